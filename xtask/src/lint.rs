@@ -1,0 +1,18 @@
+//! `cargo xtask lint`: what every change must pass before its tests count.
+
+use anyhow::Result;
+
+use crate::workspace::{Workspace, run as run_command};
+
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    run_command(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
+    run_command(&mut workspace.cargo([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}

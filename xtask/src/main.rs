@@ -1,0 +1,52 @@
+//! Build tasks behind `cargo xtask`. They say what is missing and how to get it, and write only into the
+//! target folder and beside the sources that something is made from.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stderr,
+    reason = "tasks tell the person who runs them what they do"
+)]
+
+mod lint;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Build tasks of Portcullis.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Checks the format and the lints of the whole workspace.
+    Lint,
+    /// Builds everything and runs every test.
+    Test,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(Arguments { task }: Arguments) -> Result<()> {
+    let workspace = Workspace::find()?;
+    match task {
+        Task::Lint => lint::run(&workspace),
+        Task::Test => test::run(&workspace),
+    }
+}

@@ -1,0 +1,67 @@
+//! Where things are in this workspace, and how its commands are run.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use cargo_metadata::MetadataCommand;
+
+/// The checkout that this task was built from.
+pub(crate) struct Workspace {
+    /// Its root.
+    pub(crate) root: PathBuf,
+}
+
+impl Workspace {
+    /// Asks cargo.
+    pub(crate) fn find() -> Result<Self> {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        let metadata = MetadataCommand::new()
+            .manifest_path(manifest)
+            .no_deps()
+            .exec()
+            .context("cargo cannot describe the workspace")?;
+        Ok(Self {
+            root: metadata.workspace_root.into(),
+        })
+    }
+
+    /// A cargo command in the root of the workspace.
+    pub(crate) fn cargo<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.current_dir(&self.root).args(arguments);
+        command
+    }
+}
+
+/// Says what is being done, on standard error.
+pub(crate) fn say(what: impl AsRef<str>) {
+    eprintln!("xtask: {}", what.as_ref());
+}
+
+/// Runs a command to its end; an exit code other than 0 is an error that names the command.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let shown = shown(command);
+    say(&shown);
+    let status = command
+        .status()
+        .with_context(|| format!("`{shown}` cannot be started"))?;
+    ensure!(
+        status.success(),
+        "`{shown}` failed ({status}); what it said stands above"
+    );
+    Ok(())
+}
+
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args());
+    words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
