@@ -2,6 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest, Sha256};
 
 use crate::parsed::conversions_from_text;
@@ -28,14 +29,31 @@ impl Sha256Digest {
     }
 }
 
-/// A digest being made of bytes as they pass.
+/// A digest being made of bytes as they pass. Its state can be stored, so that hashing goes on after a
+/// restart where it was.
 #[derive(Clone, Debug, Default)]
 pub struct Sha256Hasher(Sha256);
+
+/// What a stored state begins with: the algorithm and the format of the state. A state with another tag is
+/// not known, and the bytes are hashed anew.
+const STATE_TAG: &[u8] = b"sha256:sha2-0.11:";
 
 impl Sha256Hasher {
     /// Takes in the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
+    }
+
+    /// The state after the bytes taken in so far, tagged with its format: 121 bytes. It holds up to the last
+    /// 63 bytes of the data.
+    pub fn state(&self) -> Vec<u8> {
+        [STATE_TAG, &self.0.serialize()].concat()
+    }
+
+    /// The hasher whose state this was. Absent when the state is in a format that is not known.
+    pub fn from_state(state: &[u8]) -> Option<Self> {
+        let state = state.strip_prefix(STATE_TAG)?.try_into().ok()?;
+        Sha256::deserialize(state).ok().map(Self)
     }
 
     /// The digest of the bytes taken in so far.
@@ -93,6 +111,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_state_of_another_format_is_not_known() {
+        assert!(Sha256Hasher::from_state(b"").is_none());
+        assert!(Sha256Hasher::from_state(&[0; 121]).is_none());
+        let state = Sha256Hasher::default().state();
+        assert_eq!(state.len(), 121);
+        assert!(Sha256Hasher::from_state(&state[..120]).is_none());
+    }
+
     proptest! {
         #[test]
         fn a_digest_survives_its_text_and_any_cut(bytes in any::<Vec<u8>>(), cut in any::<proptest::sample::Index>()) {
@@ -101,6 +128,7 @@ mod tests {
             let cut = cut.index(bytes.len() + 1);
             let mut hasher = Sha256Hasher::default();
             hasher.update(&bytes[..cut]);
+            let mut hasher = Sha256Hasher::from_state(&hasher.state()).expect("is known");
             hasher.update(&bytes[cut..]);
             prop_assert_eq!(hasher.finish(), digest);
         }

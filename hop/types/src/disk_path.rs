@@ -64,9 +64,10 @@ impl DiskPath {
         self.0.split('/')
     }
 
-    /// The folder part, absent when the file lies directly beneath the root.
-    pub fn parent(&self) -> Option<&str> {
-        self.0.rsplit_once('/').map(|(parent, _)| parent)
+    /// The folders above the file, outermost first.
+    pub fn folders(&self) -> impl Iterator<Item = &str> {
+        let end = self.0.rfind('/').unwrap_or(0);
+        self.0[..end].split('/').filter(|part| !part.is_empty())
     }
 
     /// The last part.
@@ -127,11 +128,6 @@ fn looks_like_syntax(part: &str) -> bool {
                 | '\u{29f8}'
                 | '\u{29f9}'
                 | '\u{2cc6}'
-                | '\u{2f03}'
-                | '\u{31d3}'
-                | '\u{31d4}'
-                | '\u{4e3f}'
-                | '\u{4e36}'
                 | '\u{fe68}'
                 | '\u{ff0f}'
                 | '\u{ff3c}'
@@ -243,6 +239,8 @@ mod tests {
             if let Ok(path) = text.parse::<DiskPath>() {
                 prop_assert!(path.parts().all(|part| !part.is_empty() && part != "." && part != ".."));
                 prop_assert!(!path.as_str().starts_with('/'));
+                let again: Vec<&str> = path.folders().chain([path.file_name()]).collect();
+                prop_assert!(path.parts().eq(again));
                 prop_assert_eq!(path.as_str().parse::<DiskPath>(), Ok(path.clone()));
             }
         }

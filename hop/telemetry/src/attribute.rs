@@ -1,0 +1,122 @@
+use std::time::Duration;
+
+use opentelemetry::{KeyValue, Value};
+
+use portcullis_types::{DiskName, Sha256Digest, UploadId, Verdict};
+
+use crate::ComponentVersion;
+
+/// Everything that a span may say. What is not a number comes from configuration, from a closed list, or is
+/// random; there is no variant for free text, and there must never be one.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// The status code of an HTTP answer.
+    StatusCode(u16),
+    /// Which try of a repeated call this is, from 1.
+    Attempt(u32),
+    /// The upload.
+    UploadId(UploadId),
+    /// Bytes that passed.
+    Bytes(u64),
+    /// The disk.
+    Disk(DiskName),
+    /// The version of a policy's component.
+    PolicyVersion(ComponentVersion),
+    /// The digest of a policy's component.
+    PolicyDigest(Sha256Digest),
+    /// What a policy said.
+    PolicyVerdict(Verdict),
+    /// Calls of a policy.
+    PolicyCalls(u64),
+    /// Time within the calls of a policy.
+    PolicyBusy(Duration),
+    /// The most memory that a policy had, in bytes.
+    PolicyMemoryBytes(u64),
+    /// How many findings there are.
+    Findings(u64),
+}
+
+/// Why something failed: `error.type`, a closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorType {
+    /// A policy refused the upload.
+    Rejected,
+    /// A policy failed.
+    PolicyFailed,
+    /// The request cannot be used.
+    BadRequest,
+    /// No key, or a wrong one.
+    Unauthorized,
+    /// There is no such thing.
+    NotFound,
+    /// Something is there already, or in other hands.
+    Conflict,
+    /// Bytes are not what was said.
+    DigestMismatch,
+    /// The client went away.
+    ClientGone,
+    /// Something took too long.
+    Timeout,
+    /// Too much at once.
+    Overloaded,
+    /// Services cannot be reached.
+    ServicesUnavailable,
+    /// No room on a disk.
+    DiskFull,
+    /// A disk failed.
+    StorageFailed,
+    /// The catalog failed.
+    CatalogFailed,
+    /// A fault of ours.
+    Internal,
+}
+
+impl ErrorType {
+    /// The value of `error.type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::PolicyFailed => "policy_failed",
+            Self::BadRequest => "bad_request",
+            Self::Unauthorized => "unauthorized",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::DigestMismatch => "digest_mismatch",
+            Self::ClientGone => "client_gone",
+            Self::Timeout => "timeout",
+            Self::Overloaded => "overloaded",
+            Self::ServicesUnavailable => "services_unavailable",
+            Self::DiskFull => "disk_full",
+            Self::StorageFailed => "storage_failed",
+            Self::CatalogFailed => "catalog_failed",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl Attribute {
+    pub(crate) fn key_value(self) -> KeyValue {
+        let number = |number: u64| Value::I64(i64::try_from(number).unwrap_or(i64::MAX));
+        let (key, value) = match self {
+            Self::StatusCode(code) => ("http.response.status_code", Value::I64(code.into())),
+            Self::Attempt(attempt) => ("portcullis.attempt", Value::I64(attempt.into())),
+            Self::UploadId(id) => ("portcullis.upload.id", id.to_string().into()),
+            Self::Bytes(bytes) => ("portcullis.bytes", number(bytes)),
+            Self::Disk(disk) => ("portcullis.disk", disk.as_str().to_owned().into()),
+            Self::PolicyVersion(version) => (
+                "portcullis.policy.version",
+                version.as_str().to_owned().into(),
+            ),
+            Self::PolicyDigest(digest) => ("portcullis.policy.digest", digest.to_string().into()),
+            Self::PolicyVerdict(verdict) => ("portcullis.policy.verdict", verdict.as_str().into()),
+            Self::PolicyCalls(calls) => ("portcullis.policy.calls", number(calls)),
+            Self::PolicyBusy(busy) => (
+                "portcullis.policy.busy_ms",
+                Value::F64(busy.as_secs_f64() * 1e3),
+            ),
+            Self::PolicyMemoryBytes(bytes) => ("portcullis.policy.memory_bytes", number(bytes)),
+            Self::Findings(count) => ("portcullis.findings", number(count)),
+        };
+        KeyValue::new(key, value)
+    }
+}

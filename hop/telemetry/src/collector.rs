@@ -1,0 +1,200 @@
+//! An OTLP/HTTP collector for tests: it keeps what it is sent, and every byte of it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::routing::post;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use prost::Message;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// A collector on a free port of the loopback address, until it is dropped.
+#[derive(Debug)]
+pub struct Collector {
+    address: SocketAddr,
+    received: Arc<Received>,
+    server: JoinHandle<()>,
+}
+
+/// A span as it arrived.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportedSpan {
+    /// `service.name` of whoever sent it.
+    pub service: String,
+    /// Its name.
+    pub name: String,
+    /// Its trace in hexadecimal.
+    pub trace_id: String,
+    /// Its identifier in hexadecimal.
+    pub span_id: String,
+    /// Its parent in hexadecimal, empty for a root.
+    pub parent_id: String,
+    /// Its kind: 1 internal, 2 server, 3 client.
+    pub kind: i32,
+    /// Its attributes as text.
+    pub attributes: Vec<(String, String)>,
+    /// The traces it is linked with.
+    pub links: Vec<String>,
+    /// Whether its status is an error.
+    pub failed: bool,
+    /// From when to when, in nanoseconds since 1970.
+    pub times: (u64, u64),
+}
+
+#[derive(Debug, Default)]
+struct Received {
+    requests: Mutex<Vec<Bytes>>,
+    arrived: Notify,
+}
+
+impl Collector {
+    /// Starts listening.
+    pub async fn start() -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let received = Arc::new(Received::default());
+        let router = Router::new()
+            .route("/v1/traces", post(take))
+            .with_state(Arc::clone(&received));
+        let server = tokio::spawn(async move {
+            // It ends when the collector is dropped; a test that needs it longer fails by itself.
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self {
+            address,
+            received,
+            server,
+        })
+    }
+
+    /// The value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// All spans so far.
+    pub fn spans(&self) -> Vec<ExportedSpan> {
+        let requests = self
+            .received
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        requests
+            .iter()
+            .filter_map(|request| ExportTraceServiceRequest::decode(request.clone()).ok())
+            .flat_map(spans)
+            .collect()
+    }
+
+    /// Every byte so far: whatever must not be exported must not be found in them.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.received
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .concat()
+    }
+
+    /// Waits until the spans satisfy a condition. Absent when they do not within the time.
+    pub async fn wait_for(
+        &self,
+        limit: Duration,
+        satisfied: impl Fn(&[ExportedSpan]) -> bool,
+    ) -> Option<Vec<ExportedSpan>> {
+        let wait = async {
+            loop {
+                let arrived = self.received.arrived.notified();
+                let spans = self.spans();
+                if satisfied(&spans) {
+                    return spans;
+                }
+                arrived.await;
+            }
+        };
+        tokio::time::timeout(limit, wait).await.ok()
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl ExportedSpan {
+    /// The value of an attribute.
+    pub fn attribute(&self, key: &str) -> Option<&str> {
+        self.attributes
+            .iter()
+            .find(|(known, _)| known == key)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+async fn take(State(received): State<Arc<Received>>, body: Bytes) {
+    received
+        .requests
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(body);
+    received.arrived.notify_one();
+}
+
+fn spans(request: ExportTraceServiceRequest) -> Vec<ExportedSpan> {
+    let mut found = Vec::new();
+    for resource_spans in request.resource_spans {
+        let resource = resource_spans
+            .resource
+            .map(|resource| attributes(resource.attributes))
+            .unwrap_or_default();
+        let service = resource
+            .into_iter()
+            .find(|(key, _)| key == "service.name")
+            .map(|(_, name)| name)
+            .unwrap_or_default();
+        for span in resource_spans
+            .scope_spans
+            .into_iter()
+            .flat_map(|scope| scope.spans)
+        {
+            found.push(ExportedSpan {
+                service: service.clone(),
+                name: span.name,
+                trace_id: hex::encode(span.trace_id),
+                span_id: hex::encode(span.span_id),
+                parent_id: hex::encode(span.parent_span_id),
+                kind: span.kind,
+                attributes: attributes(span.attributes),
+                links: span
+                    .links
+                    .into_iter()
+                    .map(|link| hex::encode(link.trace_id))
+                    .collect(),
+                failed: span.status.is_some_and(|status| status.code == 2),
+                times: (span.start_time_unix_nano, span.end_time_unix_nano),
+            });
+        }
+    }
+    found
+}
+
+fn attributes(pairs: Vec<KeyValue>) -> Vec<(String, String)> {
+    let text = |pair: KeyValue| {
+        let value = match pair.value.and_then(|value| value.value) {
+            Some(Value::StringValue(text)) => text,
+            Some(Value::IntValue(number)) => number.to_string(),
+            Some(Value::DoubleValue(number)) => number.to_string(),
+            Some(Value::BoolValue(yes)) => yes.to_string(),
+            other => format!("{other:?}"),
+        };
+        (pair.key, value)
+    };
+    pairs.into_iter().map(text).collect()
+}

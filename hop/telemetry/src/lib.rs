@@ -1,0 +1,19 @@
+//! One trace for each upload across both hops, and nothing in it that could identify a patient: names and
+//! attributes come from closed lists, and no free text reaches a span. Telemetry never holds up an upload.
+#![forbid(unsafe_code)]
+
+mod attribute;
+#[cfg(feature = "collector")]
+pub mod collector;
+mod component_version;
+mod context;
+mod setup;
+mod span;
+mod span_name;
+
+pub use attribute::{Attribute, ErrorType};
+pub use component_version::ComponentVersion;
+pub use context::{InvalidTraceParent, TraceContext, TraceId};
+pub use setup::{Service, ShutdownOutcome, Telemetry, TelemetryError};
+pub use span::Span;
+pub use span_name::SpanName;

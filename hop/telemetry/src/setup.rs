@@ -1,0 +1,156 @@
+use std::io::IsTerminal;
+use std::sync::{PoisonError, RwLock, mpsc};
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Which process this is: `service.name`, unless `OTEL_SERVICE_NAME` says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// The web host.
+    Web,
+    /// Services.
+    Services,
+}
+
+/// The owner of what is sent. Whoever starts it shuts it down.
+#[derive(Debug)]
+pub struct Telemetry {
+    provider: SdkTracerProvider,
+}
+
+/// Telemetry cannot be set up as the environment asks.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The `OTEL_EXPORTER_OTLP_*` variables cannot be used.
+    #[error("the OTEL_EXPORTER_OTLP_* variables cannot be used: {0}")]
+    Exporter(#[from] ExporterBuildError),
+    /// `RUST_LOG` cannot be used.
+    #[error("RUST_LOG cannot be used: {0}; write it as in RUST_LOG=info,policy=debug")]
+    Log(String),
+}
+
+/// How a shut-down ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutdownOutcome {
+    /// Everything was sent, or there was nothing to send to.
+    Flushed,
+    /// The collector was too slow or away: what waited is lost.
+    Dropped,
+}
+
+/// What is logged without `RUST_LOG`. The exporter's own lines may hold addresses; only its warnings show.
+const DEFAULT_LOG: &str = "info,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn,hyper=warn,hyper_util=warn,reqwest=warn";
+
+/// Where spans go. Before anything is started they go nowhere, with identifiers as real as ever.
+static PROVIDER: RwLock<Option<SdkTracerProvider>> = RwLock::new(None);
+
+impl Telemetry {
+    /// Sets up traces and the log as the standard `OTEL_*` variables and `RUST_LOG` ask. Without
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` nothing is sent.
+    ///
+    /// Spans wait in a bounded queue for a thread that sends them; when it is full they are dropped. No
+    /// caller ever waits for the collector.
+    pub fn start(service: Service) -> Result<Self, TelemetryError> {
+        start_log()?;
+        let mut provider = SdkTracerProvider::builder().with_resource(resource(service));
+        if let Some(exporter) = exporter()? {
+            provider = provider.with_batch_exporter(exporter);
+        }
+        let provider = provider.build();
+        *PROVIDER.write().unwrap_or_else(PoisonError::into_inner) = Some(provider.clone());
+        Ok(Self { provider })
+    }
+
+    /// Sends what waits, for at most so long. Call it outside of asynchronous code.
+    pub fn shutdown(self, deadline: Duration) -> ShutdownOutcome {
+        let (done, outcome) = mpsc::channel();
+        let provider = self.provider;
+        // On a thread of its own: an exporter that hangs is left behind.
+        let flush = move || {
+            let flushed = provider.shutdown_with_timeout(deadline).is_ok();
+            // Nobody listens any more when the deadline has passed.
+            let _ = done.send(flushed);
+        };
+        if std::thread::Builder::new()
+            .name("telemetry-flush".to_owned())
+            .spawn(flush)
+            .is_err()
+        {
+            return ShutdownOutcome::Dropped;
+        }
+        match outcome.recv_timeout(deadline) {
+            Ok(true) => ShutdownOutcome::Flushed,
+            _ => ShutdownOutcome::Dropped,
+        }
+    }
+}
+
+pub(crate) fn tracer() -> SdkTracer {
+    const SCOPE: &str = "portcullis";
+    if let Some(provider) = &*PROVIDER.read().unwrap_or_else(PoisonError::into_inner) {
+        return provider.tracer(SCOPE);
+    }
+    let mut provider = PROVIDER.write().unwrap_or_else(PoisonError::into_inner);
+    provider
+        .get_or_insert_with(|| SdkTracerProvider::builder().build())
+        .tracer(SCOPE)
+}
+
+fn exporter() -> Result<Option<SpanExporter>, ExporterBuildError> {
+    let set = |name: &str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
+    let disabled =
+        std::env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
+    let wanted = set("OTEL_EXPORTER_OTLP_ENDPOINT") || set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+    if disabled || !wanted {
+        return Ok(None);
+    }
+    SpanExporter::builder().with_http().build().map(Some)
+}
+
+/// Who sends: no host name, no command line, no path.
+fn resource(service: Service) -> Resource {
+    let name = match service {
+        Service::Web => "portcullis-web",
+        Service::Services => "portcullis-services",
+    };
+    let name = std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| name.to_owned());
+    Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.namespace", "portcullis"),
+            KeyValue::new("service.name", name),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.instance.id", instance_id()),
+        ])
+        .build()
+}
+
+/// 128 random bits: one process is told from another, and nothing else.
+fn instance_id() -> String {
+    portcullis_types::UploadId::generate().to_string()
+}
+
+fn start_log() -> Result<(), TelemetryError> {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(filter) => {
+            EnvFilter::try_new(filter).map_err(|error| TelemetryError::Log(error.to_string()))?
+        }
+        Err(_) => EnvFilter::new(DEFAULT_LOG),
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // A process that has a log already, as a test may, keeps it.
+    let _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init();
+    Ok(())
+}

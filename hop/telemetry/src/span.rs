@@ -1,0 +1,101 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use opentelemetry::trace::{Link, Span as _, SpanContext, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::Span as SdkSpan;
+
+use crate::{Attribute, ErrorType, SpanName, TraceContext, setup};
+
+/// A span under way. It ends when it is dropped: at the end, on an error, and when a client goes away.
+///
+/// Its identifiers are real even where nothing is exported, because receipts carry the trace.
+#[derive(Debug)]
+pub struct Span {
+    inner: Mutex<SdkSpan>,
+    context: SpanContext,
+}
+
+impl Span {
+    /// A span that begins a trace of its own, as at the public edge: whatever trace the client is in becomes
+    /// a link.
+    pub fn root(name: SpanName, inbound: Option<&TraceContext>) -> Self {
+        let links = inbound
+            .map(|inbound| Link::with_context(inbound.remote()))
+            .into_iter()
+            .collect();
+        Self::start(name, &Context::new(), links, None)
+    }
+
+    /// A span whose parent is in another process. Without a parent it begins a trace.
+    pub fn remote_child(name: SpanName, parent: Option<&TraceContext>) -> Self {
+        let parent = parent.map_or_else(Context::new, |parent| {
+            Context::new().with_remote_span_context(parent.remote())
+        });
+        Self::start(name, &parent, Vec::new(), None)
+    }
+
+    /// A span within this one.
+    #[must_use]
+    pub fn child(&self, name: SpanName) -> Self {
+        Self::start(name, &self.as_parent(), Vec::new(), None)
+    }
+
+    /// A span within this one that began earlier.
+    #[must_use]
+    pub fn child_at(&self, name: SpanName, started: SystemTime) -> Self {
+        Self::start(name, &self.as_parent(), Vec::new(), Some(started))
+    }
+
+    /// Ends the span at a time that has passed.
+    pub fn end_at(self, ended: SystemTime) {
+        self.inner().end_with_timestamp(ended);
+    }
+
+    /// Says something about it.
+    pub fn set(&self, attribute: Attribute) {
+        self.inner().set_attribute(attribute.key_value());
+    }
+
+    /// Says that it failed, and why.
+    pub fn fail(&self, error: ErrorType) {
+        let mut inner = self.inner();
+        inner.set_attribute(KeyValue::new("error.type", error.as_str()));
+        inner.set_status(Status::error(error.as_str()));
+    }
+
+    /// The span as other processes name it.
+    pub fn context(&self) -> TraceContext {
+        TraceContext::of(&self.context)
+    }
+
+    fn start(
+        name: SpanName,
+        parent: &Context,
+        links: Vec<Link>,
+        started: Option<SystemTime>,
+    ) -> Self {
+        let tracer = setup::tracer();
+        let (text, kind, attributes) = name.into_parts();
+        let mut builder = tracer
+            .span_builder(text)
+            .with_kind(kind)
+            .with_attributes(attributes)
+            .with_links(links);
+        builder.start_time = started;
+        let inner = tracer.build_with_context(builder, parent);
+        let context = inner.span_context().clone();
+        Self {
+            inner: Mutex::new(inner),
+            context,
+        }
+    }
+
+    fn as_parent(&self) -> Context {
+        Context::new().with_remote_span_context(self.context.clone())
+    }
+
+    fn inner(&self) -> MutexGuard<'_, SdkSpan> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

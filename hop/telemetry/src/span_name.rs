@@ -1,0 +1,152 @@
+use std::borrow::Cow;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
+
+use portcullis_types::PolicyName;
+
+/// Every span there is. The name fixes its kind, and for HTTP its method and route, which hold no value
+/// from a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpanName {
+    /// A request with uploads at the web host: the root.
+    Upload,
+    /// One policy on one upload.
+    Policy(PolicyName),
+    /// The web host asks who a token belongs to.
+    AuthenticateCall,
+    /// The web host creates an upload.
+    CreateCall,
+    /// The web host asks how far an upload has come.
+    StatusCall,
+    /// The web host takes an upload over.
+    TakeOverCall,
+    /// The web host sends bytes.
+    AppendCall,
+    /// The web host makes provisional bytes count.
+    CheckpointCall,
+    /// The web host reads bytes back.
+    ReadCall,
+    /// The web host ends an upload well.
+    CommitCall,
+    /// The web host ends an upload otherwise.
+    ConcludeCall,
+    /// Services say who a token belongs to.
+    Authenticate,
+    /// Services create an upload.
+    Create,
+    /// Services say how far an upload has come.
+    Status,
+    /// Services give an upload to another request.
+    TakeOver,
+    /// Services take bytes.
+    Append,
+    /// Services make provisional bytes count.
+    Checkpoint,
+    /// Services give bytes back.
+    Read,
+    /// Services end an upload well.
+    Commit,
+    /// Services end an upload otherwise.
+    Conclude,
+    /// The file endpoint `health`.
+    StorageHealth,
+    /// The file endpoint `upload`.
+    StorageUpload,
+    /// The file endpoint `download`.
+    StorageDownload,
+    /// The file endpoint `list`.
+    StorageList,
+    /// The file endpoint `delete`.
+    StorageDelete,
+    /// All bytes of one append are written.
+    StageWrite,
+    /// A file is made durable.
+    Fsync,
+    /// A file gets its visible name.
+    Publish,
+    /// The catalog records something.
+    Catalog,
+}
+
+/// The routes of the hop. They stand here and not in the client, which depends on this crate; a test of
+/// the client compares them.
+const PRINCIPALS: &str = "/internal/principals";
+const UPLOADS: &str = "/internal/uploads";
+const UPLOAD: &str = "/internal/uploads/{id}";
+const EPOCH: &str = "/internal/uploads/{id}/epoch";
+const CHECKPOINT: &str = "/internal/uploads/{id}/checkpoint";
+const CONTENT: &str = "/internal/uploads/{id}/content";
+const COMMIT: &str = "/internal/uploads/{id}/commit";
+const CONCLUSION: &str = "/internal/uploads/{id}/conclusion";
+
+impl SpanName {
+    /// What the SDK wants to know of a span.
+    pub(crate) fn into_parts(self) -> (Cow<'static, str>, SpanKind, Vec<KeyValue>) {
+        (self.text(), self.kind(), self.attributes())
+    }
+
+    fn text(&self) -> Cow<'static, str> {
+        match (self.http(), self) {
+            (Some((_, method, route)), _) => Cow::Owned(format!("{method} {route}")),
+            (None, Self::Policy(name)) => Cow::Owned(format!("policy {}", name.as_str())),
+            (None, Self::Fsync) => Cow::Borrowed("fsync"),
+            (None, Self::Publish) => Cow::Borrowed("publish"),
+            (None, Self::Catalog) => Cow::Borrowed("catalog"),
+            (None, _) => Cow::Borrowed("stage write"),
+        }
+    }
+
+    fn kind(&self) -> SpanKind {
+        self.http().map_or(SpanKind::Internal, |(kind, ..)| kind)
+    }
+
+    fn attributes(&self) -> Vec<KeyValue> {
+        let Some((kind, method, route)) = self.http() else {
+            return Vec::new();
+        };
+        // Semantic conventions for HTTP: a server knows its route, a client the template of its target.
+        let route_key = if kind == SpanKind::Server {
+            "http.route"
+        } else {
+            "url.template"
+        };
+        vec![
+            KeyValue::new("http.request.method", method),
+            KeyValue::new(route_key, route),
+        ]
+    }
+
+    fn http(&self) -> Option<(SpanKind, &'static str, &'static str)> {
+        use SpanKind::{Client, Server};
+        Some(match self {
+            Self::Upload => (Server, "POST", "/uploads"),
+            Self::AuthenticateCall => (Client, "POST", PRINCIPALS),
+            Self::CreateCall => (Client, "POST", UPLOADS),
+            Self::StatusCall => (Client, "GET", UPLOAD),
+            Self::TakeOverCall => (Client, "POST", EPOCH),
+            Self::AppendCall => (Client, "PATCH", UPLOAD),
+            Self::CheckpointCall => (Client, "POST", CHECKPOINT),
+            Self::ReadCall => (Client, "GET", CONTENT),
+            Self::CommitCall => (Client, "POST", COMMIT),
+            Self::ConcludeCall => (Client, "POST", CONCLUSION),
+            Self::Authenticate => (Server, "POST", PRINCIPALS),
+            Self::Create => (Server, "POST", UPLOADS),
+            Self::Status => (Server, "GET", UPLOAD),
+            Self::TakeOver => (Server, "POST", EPOCH),
+            Self::Append => (Server, "PATCH", UPLOAD),
+            Self::Checkpoint => (Server, "POST", CHECKPOINT),
+            Self::Read => (Server, "GET", CONTENT),
+            Self::Commit => (Server, "POST", COMMIT),
+            Self::Conclude => (Server, "POST", CONCLUSION),
+            Self::StorageHealth => (Server, "GET", "/internal/storage/health"),
+            Self::StorageUpload => (Server, "POST", "/internal/storage/upload"),
+            Self::StorageDownload => (Server, "GET", "/internal/storage/download"),
+            Self::StorageList => (Server, "GET", "/internal/storage/list"),
+            Self::StorageDelete => (Server, "DELETE", "/internal/storage/delete"),
+            Self::Policy(_) | Self::StageWrite | Self::Fsync | Self::Publish | Self::Catalog => {
+                return None;
+            }
+        })
+    }
+}

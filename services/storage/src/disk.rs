@@ -1,0 +1,82 @@
+use std::fmt::Debug;
+use std::io::{Read, Seek};
+
+use portcullis_types::{DiskPath, Offset, UploadId};
+
+use crate::{Checkpoint, DiskError, OpenStage, SealedStage};
+
+/// The contract of every disk.
+///
+/// An upload arrives in a **stage**, becomes an immutable **version** when it is complete, and is **shown**
+/// at its visible path when it may be seen. One upload becomes at most one version, so the upload's id names
+/// both. The order of an upload's calls is [`create_stage`](Self::create_stage), writes and checkpoints,
+/// [`OpenStage::seal`], [`keep`](Self::keep), then the caller's own commit point, then
+/// [`show`](Self::show) and [`discard_stage`](Self::discard_stage). Every call can be repeated after a crash
+/// or a lost answer and then succeeds without doing anything twice.
+///
+/// When a call returns without an error, what it did survives a loss of power. All calls block.
+pub trait Disk: Debug + Send + Sync {
+    /// Makes an empty stage. One that is there already is emptied: the caller knows that nothing of it was
+    /// recorded.
+    fn create_stage(&self, id: UploadId) -> Result<OpenStage, DiskError>;
+
+    /// Opens a stage at what was recorded last; bytes behind it are cut off. A stage that is shorter is
+    /// [`DiskError::Shortened`].
+    fn resume_stage(&self, id: UploadId, at: &Checkpoint) -> Result<OpenStage, DiskError>;
+
+    /// Reads a stage from one position up to another, which was recorded.
+    fn read_stage(
+        &self,
+        id: UploadId,
+        from: Offset,
+        until: Offset,
+    ) -> Result<Box<dyn Read + Send>, DiskError>;
+
+    /// Removes a stage and its bytes, unless they became a version. Succeeds when there is none.
+    fn discard_stage(&self, id: UploadId) -> Result<(), DiskError>;
+
+    /// Makes a sealed stage the upload's version, durable and not visible.
+    fn keep(&self, stage: &SealedStage) -> Result<(), DiskError>;
+
+    /// Whether a version could be shown at this path: its folders can be made, and what stands there is one
+    /// of `known`, the versions that were ever kept for it. Makes no promise for later.
+    fn may_show(&self, path: &DiskPath, known: &[UploadId]) -> Result<(), DiskError>;
+
+    /// Shows a version at its path, in place of any of `known`. What stands there and is none of them is
+    /// [`DiskError::Occupied`], and stays.
+    fn show(&self, version: UploadId, path: &DiskPath, known: &[UploadId])
+    -> Result<(), DiskError>;
+
+    /// Takes whichever of `known` is shown at a path from there. The versions stay. Succeeds when none is
+    /// shown.
+    fn hide(&self, path: &DiskPath, known: &[UploadId]) -> Result<(), DiskError>;
+
+    /// Opens a version for reading.
+    fn open_version(&self, version: UploadId) -> Result<Box<dyn Readable>, DiskError>;
+
+    /// Removes a version that the caller never committed. Succeeds when there is none.
+    fn drop_version(&self, version: UploadId) -> Result<(), DiskError>;
+
+    /// All stages there are.
+    fn stages(&self) -> Result<Vec<UploadId>, DiskError>;
+
+    /// All versions there are.
+    fn versions(&self) -> Result<Vec<UploadId>, DiskError>;
+
+    /// How much room there is.
+    fn space(&self) -> Result<Space, DiskError>;
+}
+
+/// Bytes that can be read from anywhere.
+pub trait Readable: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Readable for T {}
+
+/// Room on a disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub total_bytes: u64,
+    /// What this process may still use.
+    pub free_bytes: u64,
+}

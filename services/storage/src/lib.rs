@@ -1,0 +1,18 @@
+//! Disks: where uploads lie while they arrive, and where they stay.
+//!
+//! A file is visible only when it is whole and durable, and nothing that is visible is ever overwritten.
+//! This crate knows no HTTP and no catalog: what lies where, and since when, its caller remembers. Every
+//! call blocks; call it from threads that may.
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "contract")]
+pub mod contract;
+mod disk;
+mod error;
+mod local;
+mod stage;
+
+pub use disk::{Disk, Readable, Space};
+pub use error::{DiskError, Step};
+pub use local::LocalDisk;
+pub use stage::{Checkpoint, OpenStage, SealedStage};

@@ -1,0 +1,193 @@
+//! A folder beneath a disk's root, held open: every name is looked up from here, so that nothing that
+//! happens to the path above can lead elsewhere.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+
+use portcullis_types::DiskPath;
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+use crate::{DiskError, Step};
+
+/// Nothing above, no symbolic link, no other door (such as `/proc/self/fd`).
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS);
+
+/// The mode of folders that hold visible files: whoever may look at the disk may look into them.
+const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
+
+/// A folder that is held open.
+#[derive(Debug)]
+pub(super) struct Folder(OwnedFd);
+
+/// Which file a name leads to: two names of one file have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inode {
+    device: u64,
+    number: u64,
+}
+
+impl From<Stat> for Inode {
+    fn from(stat: Stat) -> Self {
+        Self {
+            device: stat.st_dev,
+            number: stat.st_ino,
+        }
+    }
+}
+
+impl Folder {
+    /// The root of a disk, by the path in the configuration.
+    pub(super) fn root(path: &std::path::Path) -> Result<Self, DiskError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty())
+            .map(Self)
+            .map_err(|errno| Step::OpenDisk.failed(errno))
+    }
+
+    /// A folder in this one. Absent when there is none.
+    pub(super) fn folder(&self, name: &str) -> Result<Option<Self>, DiskError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::openat2(&self.0, name, flags, Mode::empty(), BENEATH) {
+            Ok(fd) => Ok(Some(Self(fd))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOTDIR) => Err(DiskError::Occupied),
+            Err(errno) => Err(Step::Resolve.failed(errno)),
+        }
+    }
+
+    /// A folder in this one, made and durable when there was none.
+    pub(super) fn folder_or_new(&self, name: &str, mode: Mode) -> Result<Self, DiskError> {
+        if let Some(folder) = self.folder(name)? {
+            return Ok(folder);
+        }
+        match rustix::fs::mkdirat(&self.0, name, mode) {
+            // Somebody else made it at the same moment.
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(Step::MakeFolder.failed(errno)),
+        }
+        self.sync()?;
+        self.folder(name)?.ok_or(DiskError::Missing)
+    }
+
+    /// The folder in which a visible file stands. Absent when there is none.
+    pub(super) fn parent_of(&self, path: &DiskPath) -> Result<Option<Self>, DiskError> {
+        let mut folder = self.again()?;
+        for part in path.folders() {
+            match folder.folder(part)? {
+                Some(inner) => folder = inner,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(folder))
+    }
+
+    /// The same, made where it is missing.
+    pub(super) fn parent_or_new(&self, path: &DiskPath) -> Result<Self, DiskError> {
+        let mut folder = self.again()?;
+        for part in path.folders() {
+            folder = folder.folder_or_new(part, FOLDER_MODE)?;
+        }
+        Ok(folder)
+    }
+
+    /// Opens a file that is there.
+    pub(super) fn open(&self, name: &str, flags: OFlags, step: Step) -> Result<File, DiskError> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat2(&self.0, name, flags, Mode::empty(), BENEATH)
+            .map(File::from)
+            .map_err(|errno| step.failed(errno))
+    }
+
+    /// Makes a file that is not there. Absent when it is.
+    pub(super) fn create_new(&self, name: &str, mode: Mode) -> Result<Option<File>, DiskError> {
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat2(&self.0, name, flags, mode, BENEATH) {
+            Ok(fd) => Ok(Some(fd.into())),
+            Err(Errno::EXIST) => Ok(None),
+            Err(errno) => Err(Step::OpenStage.failed(errno)),
+        }
+    }
+
+    /// Which file a name leads to; a link leads to itself. Absent when there is none.
+    pub(super) fn inode(&self, name: &str) -> Result<Option<Inode>, DiskError> {
+        match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat.into())),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Step::Resolve.failed(errno)),
+        }
+    }
+
+    /// Gives the file `name` of `from` a name in this folder, unless the name is taken. NFS may say that it
+    /// failed after it succeeded: what counts is which file stands there then.
+    pub(super) fn link_new(&self, from: &Self, name: &str, as_name: &str) -> Result<(), DiskError> {
+        match rustix::fs::linkat(&from.0, name, &self.0, as_name, AtFlags::empty()) {
+            Ok(()) => Ok(()),
+            Err(Errno::EXIST) => Err(DiskError::Occupied),
+            Err(errno) => {
+                let wanted = from.inode(name)?;
+                if wanted.is_some() && self.inode(as_name)? == wanted {
+                    return Ok(());
+                }
+                Err(Step::Link.failed(errno))
+            }
+        }
+    }
+
+    /// Renames a file of `from` over whatever file stands in this folder under `as_name`.
+    pub(super) fn rename_over(
+        &self,
+        from: &Self,
+        name: &str,
+        as_name: &str,
+    ) -> Result<(), DiskError> {
+        let wanted = from.inode(name)?;
+        match rustix::fs::renameat(&from.0, name, &self.0, as_name) {
+            Ok(()) => Ok(()),
+            Err(_) if wanted.is_some() && self.inode(as_name)? == wanted => Ok(()),
+            Err(errno) => Err(Step::Link.failed(errno)),
+        }
+    }
+
+    /// Takes a name away. Says whether it was there.
+    pub(super) fn unlink(&self, name: &str) -> Result<bool, DiskError> {
+        match rustix::fs::unlinkat(&self.0, name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(Step::Unlink.failed(errno)),
+        }
+    }
+
+    /// Makes the names in this folder durable.
+    pub(super) fn sync(&self) -> Result<(), DiskError> {
+        rustix::fs::fsync(&self.0).map_err(|errno| Step::Fsync.failed(errno))
+    }
+
+    /// All names in this folder.
+    pub(super) fn names(&self) -> Result<Vec<String>, DiskError> {
+        let failed = |errno| Step::Read.failed(errno);
+        let entries = rustix::fs::Dir::read_from(&self.0).map_err(failed)?;
+        let mut names = Vec::new();
+        for entry in entries {
+            // What is no UTF-8 is not ours.
+            if let Ok(name) = entry.map_err(failed)?.file_name().to_str() {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// The file system it lies on.
+    pub(super) fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    fn again(&self) -> Result<Self, DiskError> {
+        let fd = self.0.try_clone();
+        fd.map(Self)
+            .map_err(|error| Step::Resolve.io_failed(&error))
+    }
+}
