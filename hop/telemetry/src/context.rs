@@ -2,10 +2,41 @@ use std::fmt;
 use std::str::FromStr;
 
 use opentelemetry::trace::{SpanContext, TraceFlags, TraceState};
+use serde::{Deserialize, Serialize};
 
 /// The identifier of a trace: 32 hexadecimal characters, never all zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct TraceId(opentelemetry::TraceId);
+
+/// The text is not the identifier of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a trace id is 32 hexadecimal characters in lower case, not all zero")]
+pub struct InvalidTraceId;
+
+impl FromStr for TraceId {
+    type Err = InvalidTraceId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTraceId> {
+        let id = opentelemetry::TraceId::from_hex(text).map_err(|_| InvalidTraceId)?;
+        let canonical = id != opentelemetry::TraceId::INVALID && id.to_string() == text;
+        canonical.then_some(Self(id)).ok_or(InvalidTraceId)
+    }
+}
+
+impl TryFrom<String> for TraceId {
+    type Error = InvalidTraceId;
+
+    fn try_from(text: String) -> Result<Self, InvalidTraceId> {
+        text.parse()
+    }
+}
+
+impl From<TraceId> for String {
+    fn from(id: TraceId) -> Self {
+        id.to_string()
+    }
+}
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,8 +46,23 @@ impl fmt::Display for TraceId {
 
 /// A span as it is named across processes: the `traceparent` header (W3C Trace Context, section 3.2).
 /// `tracestate` and `baggage` are never read or sent: they could carry anything.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct TraceContext(SpanContext);
+
+impl TryFrom<String> for TraceContext {
+    type Error = InvalidTraceParent;
+
+    fn try_from(text: String) -> Result<Self, InvalidTraceParent> {
+        text.parse()
+    }
+}
+
+impl From<TraceContext> for String {
+    fn from(context: TraceContext) -> Self {
+        context.to_string()
+    }
+}
 
 /// The header is not a `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -13,7 +13,7 @@ mod span_name;
 
 pub use attribute::{Attribute, ErrorType};
 pub use component_version::ComponentVersion;
-pub use context::{InvalidTraceParent, TraceContext, TraceId};
+pub use context::{InvalidTraceId, InvalidTraceParent, TraceContext, TraceId};
 pub use setup::{Service, ShutdownOutcome, Telemetry, TelemetryError};
 pub use span::Span;
 pub use span_name::SpanName;

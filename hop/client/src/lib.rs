@@ -1,0 +1,18 @@
+//! What the web host and services say to each other: the upload's record, the [`UploadStore`] contract, the
+//! problems that both answer with, and the HTTP client. It never judges an upload and never touches a disk.
+#![forbid(unsafe_code)]
+
+mod api_key;
+mod client;
+mod outcome;
+mod problem;
+mod record;
+mod store;
+pub mod wire;
+
+pub use api_key::{ApiKey, InvalidApiKey};
+pub use client::{ClientError, HopClient, HopSettings};
+pub use outcome::{Commit, Conclusion, Disposition, Ending, Receipt, Refusal, Status};
+pub use problem::{Problem, ProblemKind};
+pub use record::{Epoch, NewUpload, UploadRecord, UploadState, UploadStatus};
+pub use store::{AppendMode, BodyAborted, ByteStream, StoreError, UploadStore};

@@ -1,0 +1,166 @@
+use portcullis_telemetry::TraceContext;
+use portcullis_types::{
+    Attributes, DiskName, Offset, Principal, Sha256Digest, Timestamp, UploadId,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Conclusion, Receipt};
+
+/// An upload to be created: all that is known before its first byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewUpload {
+    /// Chosen by the web host, so that creating may be retried.
+    pub id: UploadId,
+    /// Who sends it.
+    pub principal: Principal,
+    /// The name of the file as the client gave it: untrusted, possibly empty.
+    pub filename: String,
+    /// The media type that the client declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// What the client says about it.
+    #[serde(default)]
+    pub attributes: Attributes,
+    /// The length in bytes, when it is known beforehand: services refuse at once what cannot fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+    /// The disk that the routing policy named. The stage lies there too.
+    pub disk: DiskName,
+    /// The policy-set revision that judges it.
+    pub revision: Sha256Digest,
+    /// The trace that all requests of this upload are in.
+    pub traceparent: TraceContext,
+    /// When it came in: the only time that policies see.
+    pub received_at: Timestamp,
+    /// When it is given up unless it has ended before.
+    pub expires_at: Timestamp,
+}
+
+/// Which request an upload belongs to: raised each time that one takes it over. Appends and checkpoints
+/// carry it, and services refuse an older one.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// The epoch of an upload that was just created.
+    pub const FIRST: Self = Self(1);
+
+    /// The epoch with this number.
+    pub fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// How an upload stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UploadState {
+    /// It takes bytes.
+    Open,
+    /// A part of a parallel upload: it waits to be composed and judged.
+    Held,
+    /// It is stored apart, until an administrator releases or discards it.
+    Quarantined,
+    /// Its bytes are being made durable and visible.
+    Committing,
+    /// It is stored at its path.
+    Committed,
+    /// A policy refused it.
+    Rejected,
+    /// Its owner gave it up.
+    Cancelled,
+    /// Nothing came for too long.
+    Expired,
+}
+
+impl UploadState {
+    /// All states.
+    pub const ALL: [Self; 8] = [
+        Self::Open,
+        Self::Held,
+        Self::Quarantined,
+        Self::Committing,
+        Self::Committed,
+        Self::Rejected,
+        Self::Cancelled,
+        Self::Expired,
+    ];
+
+    /// The word for it in JSON, rows and telemetry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Held => "held",
+            Self::Quarantined => "quarantined",
+            Self::Committing => "committing",
+            Self::Committed => "committed",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// The state with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+impl std::fmt::Display for UploadState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How far an upload has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadStatus {
+    /// The upload.
+    pub id: UploadId,
+    /// How it stands.
+    pub state: UploadState,
+    /// Whose it is.
+    pub epoch: Epoch,
+    /// Up to here its bytes are acknowledged: durable and recorded. It never goes back.
+    pub offset: Offset,
+}
+
+/// All that is known about an upload, also after it has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadRecord {
+    /// How far it has come.
+    pub status: UploadStatus,
+    /// What it was created as.
+    pub upload: NewUpload,
+    /// What the client was told, when it was stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+    /// What the client was told, when it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conclusion: Option<Conclusion>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_is_found_by_its_word_which_is_its_json() {
+        for state in UploadState::ALL {
+            assert_eq!(UploadState::from_word(state.as_str()), Some(state));
+            let json = serde_json::to_value(state).expect("is JSON");
+            assert_eq!(json, state.as_str());
+        }
+    }
+}

@@ -1,0 +1,249 @@
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use portcullis_telemetry::Span;
+use portcullis_types::{Offset, UploadId};
+
+use crate::{
+    Commit, Conclusion, Epoch, NewUpload, Problem, ProblemKind, Receipt, UploadRecord, UploadState,
+    UploadStatus,
+};
+
+/// Bytes on their way, in order. An error ends them.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyAborted>> + Send>>;
+
+/// The sender of a stream gave up before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sender gave up before the end")]
+pub struct BodyAborted;
+
+/// Whether appended bytes count by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendMode {
+    /// They are acknowledged as they become durable: at the end of the call, and in between after each
+    /// 64 MiB or 2 s. What arrives before a connection breaks is kept.
+    Acknowledged,
+    /// They count only once [`UploadStore::checkpoint`] says so; the next append at the acknowledged offset,
+    /// or whoever takes the upload over, drops them.
+    Provisional,
+}
+
+/// Where uploads are stored while they pass: the contract between the two sides.
+///
+/// An upload is made by [`create`](Self::create), filled by [`append`](Self::append), and ended by
+/// [`commit`](Self::commit) or [`conclude`](Self::conclude). Nothing of it is visible to anyone before it is
+/// committed, and a committed upload is durable before the receipt is given.
+///
+/// Every call may be repeated safely: creating is told apart by the id that the web host chose, appending by
+/// offset and epoch, and ending by what was said. Dropping a future stops waiting, not the call; ask for the
+/// [`record`](Self::record) to learn how far it came.
+///
+/// `span` is the caller's span; an implementation hangs its own spans beneath it.
+pub trait UploadStore: Send + Sync + 'static {
+    /// Creates an upload, or returns how the one stands that has this id and was created by the same call.
+    /// The same id for another upload is [`StoreError::Invalid`].
+    fn create(
+        &self,
+        upload: &NewUpload,
+        span: &Span,
+    ) -> impl Future<Output = Result<UploadStatus, StoreError>> + Send;
+
+    /// All that is known about an upload: the acknowledged offset, never the length of a file.
+    fn record(
+        &self,
+        id: UploadId,
+        span: &Span,
+    ) -> impl Future<Output = Result<UploadRecord, StoreError>> + Send;
+
+    /// Raises the epoch of an open upload: whoever had it before is refused from now on, and bytes that
+    /// were not acknowledged are dropped.
+    fn take_over(
+        &self,
+        id: UploadId,
+        span: &Span,
+    ) -> impl Future<Output = Result<UploadStatus, StoreError>> + Send;
+
+    /// Appends bytes that begin at `from`, and returns where the upload then stands. `from` is the
+    /// acknowledged offset, or the end of what was appended provisionally.
+    fn append(
+        &self,
+        id: UploadId,
+        epoch: Epoch,
+        from: Offset,
+        mode: AppendMode,
+        bytes: ByteStream,
+        span: &Span,
+    ) -> impl Future<Output = Result<UploadStatus, StoreError>> + Send;
+
+    /// Acknowledges what was appended provisionally up to `offset`, which is the end of it.
+    fn checkpoint(
+        &self,
+        id: UploadId,
+        epoch: Epoch,
+        offset: Offset,
+        span: &Span,
+    ) -> impl Future<Output = Result<UploadStatus, StoreError>> + Send;
+
+    /// Reads an open upload back from `from` to its acknowledged offset.
+    fn read(
+        &self,
+        id: UploadId,
+        from: Offset,
+        span: &Span,
+    ) -> impl Future<Output = Result<ByteStream, StoreError>> + Send;
+
+    /// Makes the upload visible at its path, or keeps it in quarantine, and makes it durable. Repeating it
+    /// returns the same receipt; another commit of an ended upload is [`StoreError::Ended`].
+    fn commit(
+        &self,
+        id: UploadId,
+        commit: &Commit,
+        span: &Span,
+    ) -> impl Future<Output = Result<Receipt, StoreError>> + Send;
+
+    /// Ends the upload without storing it: its bytes go, its record stays. Repeating it changes nothing.
+    fn conclude(
+        &self,
+        id: UploadId,
+        conclusion: &Conclusion,
+        span: &Span,
+    ) -> impl Future<Output = Result<UploadStatus, StoreError>> + Send;
+}
+
+/// Why a store did not do what it was asked, by what the caller can do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The request itself is wrong; the sentence says how.
+    #[error("{0}")]
+    Invalid(String),
+    /// The path is not safe, or not beneath the disk.
+    #[error("{0}")]
+    UnsafePath(String),
+    /// Something stands at the path that was not stored by Portcullis.
+    #[error(
+        "something that Portcullis did not store stands at the path of this file or in its way; choose another name, or have it removed"
+    )]
+    PathTaken,
+    /// The acknowledged offset is another.
+    #[error("the upload goes on at byte {expected}; send from there")]
+    OffsetMismatch {
+        /// Where the next append begins.
+        expected: Offset,
+    },
+    /// A newer request has the upload.
+    #[error("another request has taken this upload over; ask how it stands before going on")]
+    Fenced,
+    /// The upload has ended and takes nothing more.
+    #[error("this upload is {0} and takes nothing more; ask for its record, or start another")]
+    Ended(UploadState),
+    /// There is no such upload, or no longer.
+    #[error("there is no such upload, or no longer; start it anew")]
+    NotFound,
+    /// No token has these characters, or it was revoked.
+    #[error("the token is not known or was revoked; ask the operator for another")]
+    UnknownToken,
+    /// Length or digest differ from what the caller saw.
+    #[error("the bytes that arrived are not those that were sent; send the file again")]
+    DigestMismatch,
+    /// The disk has no room.
+    #[error("the disk has no room for this upload; tell the operator and try again later")]
+    DiskFull,
+    /// The disk or the catalog failed. Nothing was published.
+    #[error(
+        "storage failed and nothing was published; try again later, and tell the operator if it lasts"
+    )]
+    StorageFailed,
+    /// The caller's own stream broke off. What arrived is kept.
+    #[error("the upload broke off before its end; ask for its offset and go on from there")]
+    Aborted,
+    /// The store cannot be reached or is overloaded.
+    #[error("storage cannot be reached; nothing was stored, try again in a moment")]
+    Unavailable,
+    /// The store did not answer in time. The outcome is not known.
+    #[error("storage did not answer in time; try again in a moment")]
+    Timeout,
+    /// The store refuses this caller, or answers what cannot be understood: a matter of configuration.
+    #[error(
+        "storage refused the web host; tell the operator to compare the keys and versions of both servers"
+    )]
+    Refused,
+}
+
+impl StoreError {
+    /// The problem that both sides answer for it.
+    pub fn problem(&self) -> Problem {
+        let problem = Problem::new(self.kind(), sentence(&self.to_string()));
+        match self {
+            Self::OffsetMismatch { expected } => problem.with("offset", expected),
+            Self::Ended(state) => problem.with("state", state),
+            _ => problem,
+        }
+    }
+
+    /// The kind of that problem.
+    pub fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Invalid(_) | Self::Aborted => ProblemKind::BadRequest,
+            Self::UnsafePath(_) => ProblemKind::UnsafePath,
+            Self::PathTaken => ProblemKind::PathTaken,
+            Self::OffsetMismatch { .. } => ProblemKind::OffsetMismatch,
+            Self::Fenced => ProblemKind::Fenced,
+            Self::Ended(_) => ProblemKind::Ended,
+            Self::NotFound => ProblemKind::NotFound,
+            Self::UnknownToken => ProblemKind::Unauthenticated,
+            Self::DigestMismatch => ProblemKind::DigestMismatch,
+            Self::DiskFull => ProblemKind::DiskFull,
+            Self::StorageFailed => ProblemKind::StorageFailed,
+            Self::Unavailable => ProblemKind::ServicesUnavailable,
+            Self::Timeout => ProblemKind::ServicesTimeout,
+            Self::Refused => ProblemKind::ServicesRefused,
+        }
+    }
+
+    /// The error that a problem from services stands for.
+    pub fn from_problem(problem: &Problem) -> Self {
+        let member = |name: &str| problem.extensions.get(name);
+        match problem.kind {
+            ProblemKind::BadRequest | ProblemKind::TooLarge => {
+                Self::Invalid(problem.detail.clone())
+            }
+            ProblemKind::UnsafePath => Self::UnsafePath(problem.detail.clone()),
+            ProblemKind::PathTaken => Self::PathTaken,
+            ProblemKind::OffsetMismatch => {
+                match member("offset").and_then(serde_json::Value::as_u64) {
+                    Some(expected) => Self::OffsetMismatch {
+                        expected: Offset::new(expected),
+                    },
+                    None => Self::Refused,
+                }
+            }
+            ProblemKind::Ended => {
+                let state = member("state").and_then(serde_json::Value::as_str);
+                state
+                    .and_then(UploadState::from_word)
+                    .map_or(Self::Refused, Self::Ended)
+            }
+            ProblemKind::Fenced => Self::Fenced,
+            ProblemKind::NotFound => Self::NotFound,
+            ProblemKind::DigestMismatch => Self::DigestMismatch,
+            ProblemKind::DiskFull => Self::DiskFull,
+            ProblemKind::StorageFailed | ProblemKind::Internal => Self::StorageFailed,
+            ProblemKind::Overloaded | ProblemKind::ServicesUnavailable => Self::Unavailable,
+            ProblemKind::ServicesTimeout => Self::Timeout,
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// The message as a sentence of its own.
+fn sentence(message: &str) -> String {
+    let mut chars = message.chars();
+    let first = chars.next().map(char::to_uppercase);
+    let mut text: String = first.into_iter().flatten().chain(chars).collect();
+    if !text.ends_with('.') {
+        text.push('.');
+    }
+    text
+}

@@ -1,0 +1,89 @@
+//! The hop on the wire, in one place for its client and its server.
+//!
+//! | call | request | answer |
+//! |---|---|---|
+//! | authenticate | `POST /internal/principals`, a [`TokenToCheck`] | 200, a `Principal`; 404 |
+//! | create | `POST /internal/uploads`, a [`NewUpload`](crate::NewUpload) | 200, an [`UploadStatus`](crate::UploadStatus) |
+//! | record | `GET /internal/uploads/{id}` | 200, an [`UploadRecord`](crate::UploadRecord) |
+//! | take over | `POST /internal/uploads/{id}/epoch` | 200, an `UploadStatus` |
+//! | append | `PATCH /internal/uploads/{id}`, [`UPLOAD_EPOCH`], [`UPLOAD_OFFSET`], [`UPLOAD_MODE`], bytes | 200, an `UploadStatus` |
+//! | checkpoint | `POST /internal/uploads/{id}/checkpoint`, a [`Checkpoint`] | 200, an `UploadStatus` |
+//! | read back | `GET /internal/uploads/{id}/content?from=N` | 200, bytes |
+//! | commit | `POST /internal/uploads/{id}/commit`, a [`Commit`](crate::Commit) | 200, a [`Receipt`](crate::Receipt) |
+//! | conclude | `POST /internal/uploads/{id}/conclusion`, a [`Conclusion`](crate::Conclusion) | 200, an `UploadStatus` |
+//!
+//! Every call carries [`API_KEY`] and [`TRACEPARENT`]. Every failure is a [`Problem`](crate::Problem).
+
+use portcullis_types::{Offset, UploadId};
+use serde::{Deserialize, Serialize};
+
+use crate::{AppendMode, Epoch};
+
+/// The header with the key.
+pub const API_KEY: &str = "x-api-key";
+/// The header with the caller's span (W3C Trace Context, section 3.2).
+pub const TRACEPARENT: &str = "traceparent";
+/// The header with the position at which an append begins.
+pub const UPLOAD_OFFSET: &str = "upload-offset";
+/// The header with the epoch of the request that appends.
+pub const UPLOAD_EPOCH: &str = "upload-epoch";
+/// The header that says whether appended bytes count by themselves; see [`mode_word`].
+pub const UPLOAD_MODE: &str = "upload-mode";
+
+/// Who tokens belong to.
+pub const PRINCIPALS: &str = "/internal/principals";
+/// The collection of uploads.
+pub const UPLOADS: &str = "/internal/uploads";
+/// One upload, as a route.
+pub const UPLOAD: &str = "/internal/uploads/{id}";
+/// The epoch of an upload, as a route.
+pub const EPOCH: &str = "/internal/uploads/{id}/epoch";
+/// What counts of provisional bytes, as a route.
+pub const CHECKPOINT: &str = "/internal/uploads/{id}/checkpoint";
+/// The bytes of an upload, as a route.
+pub const CONTENT: &str = "/internal/uploads/{id}/content";
+/// The good end of an upload, as a route.
+pub const COMMIT: &str = "/internal/uploads/{id}/commit";
+/// Any other end of an upload, as a route.
+pub const CONCLUSION: &str = "/internal/uploads/{id}/conclusion";
+
+/// The largest JSON body of a call in bytes: a commit with 1,000 findings of 16 policies fits.
+pub const MAX_JSON_BYTES: usize = 32 << 20;
+
+/// A bearer token that a client showed to the web host.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenToCheck {
+    /// The token itself.
+    pub token: String,
+}
+
+/// What a checkpoint says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Whose the upload is.
+    pub epoch: Epoch,
+    /// The end of what was appended.
+    pub offset: Offset,
+}
+
+/// The target of a route for one upload.
+pub fn target(route: &str, id: UploadId) -> String {
+    route.replace("{id}", &id.to_string())
+}
+
+/// The word for a mode in [`UPLOAD_MODE`].
+pub fn mode_word(mode: AppendMode) -> &'static str {
+    match mode {
+        AppendMode::Acknowledged => "acknowledged",
+        AppendMode::Provisional => "provisional",
+    }
+}
+
+/// The mode with this word.
+pub fn mode_from_word(word: &str) -> Option<AppendMode> {
+    [AppendMode::Acknowledged, AppendMode::Provisional]
+        .into_iter()
+        .find(|mode| mode_word(*mode) == word)
+}
