@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use portcullis_telemetry::{Attribute, ErrorType, Span, SpanName};
+use portcullis_telemetry::{Attribute, Span, SpanName};
 use portcullis_types::{Offset, Principal, UploadId};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 
@@ -162,7 +162,7 @@ impl HopClient {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            span.fail(error_type(&error));
+            span.fail(error.error_type());
             drop(span);
             match pauses.next() {
                 Some(pause) if error == StoreError::Unavailable => tokio::time::sleep(pause).await,
@@ -218,7 +218,7 @@ impl UploadStore for HopClient {
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
-            span.fail(error_type(error));
+            span.fail(error.error_type());
         }
         outcome
     }
@@ -375,22 +375,4 @@ async fn body_of(response: Response) -> Result<Vec<u8>, StoreError> {
 /// The body as what it should be.
 async fn parsed<T: serde::de::DeserializeOwned>(response: Response) -> Result<T, StoreError> {
     serde_json::from_slice(&body_of(response).await?).map_err(|_| StoreError::Refused)
-}
-
-fn error_type(error: &StoreError) -> ErrorType {
-    match error {
-        StoreError::Invalid(_) | StoreError::UnsafePath(_) => ErrorType::BadRequest,
-        StoreError::PathTaken
-        | StoreError::OffsetMismatch { .. }
-        | StoreError::Fenced
-        | StoreError::Ended(_) => ErrorType::Conflict,
-        StoreError::NotFound => ErrorType::NotFound,
-        StoreError::DigestMismatch => ErrorType::DigestMismatch,
-        StoreError::DiskFull => ErrorType::DiskFull,
-        StoreError::StorageFailed => ErrorType::StorageFailed,
-        StoreError::Aborted => ErrorType::ClientGone,
-        StoreError::Unavailable => ErrorType::ServicesUnavailable,
-        StoreError::Timeout => ErrorType::Timeout,
-        StoreError::Refused | StoreError::UnknownToken => ErrorType::Unauthorized,
-    }
 }

@@ -4,6 +4,8 @@
 
 mod api_key;
 mod client;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod outcome;
 mod problem;
 mod record;

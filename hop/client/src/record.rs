@@ -27,8 +27,9 @@ pub struct NewUpload {
     pub length: Option<u64>,
     /// The disk that the routing policy named. The stage lies there too.
     pub disk: DiskName,
-    /// The policy-set revision that judges it.
-    pub revision: Sha256Digest,
+    /// The policy-set revision that judges it; none for a file that came by `/internal/storage/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Sha256Digest>,
     /// The trace that all requests of this upload are in.
     pub traceparent: TraceContext,
     /// When it came in: the only time that policies see.

@@ -3,7 +3,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use portcullis_telemetry::Span;
+use portcullis_telemetry::{ErrorType, Span};
 use portcullis_types::{Offset, UploadId};
 
 use crate::{
@@ -199,6 +199,24 @@ impl StoreError {
             Self::Unavailable => ProblemKind::ServicesUnavailable,
             Self::Timeout => ProblemKind::ServicesTimeout,
             Self::Refused => ProblemKind::ServicesRefused,
+        }
+    }
+
+    /// What telemetry calls it.
+    pub fn error_type(&self) -> ErrorType {
+        match self {
+            Self::Invalid(_) | Self::UnsafePath(_) => ErrorType::BadRequest,
+            Self::PathTaken | Self::OffsetMismatch { .. } | Self::Fenced | Self::Ended(_) => {
+                ErrorType::Conflict
+            }
+            Self::NotFound => ErrorType::NotFound,
+            Self::DigestMismatch => ErrorType::DigestMismatch,
+            Self::DiskFull => ErrorType::DiskFull,
+            Self::StorageFailed => ErrorType::StorageFailed,
+            Self::Aborted => ErrorType::ClientGone,
+            Self::Unavailable => ErrorType::ServicesUnavailable,
+            Self::Timeout => ErrorType::Timeout,
+            Self::Refused | Self::UnknownToken => ErrorType::Unauthorized,
         }
     }
 

@@ -27,8 +27,9 @@ impl Span {
         Self::start(name, &Context::new(), links, None)
     }
 
-    /// A span whose parent is in another process. Without a parent it begins a trace.
-    pub fn remote_child(name: SpanName, parent: Option<&TraceContext>) -> Self {
+    /// A span whose parent is known only by name, as one in another process or thread. Without a parent it
+    /// begins a trace.
+    pub fn child_of(name: SpanName, parent: Option<&TraceContext>) -> Self {
         let parent = parent.map_or_else(Context::new, |parent| {
             Context::new().with_remote_span_context(parent.remote())
         });

@@ -1,0 +1,185 @@
+//! A listener within limits, which stops gracefully.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{Request, header};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use portcullis_hop::{Problem, ProblemKind};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+use tower::{ServiceExt, service_fn};
+
+use crate::ConfigError;
+use crate::framing::{Framing, Watched};
+
+/// The most headers of a request.
+const MAX_HEADERS: usize = 64;
+/// Streams of one HTTP/2 connection at once, and its windows in bytes: the order of magnitude of Envoy's
+/// advice for servers that face the internet ("Configuring Envoy as an edge proxy").
+const HTTP2_STREAMS: u32 = 100;
+const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// The most bytes of a request's headers over HTTP/2.
+const HTTP2_HEADER_BYTES: u32 = 32 << 10;
+/// The pause after a failed accept: descriptors may be used up, and more haste would only burn time.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a server takes at once, and how long it waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once; more wait to be accepted.
+    pub connections: usize,
+    /// Within this time the headers of a request must have come.
+    pub header: Duration,
+    /// What requests under way have when the server stops.
+    pub drain: Duration,
+}
+
+/// A socket that is listened on.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Listens on an address; port 0 is any free one.
+    pub async fn bind(address: SocketAddr) -> Result<Self, ConfigError> {
+        let unusable = |error: std::io::Error| {
+            let why = format!(
+                "{address} cannot be listened on ({}); choose another address",
+                error.kind()
+            );
+            ConfigError::value("listen", why)
+        };
+        let socket = TcpListener::bind(address).await.map_err(unusable)?;
+        let address = socket.local_addr().map_err(unusable)?;
+        Ok(Self { socket, address })
+    }
+
+    /// Where it listens: the port that was chosen, if any would do.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is ready; then takes no new connection and gives requests under way, and what
+    /// runs in `tasks`, their time. Says whether all of them ended within it.
+    pub async fn serve(
+        self,
+        router: Router,
+        limits: Limits,
+        tasks: TaskTracker,
+        stop: impl Future<Output = ()>,
+    ) -> bool {
+        let connections = Arc::new(Semaphore::new(limits.connections));
+        let graceful = GracefulShutdown::new();
+        let builder = builder(&limits);
+        tokio::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stop => break,
+                accepted = accept(&self.socket, &connections) => accepted,
+            };
+            let Some((stream, permit)) = accepted else {
+                continue;
+            };
+            let (stream, framing) = Watched::new(stream);
+            let service = TowerToHyperService::new(guarded(router.clone(), framing));
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            let connection = graceful.watch(connection.into_owned());
+            tasks.spawn(async move {
+                // A connection that breaks has told its handler; there is nobody else to tell.
+                let _ = connection.await;
+                drop(permit);
+            });
+        }
+        drop(self.socket);
+        tasks.close();
+        let drained = async {
+            graceful.shutdown().await;
+            tasks.wait().await;
+        };
+        tokio::time::timeout(limits.drain, drained).await.is_ok()
+    }
+}
+
+/// The router behind the check that no request announces its length twice.
+fn guarded<B>(
+    router: Router,
+    framing: Framing,
+) -> impl tower::Service<Request<B>, Response = Response, Error = std::convert::Infallible, Future: Send>
++ Clone
+where
+    B: axum::body::HttpBody<Data = axum::body::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+{
+    service_fn(move |request: Request<B>| {
+        let (router, framing) = (router.clone(), framing.clone());
+        async move {
+            if framing.is_ambiguous() {
+                return Ok(ambiguous());
+            }
+            let answered = router.oneshot(request.map(Body::new)).await;
+            framing.expect_head();
+            answered
+        }
+    })
+}
+
+fn ambiguous() -> Response {
+    let detail = "The request has both Content-Length and Transfer-Encoding, so that its end is not certain; \
+                  send one of them.";
+    let problem = Problem::new(ProblemKind::BadRequest, detail);
+    let mut response = problem.into_response().map(Body::from).into_response();
+    let close = header::HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
+/// The next connection within the limit. Absent when accepting failed, after a pause.
+async fn accept(
+    socket: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(connections).acquire_owned().await.ok()?;
+    match socket.accept().await {
+        Ok((stream, _)) => {
+            // Without it a small answer waits for the client's acknowledgement of the one before.
+            let _ = stream.set_nodelay(true);
+            Some((stream, permit))
+        }
+        Err(error) => {
+            tracing::warn!(kind = %error.kind(), "a connection could not be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+/// hyper enforces its time limits only with a timer, which `axum::serve` does not set.
+fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .max_headers(MAX_HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(Duration::from_secs(30))
+        .max_header_list_size(HTTP2_HEADER_BYTES);
+    builder
+}

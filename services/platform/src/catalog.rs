@@ -1,0 +1,209 @@
+//! What services remember: uploads, versions, audit, tokens. SQLite on a local disk, never on the NAS.
+//!
+//! One thread owns the connection. Whatever waits for it is done in one transaction, each job within a
+//! savepoint of its own, so that many small commits share one fsync. A job's answer goes out after that
+//! commit: what was answered is durable.
+
+mod audit;
+mod migrations;
+mod tokens;
+mod upload_rows;
+mod version_rows;
+
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+pub use audit::{Action, AuditEntry};
+pub use tokens::{Token, TokenRow};
+pub use upload_rows::UploadRow;
+pub use version_rows::VersionRow;
+
+/// Jobs that wait at once; more wait to be let in.
+const MAX_WAITING_JOBS: usize = 1024;
+/// The most jobs of one transaction.
+const MAX_BATCH: usize = 64;
+/// How long another process, such as `token add`, may hold the catalog.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Why the catalog did not do what it was asked. No message holds a value.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The database failed.
+    #[error("the catalog failed ({0:?}); look at the disk that it lies on")]
+    Failed(Option<rusqlite::ErrorCode>),
+    /// The transaction did not become durable.
+    #[error("the catalog could not commit; look at the disk that it lies on")]
+    NotCommitted,
+    /// A row cannot be understood.
+    #[error("a row of the catalog cannot be read; it was written by another version or damaged")]
+    Damaged,
+    /// It was made by a newer version of this program.
+    #[error(
+        "the catalog has schema {found}, and this program knows up to {known}; run the newer program"
+    )]
+    TooNew {
+        /// The catalog's schema.
+        found: u32,
+        /// The newest that is known.
+        known: u32,
+    },
+    /// It has been closed.
+    #[error("the catalog is closed")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for CatalogError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..) => Self::Damaged,
+            other => Self::Failed(other.sqlite_error_code()),
+        }
+    }
+}
+
+impl From<serde_json::Error> for CatalogError {
+    fn from(_: serde_json::Error) -> Self {
+        Self::Damaged
+    }
+}
+
+/// What a job sees: the catalog, within a transaction.
+pub use rusqlite::Connection as Rows;
+
+/// Does its work within a savepoint, and gives back what sends its answer.
+type Job = Box<dyn FnOnce(&mut Transaction<'_>) -> Reply + Send>;
+/// Sends the answer; told whether the transaction is durable.
+type Reply = Box<dyn FnOnce(bool)>;
+
+/// The catalog, while its thread runs. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    jobs: mpsc::Sender<Job>,
+}
+
+/// The thread of a catalog. It ends when the last [`Catalog`] is gone.
+#[derive(Debug)]
+pub struct CatalogThread(JoinHandle<()>);
+
+impl Catalog {
+    /// Opens the catalog at `path`, makes it when it is not there, and brings its schema up to date.
+    pub fn open(path: &Path) -> Result<(Self, CatalogThread), CatalogError> {
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        migrations::run(&mut connection)?;
+        let (jobs, waiting) = mpsc::channel(MAX_WAITING_JOBS);
+        let thread = std::thread::Builder::new()
+            .name("catalog".to_owned())
+            .spawn(move || work(&mut connection, waiting))
+            .map_err(|_| CatalogError::Closed)?;
+        Ok((Self { jobs }, CatalogThread(thread)))
+    }
+
+    /// Does something in a transaction. When it returns without an error, it is durable; when the job gives
+    /// an error, nothing of it was done.
+    pub async fn run<T, E>(
+        &self,
+        job: impl FnOnce(&Rows) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<CatalogError> + Send + 'static,
+    {
+        let (job, answer) = boxed(job);
+        let closed = |()| E::from(CatalogError::Closed);
+        self.jobs.send(job).await.map_err(|_| closed(()))?;
+        answer.await.map_err(|_| closed(()))?
+    }
+
+    /// The same from a thread that may block.
+    pub fn run_blocking<T, E>(
+        &self,
+        job: impl FnOnce(&Rows) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<CatalogError> + Send + 'static,
+    {
+        let (job, answer) = boxed(job);
+        let closed = |()| E::from(CatalogError::Closed);
+        self.jobs.blocking_send(job).map_err(|_| closed(()))?;
+        answer.blocking_recv().map_err(|_| closed(()))?
+    }
+}
+
+impl CatalogThread {
+    /// Waits until the last job is done. Call it when no [`Catalog`] is left, or it never returns.
+    pub fn join(self) {
+        // A panic of the thread has been told where it happened.
+        let _ = self.0.join();
+    }
+}
+
+fn boxed<T, E>(
+    job: impl FnOnce(&Rows) -> Result<T, E> + Send + 'static,
+) -> (Job, oneshot::Receiver<Result<T, E>>)
+where
+    T: Send + 'static,
+    E: From<CatalogError> + Send + 'static,
+{
+    let (sender, answer) = oneshot::channel();
+    let job = Box::new(move |transaction: &mut Transaction<'_>| {
+        let outcome = within_savepoint(transaction, job);
+        Box::new(move |durable: bool| {
+            let outcome = match outcome {
+                Ok(_) if !durable => Err(CatalogError::NotCommitted.into()),
+                outcome => outcome,
+            };
+            // Whoever asked may have gone; what was done stays done.
+            let _ = sender.send(outcome);
+        }) as Reply
+    });
+    (job, answer)
+}
+
+fn within_savepoint<T, E: From<CatalogError>>(
+    transaction: &mut Transaction<'_>,
+    job: impl FnOnce(&Rows) -> Result<T, E>,
+) -> Result<T, E> {
+    let failed = |error: rusqlite::Error| E::from(error.into());
+    // Dropped without a commit, it is rolled back.
+    let rows = transaction.savepoint().map_err(failed)?;
+    let value = job(&rows)?;
+    rows.commit().map_err(failed)?;
+    Ok(value)
+}
+
+fn work(connection: &mut Connection, mut waiting: mpsc::Receiver<Job>) {
+    while let Some(first) = waiting.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < MAX_BATCH
+            && let Ok(next) = waiting.try_recv()
+        {
+            batch.push(next);
+        }
+        let Ok(mut transaction) =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate)
+        else {
+            // Their answers go with them: those who wait hear that the catalog did not do it.
+            tracing::error!("the catalog takes no transaction; another process may hold it");
+            continue;
+        };
+        let replies: Vec<Reply> = batch.into_iter().map(|job| job(&mut transaction)).collect();
+        let durable = transaction.commit().is_ok();
+        for reply in replies {
+            reply(durable);
+        }
+    }
+    // A short log file when nobody needs it any more; the data is safe either way.
+    let _ = connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+}

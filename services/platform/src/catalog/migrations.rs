@@ -1,0 +1,54 @@
+//! The schema, step by step. A step that was released is never changed; `user_version` counts them.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::CatalogError;
+
+const STEPS: [&str; 1] = [include_str!("../../migrations/0001_uploads.sql")];
+
+/// Brings a catalog up to date; each step in one transaction.
+pub(super) fn run(connection: &mut Connection) -> Result<(), CatalogError> {
+    let known = u32::try_from(STEPS.len()).map_err(|_| CatalogError::Damaged)?;
+    loop {
+        // Immediate, so that two processes that start at once do not both take the same step.
+        let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found: u32 = step.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if found > known {
+            return Err(CatalogError::TooNew { found, known });
+        }
+        let Some(sql) = STEPS.get(found as usize) else {
+            return Ok(());
+        };
+        step.execute_batch(sql)?;
+        step.pragma_update(None, "user_version", found + 1)?;
+        step.commit()?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_catalog_is_brought_up_to_date_once() {
+        let mut connection = Connection::open_in_memory().expect("opens");
+        run(&mut connection).expect("is new");
+        run(&mut connection).expect("is up to date");
+    }
+
+    #[test]
+    fn a_newer_catalog_is_left_alone() {
+        let mut connection = Connection::open_in_memory().expect("opens");
+        connection
+            .pragma_update(None, "user_version", 99)
+            .expect("is set");
+        let error = run(&mut connection).expect_err("is refused");
+        assert!(matches!(
+            error,
+            CatalogError::TooNew {
+                found: 99,
+                known: 1
+            }
+        ));
+    }
+}

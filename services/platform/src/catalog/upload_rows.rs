@@ -1,0 +1,166 @@
+use portcullis_hop::{
+    Commit, Conclusion, Epoch, NewUpload, Receipt, UploadRecord, UploadState, UploadStatus,
+};
+use portcullis_storage::Checkpoint;
+use portcullis_types::{Offset, Timestamp, UploadId};
+use rusqlite::{OptionalExtension, named_params, params};
+
+use super::{CatalogError, Rows};
+
+/// The row of an upload.
+#[derive(Clone, Debug)]
+pub struct UploadRow {
+    /// What the hop is told of it.
+    pub record: UploadRecord,
+    /// The hash state at its offset.
+    pub hash_state: Vec<u8>,
+    /// The commit that ended it.
+    pub commit: Option<Commit>,
+}
+
+impl UploadRow {
+    /// Adds a new upload, unless its id is taken. Gives the row that then stands there.
+    pub fn create(rows: &Rows, upload: &NewUpload) -> Result<Self, CatalogError> {
+        rows.prepare_cached(
+            "INSERT INTO uploads (id, state, epoch, offset, hash_state, disk, created, expires_at)
+             VALUES (:id, 'open', :epoch, 0, x'', :disk, :created, :expires_at)
+             ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(named_params! {
+            ":id": upload.id.to_string(),
+            ":epoch": Epoch::FIRST.number().cast_signed(),
+            ":disk": upload.disk.as_str(),
+            ":created": serde_json::to_string(upload)?,
+            ":expires_at": upload.expires_at.as_ms(),
+        })?;
+        Self::find(rows, upload.id)?.ok_or(CatalogError::Damaged)
+    }
+
+    /// The row of an upload.
+    pub fn find(rows: &Rows, id: UploadId) -> Result<Option<Self>, CatalogError> {
+        rows.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?
+            .query_row([id.to_string()], |row| Ok(read(row)))
+            .optional()?
+            .transpose()
+    }
+
+    /// Uploads that are not over and have expired.
+    pub fn expired(rows: &Rows, now: Timestamp) -> Result<Vec<Self>, CatalogError> {
+        rows.prepare_cached(&format!(
+            "{SELECT} WHERE expires_at <= ?1 AND state IN ('open', 'held') ORDER BY expires_at LIMIT 1000"
+        ))?
+        .query_map([now.as_ms()], |row| Ok(read(row)))?
+        .collect::<Result<Result<Vec<_>, _>, _>>()?
+    }
+
+    /// Raises the epoch of an open upload. Says whether it was open.
+    pub fn raise_epoch(rows: &Rows, id: UploadId) -> Result<bool, CatalogError> {
+        let changed = rows
+            .prepare_cached(
+                "UPDATE uploads SET epoch = epoch + 1 WHERE id = ?1 AND state = 'open'",
+            )?
+            .execute([id.to_string()])?;
+        Ok(changed == 1)
+    }
+
+    /// Records how far an open upload is durable, unless it has been taken over. Says whether it was
+    /// recorded. The offset never goes back.
+    pub fn checkpoint(
+        rows: &Rows,
+        id: UploadId,
+        epoch: Epoch,
+        at: &Checkpoint,
+    ) -> Result<bool, CatalogError> {
+        let changed = rows
+            .prepare_cached(
+                "UPDATE uploads SET offset = ?3, hash_state = ?4
+                 WHERE id = ?1 AND epoch = ?2 AND state = 'open' AND offset <= ?3",
+            )?
+            .execute(params![
+                id.to_string(),
+                epoch.number().cast_signed(),
+                at.offset.bytes().cast_signed(),
+                at.hash_state,
+            ])?;
+        Ok(changed == 1)
+    }
+
+    /// Ends an open upload well.
+    pub fn commit(
+        rows: &Rows,
+        commit: &Commit,
+        receipt: &Receipt,
+        state: UploadState,
+    ) -> Result<(), CatalogError> {
+        rows.prepare_cached(
+            "UPDATE uploads SET state = ?2, offset = ?3, hash_state = x'', commitment = ?4, receipt = ?5
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            receipt.id.to_string(),
+            state.as_str(),
+            commit.length.bytes().cast_signed(),
+            serde_json::to_string(commit)?,
+            serde_json::to_string(receipt)?,
+        ])?;
+        Ok(())
+    }
+
+    /// Ends an open upload in another way.
+    pub fn conclude(
+        rows: &Rows,
+        id: UploadId,
+        state: UploadState,
+        conclusion: Option<&Conclusion>,
+    ) -> Result<(), CatalogError> {
+        let conclusion = conclusion.map(serde_json::to_string).transpose()?;
+        rows.prepare_cached(
+            "UPDATE uploads SET state = ?2, hash_state = x'', conclusion = ?3 WHERE id = ?1",
+        )?
+        .execute(params![id.to_string(), state.as_str(), conclusion])?;
+        Ok(())
+    }
+
+    /// How far the upload has come.
+    pub fn status(&self) -> UploadStatus {
+        self.record.status
+    }
+
+    /// What was recorded of its stage.
+    pub fn recorded(&self) -> Checkpoint {
+        Checkpoint {
+            offset: self.record.status.offset,
+            hash_state: self.hash_state.clone(),
+        }
+    }
+}
+
+const SELECT: &str = "SELECT id, state, epoch, offset, hash_state, created, commitment, receipt, conclusion FROM uploads";
+
+fn read(row: &rusqlite::Row<'_>) -> Result<UploadRow, CatalogError> {
+    let json = |column: usize| row.get::<_, Option<String>>(column);
+    let id: String = row.get(0)?;
+    let state: String = row.get(1)?;
+    let upload: NewUpload = serde_json::from_str(&row.get::<_, String>(5)?)?;
+    Ok(UploadRow {
+        hash_state: row.get(4)?,
+        commit: json(6)?
+            .map(|text| serde_json::from_str(&text))
+            .transpose()?,
+        record: UploadRecord {
+            status: UploadStatus {
+                id: id.parse().map_err(|_| CatalogError::Damaged)?,
+                state: UploadState::from_word(&state).ok_or(CatalogError::Damaged)?,
+                epoch: Epoch::new(row.get::<_, i64>(2)?.cast_unsigned()),
+                offset: Offset::new(row.get::<_, i64>(3)?.cast_unsigned()),
+            },
+            upload,
+            receipt: json(7)?
+                .map(|text| serde_json::from_str(&text))
+                .transpose()?,
+            conclusion: json(8)?
+                .map(|text| serde_json::from_str(&text))
+                .transpose()?,
+        },
+    })
+}

@@ -1,0 +1,173 @@
+use portcullis_types::{Attributes, DiskName, DiskPath, Sha256Digest, Timestamp, UploadId};
+use rusqlite::{OptionalExtension, named_params, params};
+
+use super::{CatalogError, Rows};
+
+/// A file that was stored: the row is the commit point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionRow {
+    /// The upload that it came from, which names its bytes on the disk.
+    pub upload: UploadId,
+    /// The disk.
+    pub disk: DiskName,
+    /// Its path there.
+    pub path: DiskPath,
+    /// Which version of the path it is, from 1.
+    pub version: u64,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The digest of its bytes.
+    pub sha256: Sha256Digest,
+    /// What the client declared.
+    pub media_type: Option<String>,
+    /// What the client said about it.
+    pub metadata: Attributes,
+    /// Whether it is kept apart.
+    pub quarantined: bool,
+    /// When it was stored.
+    pub stored_at: Timestamp,
+}
+
+impl VersionRow {
+    /// The number that the next version of a path gets.
+    pub fn next_number(rows: &Rows, disk: &DiskName, path: &DiskPath) -> Result<u64, CatalogError> {
+        let next: i64 = rows
+            .prepare_cached(
+                "SELECT coalesce(max(version), 0) + 1 FROM versions WHERE disk = ?1 AND path = ?2",
+            )?
+            .query_row([disk.as_str(), path.as_str()], |row| row.get(0))?;
+        Ok(next.cast_unsigned())
+    }
+
+    /// Adds the row. A quarantined version has no link to make.
+    pub fn insert(&self, rows: &Rows) -> Result<(), CatalogError> {
+        rows.prepare_cached(
+            "INSERT INTO versions (upload, disk, path, version, size, sha256, media_type, metadata,
+                                   quarantined, stored_at, linked)
+             VALUES (:upload, :disk, :path, :version, :size, :sha256, :media_type, :metadata,
+                     :quarantined, :stored_at, :quarantined)",
+        )?
+        .execute(named_params! {
+            ":upload": self.upload.to_string(),
+            ":disk": self.disk.as_str(),
+            ":path": self.path.as_str(),
+            ":version": self.version.cast_signed(),
+            ":size": self.size.cast_signed(),
+            ":sha256": self.sha256.to_string(),
+            ":media_type": self.media_type,
+            ":metadata": serde_json::to_string(&self.metadata)?,
+            ":quarantined": self.quarantined,
+            ":stored_at": self.stored_at.as_ms(),
+        })?;
+        Ok(())
+    }
+
+    /// The version that is shown at a path: the newest that is neither deleted nor quarantined.
+    pub fn latest(
+        rows: &Rows,
+        disk: &DiskName,
+        path: &DiskPath,
+    ) -> Result<Option<Self>, CatalogError> {
+        rows.prepare_cached(&format!(
+            "{SELECT} WHERE disk = ?1 AND path = ?2 AND deleted_at IS NULL AND quarantined = 0
+             ORDER BY version DESC LIMIT 1"
+        ))?
+        .query_row([disk.as_str(), path.as_str()], |row| Ok(read(row)))
+        .optional()?
+        .transpose()
+    }
+
+    /// Every version that a path ever had, newest first.
+    pub fn known(
+        rows: &Rows,
+        disk: &DiskName,
+        path: &DiskPath,
+    ) -> Result<Vec<UploadId>, CatalogError> {
+        rows.prepare_cached(
+            "SELECT upload FROM versions WHERE disk = ?1 AND path = ?2 ORDER BY version DESC",
+        )?
+        .query_map([disk.as_str(), path.as_str()], |row| {
+            row.get::<_, String>(0)
+        })?
+        .map(|id| id?.parse().map_err(|_| CatalogError::Damaged))
+        .collect()
+    }
+
+    /// The files that are shown beneath a prefix, sorted by path, at most `limit`.
+    pub fn list(
+        rows: &Rows,
+        disk: &DiskName,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<Self>, CatalogError> {
+        rows.prepare_cached(&format!(
+            "{SELECT} AS shown WHERE disk = ?1 AND substr(path, 1, length(?2)) = ?2
+               AND deleted_at IS NULL AND quarantined = 0
+               AND NOT EXISTS (SELECT 1 FROM versions AS newer
+                               WHERE newer.disk = shown.disk AND newer.path = shown.path
+                                 AND newer.version > shown.version
+                                 AND newer.deleted_at IS NULL AND newer.quarantined = 0)
+             ORDER BY path LIMIT ?3"
+        ))?
+        .query_map(params![disk.as_str(), prefix, limit], |row| Ok(read(row)))?
+        .collect::<Result<Result<Vec<_>, _>, _>>()?
+    }
+
+    /// Marks every version of a path as deleted. Says how many were shown or could have been.
+    pub fn delete(
+        rows: &Rows,
+        disk: &DiskName,
+        path: &DiskPath,
+        now: Timestamp,
+    ) -> Result<usize, CatalogError> {
+        Ok(rows
+            .prepare_cached(
+                "UPDATE versions SET deleted_at = ?3, linked = 0
+                 WHERE disk = ?1 AND path = ?2 AND deleted_at IS NULL AND quarantined = 0",
+            )?
+            .execute(params![disk.as_str(), path.as_str(), now.as_ms()])?)
+    }
+
+    /// Remembers that the visible link of a path agrees with its rows up to a version.
+    pub fn set_linked(rows: &Rows, disk: &DiskName, path: &DiskPath) -> Result<(), CatalogError> {
+        rows.prepare_cached(
+            "UPDATE versions SET linked = 1 WHERE disk = ?1 AND path = ?2 AND linked = 0",
+        )?
+        .execute([disk.as_str(), path.as_str()])?;
+        Ok(())
+    }
+
+    /// The paths of a disk whose visible link may not agree with their rows: what a crash left to do.
+    pub fn unlinked_paths(rows: &Rows, disk: &DiskName) -> Result<Vec<DiskPath>, CatalogError> {
+        rows.prepare("SELECT DISTINCT path FROM versions WHERE disk = ?1 AND linked = 0")?
+            .query_map([disk.as_str()], |row| row.get::<_, String>(0))?
+            .map(|path| path?.parse().map_err(|_| CatalogError::Damaged))
+            .collect()
+    }
+
+    /// Whether a version was ever committed.
+    pub fn is_committed(rows: &Rows, upload: UploadId) -> Result<bool, CatalogError> {
+        Ok(rows
+            .prepare_cached("SELECT 1 FROM versions WHERE upload = ?1")?
+            .exists([upload.to_string()])?)
+    }
+}
+
+const SELECT: &str = "SELECT upload, disk, path, version, size, sha256, media_type, metadata, quarantined, stored_at FROM versions";
+
+fn read(row: &rusqlite::Row<'_>) -> Result<VersionRow, CatalogError> {
+    let text = |column: usize| row.get::<_, String>(column);
+    let damaged = |()| CatalogError::Damaged;
+    Ok(VersionRow {
+        upload: text(0)?.parse().map_err(|_| damaged(()))?,
+        disk: text(1)?.parse().map_err(|_| damaged(()))?,
+        path: text(2)?.parse().map_err(|_| damaged(()))?,
+        version: row.get::<_, i64>(3)?.cast_unsigned(),
+        size: row.get::<_, i64>(4)?.cast_unsigned(),
+        sha256: text(5)?.parse().map_err(|_| damaged(()))?,
+        media_type: row.get(6)?,
+        metadata: serde_json::from_str(&text(7)?)?,
+        quarantined: row.get(8)?,
+        stored_at: Timestamp::from_ms(row.get(9)?).map_err(|_| damaged(()))?,
+    })
+}

@@ -1,0 +1,157 @@
+//! What services answer: the hop, the file API, and whether they are well.
+
+mod files;
+mod hop;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use http::{HeaderMap, StatusCode};
+use portcullis_hop::{BodyAborted, ByteStream, Problem, ProblemKind, StoreError, wire};
+use portcullis_telemetry::{Attribute, ErrorType, Span, SpanName, TraceContext};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::keys::{Key, Keys, Scope};
+use crate::uploads::Uploads;
+
+/// What the handlers share.
+#[derive(Clone, Debug)]
+pub struct Site(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    uploads: Uploads,
+    keys: Keys,
+}
+
+impl Site {
+    /// These uploads for those who have one of these keys.
+    pub fn new(uploads: Uploads, keys: Keys) -> Self {
+        Self(Arc::new(Inner { uploads, keys }))
+    }
+
+    /// Everything that services answer.
+    pub fn router(self) -> Router {
+        Router::new()
+            .merge(hop::routes())
+            .merge(files::routes())
+            .fallback(not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            .with_state(self)
+    }
+
+    fn uploads(&self) -> &Uploads {
+        &self.0.uploads
+    }
+
+    /// Answers one call: within a span that hangs beneath the caller's, and only for those whose key allows
+    /// it. Every failure becomes a problem here.
+    async fn answer(
+        &self,
+        name: SpanName,
+        headers: &HeaderMap,
+        scope: Scope,
+        call: impl AsyncFnOnce(Key, Arc<Span>) -> Result<Response, Failure>,
+    ) -> Response {
+        let span = Arc::new(Span::child_of(name, caller(headers).as_ref()));
+        let answered = match self.0.keys.authorise(headers, scope) {
+            Ok(key) => call(key.clone(), Arc::clone(&span)).await,
+            Err(problem) => Err(Failure::Problem(Box::new(problem))),
+        };
+        let response = answered.unwrap_or_else(|failure| failure.answer(&span));
+        span.set(Attribute::StatusCode(response.status().as_u16()));
+        response
+    }
+}
+
+/// Why a call is not answered with what it asked for.
+enum Failure {
+    Store(StoreError),
+    Problem(Box<Problem>),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<crate::Fault> for Failure {
+    fn from(fault: crate::Fault) -> Self {
+        Self::Store(fault.0)
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+impl Failure {
+    fn answer(self, span: &Span) -> Response {
+        let (problem, error_type) = match self {
+            Self::Store(error) => (error.problem(), error.error_type()),
+            Self::Problem(problem) => {
+                let error_type = match problem.kind {
+                    ProblemKind::Unauthenticated | ProblemKind::Forbidden => {
+                        ErrorType::Unauthorized
+                    }
+                    _ => ErrorType::BadRequest,
+                };
+                (*problem, error_type)
+            }
+        };
+        span.fail(error_type);
+        problem_response(problem.with_support_id(span.context().trace_id()))
+    }
+}
+
+fn problem_response(problem: Problem) -> Response {
+    problem.into_response().map(Body::from).into_response()
+}
+
+fn json(value: &impl Serialize) -> Response {
+    (StatusCode::OK, axum::Json(value)).into_response()
+}
+
+/// The caller's span, when it says which.
+fn caller(headers: &HeaderMap) -> Option<TraceContext> {
+    headers.get(wire::TRACEPARENT)?.to_str().ok()?.parse().ok()
+}
+
+/// A body as bytes on their way.
+fn stream(body: Body) -> ByteStream {
+    Box::pin(
+        body.into_data_stream()
+            .map(|bytes| bytes.map_err(|_| BodyAborted)),
+    )
+}
+
+/// A whole JSON body within its limit.
+async fn parsed<T: DeserializeOwned>(body: Body) -> Result<T, Failure> {
+    let bad = |detail: &str| Failure::from(Problem::new(ProblemKind::BadRequest, detail));
+    let bytes = axum::body::to_bytes(body, wire::MAX_JSON_BYTES)
+        .await
+        .map_err(|_| bad("The body of the call broke off or is too large; send it again."))?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let detail = format!(
+            "The body of the call is not what this version expects ({error}); compare the versions of both servers."
+        );
+        bad(&detail)
+    })
+}
+
+async fn not_found() -> Response {
+    let detail = "There is nothing at this address; services answer /internal/uploads and /internal/storage.";
+    problem_response(Problem::new(ProblemKind::NotFound, detail))
+}
+
+async fn method_not_allowed() -> Response {
+    let detail = "This address does not take this method.";
+    problem_response(Problem::new(ProblemKind::MethodNotAllowed, detail))
+}

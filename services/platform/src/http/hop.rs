@@ -1,0 +1,214 @@
+//! The other end of the hop: each call of the web host becomes one call of [`UploadStore`].
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderMap, header};
+use portcullis_hop::{
+    AppendMode, Commit, Conclusion, Epoch, NewUpload, Problem, ProblemKind, Receipt, StoreError,
+    UploadState, UploadStore, wire,
+};
+use portcullis_telemetry::{Attribute, Span, SpanName};
+use portcullis_types::{Offset, UploadId};
+use serde::Deserialize;
+
+use super::{Failure, Site, json, parsed, stream};
+use crate::catalog::{Rows, TokenRow};
+use crate::fault::Fault;
+use crate::keys::Scope;
+
+pub(super) fn routes() -> Router<Site> {
+    Router::new()
+        .route(wire::PRINCIPALS, post(authenticate))
+        .route(wire::UPLOADS, post(create))
+        .route(wire::UPLOAD, get(record).patch(append))
+        .route(wire::EPOCH, post(take_over))
+        .route(wire::CHECKPOINT, post(checkpoint))
+        .route(wire::CONTENT, get(read))
+        .route(wire::COMMIT, post(commit))
+        .route(wire::CONCLUSION, post(conclude))
+}
+
+async fn authenticate(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+    let call = async |_, _| {
+        let wire::TokenToCheck { token } = parsed(body).await?;
+        let find = move |rows: &Rows| TokenRow::principal_of(rows, &token).map_err(Fault::from);
+        let principal = site.uploads().catalog().run(find).await?;
+        Ok(json(&principal.ok_or(StoreError::NotFound)?))
+    };
+    site.answer(SpanName::Authenticate, &headers, Scope::Stages, call)
+        .await
+}
+
+async fn create(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+    let call = async |_, span: Arc<Span>| {
+        let upload: NewUpload = parsed(body).await?;
+        span.set(Attribute::UploadId(upload.id));
+        Ok(json(&site.uploads().create(&upload, &span).await?))
+    };
+    site.answer(SpanName::Create, &headers, Scope::Stages, call)
+        .await
+}
+
+async fn record(State(site): State<Site>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let call = async |_, span: Arc<Span>| {
+        let id = identify(&id, &span)?;
+        Ok(json(&site.uploads().record(id, &span).await?))
+    };
+    site.answer(SpanName::Status, &headers, Scope::Stages, call)
+        .await
+}
+
+async fn take_over(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let call = async |_, span: Arc<Span>| {
+        let id = identify(&id, &span)?;
+        Ok(json(&site.uploads().take_over(id, &span).await?))
+    };
+    site.answer(SpanName::TakeOver, &headers, Scope::Stages, call)
+        .await
+}
+
+async fn append(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let call = async |_, span: Arc<Span>| {
+        let id = identify(&id, &span)?;
+        let epoch = Epoch::new(number(&headers, wire::UPLOAD_EPOCH)?);
+        let from = Offset::new(number(&headers, wire::UPLOAD_OFFSET)?);
+        let mode = mode(&headers)?;
+        let appended = site
+            .uploads()
+            .append(id, epoch, from, mode, stream(body), &span)
+            .await;
+        Ok(json(&appended?))
+    };
+    site.answer(SpanName::Append, &headers, Scope::Stages, call)
+        .await
+}
+
+async fn checkpoint(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let call = async |_, span: Arc<Span>| {
+        let id = identify(&id, &span)?;
+        let wire::Checkpoint { epoch, offset } = parsed(body).await?;
+        let status = site.uploads().checkpoint(id, epoch, offset, &span).await;
+        Ok(json(&status?))
+    };
+    site.answer(SpanName::Checkpoint, &headers, Scope::Stages, call)
+        .await
+}
+
+/// Where to read from.
+#[derive(Deserialize)]
+struct From {
+    from: u64,
+}
+
+async fn read(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    Query(From { from }): Query<From>,
+    headers: HeaderMap,
+) -> Response {
+    let call = async |_, span: Arc<Span>| {
+        let id = identify(&id, &span)?;
+        let bytes = site.uploads().read(id, Offset::new(from), &span).await?;
+        let octets = [(header::CONTENT_TYPE, "application/octet-stream")];
+        Ok((octets, Body::from_stream(bytes)).into_response())
+    };
+    site.answer(SpanName::Read, &headers, Scope::Stages, call)
+        .await
+}
+
+async fn commit(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let call = async |_, span: Arc<Span>| {
+        let id = identify(&id, &span)?;
+        let commit: Commit = parsed(body).await?;
+        let receipt = site.uploads().commit(id, &commit, &span).await?;
+        span.set(Attribute::Disk(receipt.disk.clone()));
+        span.set(Attribute::Bytes(receipt.size));
+        stored(&receipt);
+        Ok(json(&receipt))
+    };
+    site.answer(SpanName::Commit, &headers, Scope::Stages, call)
+        .await
+}
+
+async fn conclude(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let call = async |_, span: Arc<Span>| {
+        let id = identify(&id, &span)?;
+        let conclusion: Conclusion = parsed(body).await?;
+        let status = site.uploads().conclude(id, &conclusion, &span).await?;
+        let trace_id = span.context().trace_id();
+        tracing::info!(upload = %id, outcome = %status.state, %trace_id, "upload ended");
+        Ok(json(&status))
+    };
+    site.answer(SpanName::Conclude, &headers, Scope::Stages, call)
+        .await
+}
+
+/// The one line of an upload that was stored.
+pub(super) fn stored(receipt: &Receipt) {
+    let outcome = match receipt.status {
+        portcullis_hop::Status::Accepted => UploadState::Committed,
+        portcullis_hop::Status::Quarantined => UploadState::Quarantined,
+    };
+    tracing::info!(
+        upload = %receipt.id,
+        %outcome,
+        disk = %receipt.disk,
+        bytes = receipt.size,
+        trace_id = %receipt.trace_id,
+        "upload ended"
+    );
+}
+
+fn identify(id: &str, span: &Span) -> Result<UploadId, Failure> {
+    let id: UploadId = id.parse().map_err(|_| StoreError::NotFound)?;
+    span.set(Attribute::UploadId(id));
+    Ok(id)
+}
+
+fn number(headers: &HeaderMap, name: &'static str) -> Result<u64, Failure> {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    let number = value.and_then(|text| text.parse().ok());
+    number.ok_or_else(|| bad_header(name))
+}
+
+fn mode(headers: &HeaderMap) -> Result<AppendMode, Failure> {
+    let value = headers.get(wire::UPLOAD_MODE);
+    let word = value.and_then(|value| value.to_str().ok());
+    let mode = word.and_then(wire::mode_from_word);
+    mode.ok_or_else(|| bad_header(wire::UPLOAD_MODE))
+}
+
+fn bad_header(name: &'static str) -> Failure {
+    let detail =
+        format!("The call has no usable header `{name}`; compare the versions of both servers.");
+    Problem::new(ProblemKind::BadRequest, detail).into()
+}

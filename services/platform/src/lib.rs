@@ -1,0 +1,18 @@
+//! The protected side: it stores what the web host has judged, remembers it in a catalog, and writes down
+//! who did what. It never judges an upload and is never reached by the public.
+#![forbid(unsafe_code)]
+
+pub mod catalog;
+pub mod config;
+mod disks;
+mod fault;
+mod files;
+pub mod http;
+pub mod keys;
+pub mod server;
+mod uploads;
+
+pub use disks::{Disks, NamedDisk};
+pub use fault::Fault;
+pub use files::NewFile;
+pub use uploads::{UploadLimits, Uploads};

@@ -1,0 +1,147 @@
+//! Services as one thing: opened, recovered, listening, closed.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use portcullis_server::{ConfigError, Limits, Listener, Role};
+use portcullis_storage::{Disk, DiskError, LocalDisk};
+use portcullis_types::{Clock, DiskName};
+use tokio_util::task::TaskTracker;
+
+use crate::catalog::{Catalog, CatalogError, CatalogThread};
+use crate::config::{Config, DiskConfig};
+use crate::disks::Disks;
+use crate::http::Site;
+use crate::uploads::Uploads;
+
+/// Services that have recovered and listen.
+pub struct Server {
+    listener: Listener,
+    uploads: Uploads,
+    site: Site,
+    limits: Limits,
+    catalog: CatalogThread,
+    /// The disk and catalog of the role `testing`; they go with it.
+    scratch: Option<tempfile::TempDir>,
+}
+
+/// Services cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Something in the configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A disk cannot be used.
+    #[error("the disk `{name}` at {root} cannot be used: {why}", root = root.display())]
+    Disk {
+        /// Its name.
+        name: DiskName,
+        /// Its root.
+        root: PathBuf,
+        /// Why.
+        why: DiskError,
+    },
+    /// The catalog cannot be used.
+    #[error("the catalog at {path} cannot be used: {why}", path = path.display())]
+    Catalog {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        why: CatalogError,
+    },
+    /// What a crash left undone cannot be done.
+    #[error(
+        "what an earlier crash left undone cannot be done ({0}); the log says which disk or row"
+    )]
+    Recovery(portcullis_hop::StoreError),
+    /// The temporary folder of the role `testing` cannot be made.
+    #[error("a temporary folder cannot be made: {0}")]
+    Scratch(std::io::ErrorKind),
+}
+
+impl Server {
+    /// Opens disks and catalog, does what a crash left undone, then listens.
+    pub async fn start(mut config: Config) -> Result<Self, StartError> {
+        let scratch = match config.role {
+            Role::Testing => Some(scratch(&mut config)?),
+            _ => None,
+        };
+        let opened = tokio::task::spawn_blocking(move || open(config)).await;
+        let (config, uploads, catalog) = opened
+            .map_err(|_| StartError::Recovery(portcullis_hop::StoreError::StorageFailed))??;
+        let listener = Listener::bind(config.listen).await?;
+        Ok(Self {
+            listener,
+            site: Site::new(uploads.clone(), config.keys),
+            uploads,
+            limits: config.limits,
+            catalog,
+            scratch,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// Serves until `stop` is ready, gives calls under way their time, and closes the catalog.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let sweep = tokio::spawn(self.uploads.sweep_forever());
+        let router = self.site.router();
+        let tasks = TaskTracker::new();
+        let drained = self.listener.serve(router, self.limits, tasks, stop).await;
+        if !drained {
+            tracing::warn!(
+                "calls that were still under way are cut off; their uploads go on from what was acknowledged"
+            );
+        }
+        sweep.abort();
+        // The sweep holds the catalog until it has really ended.
+        let _ = sweep.await;
+        if drained {
+            // What was answered is durable already; this only lets the log file be folded in.
+            let join = tokio::task::spawn_blocking(move || self.catalog.join());
+            let _ = tokio::time::timeout(self.limits.drain, join).await;
+        }
+        drop(self.scratch);
+    }
+}
+
+fn open(config: Config) -> Result<(Config, Uploads, CatalogThread), StartError> {
+    let mut disks = Vec::new();
+    for (name, DiskConfig::Local { root }) in &config.disks {
+        let disk = LocalDisk::open(root).map_err(|why| StartError::Disk {
+            name: name.clone(),
+            root: root.clone(),
+            why,
+        })?;
+        disks.push((name.clone(), Arc::new(disk) as Arc<dyn Disk>));
+    }
+    let (catalog, thread) = Catalog::open(&config.catalog).map_err(|why| StartError::Catalog {
+        path: config.catalog.clone(),
+        why,
+    })?;
+    let uploads = Uploads::new(catalog, Disks::new(disks), Clock::system(), config.uploads);
+    uploads
+        .recover()
+        .map_err(|fault| StartError::Recovery(fault.0))?;
+    Ok((config, uploads, thread))
+}
+
+/// A disk and a catalog in a temporary folder.
+fn scratch(config: &mut Config) -> Result<tempfile::TempDir, StartError> {
+    let failed = |error: std::io::Error| StartError::Scratch(error.kind());
+    let folder = tempfile::Builder::new()
+        .prefix("portcullis-testing-")
+        .tempdir()
+        .map_err(failed)?;
+    let root = folder.path().join("local");
+    std::fs::create_dir(&root).map_err(failed)?;
+    config.catalog = folder.path().join("catalog.sqlite");
+    let name = "local".parse().expect("is a disk's name");
+    config.disks = [(name, DiskConfig::Local { root })].into();
+    Ok(folder)
+}

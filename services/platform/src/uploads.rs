@@ -1,0 +1,363 @@
+//! Uploads on their way: created, filled, judged elsewhere, and ended. The other side of the hop.
+
+mod active;
+mod append;
+mod publish;
+mod sweep;
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use portcullis_hop::{
+    AppendMode, ByteStream, Commit, Conclusion, Ending, Epoch, NewUpload, Receipt, StoreError,
+    UploadRecord, UploadState, UploadStatus, UploadStore,
+};
+use portcullis_telemetry::{Span, SpanName};
+use portcullis_types::{Clock, Offset, UploadId};
+use tokio::sync::Semaphore;
+
+use self::active::Active;
+use crate::catalog::{Action, AuditEntry, Catalog, Rows, UploadRow};
+use crate::disks::{Disks, NamedDisk};
+use crate::fault::Fault;
+
+/// Blocks of a body that is read back, and how many of them wait.
+const READ_BLOCK_BYTES: usize = 256 << 10;
+const READ_BLOCKS: usize = 2;
+
+/// What uploads may take at once, and how often they become durable.
+#[derive(Clone, Copy, Debug)]
+pub struct UploadLimits {
+    /// Appends at once; each has a thread and up to 1 MiB of blocks.
+    pub appends: usize,
+    /// How long the web host may pause within an append.
+    pub stall: Duration,
+    /// An append becomes durable after so many bytes. Default 64 MiB.
+    pub checkpoint_bytes: u64,
+    /// An append becomes durable after this time. Default 2 s.
+    pub checkpoint_time: Duration,
+    /// Bytes that stay free on every disk.
+    pub reserve_bytes: u64,
+}
+
+impl Default for UploadLimits {
+    fn default() -> Self {
+        Self {
+            appends: 128,
+            stall: Duration::from_mins(1),
+            checkpoint_bytes: 64 << 20,
+            checkpoint_time: Duration::from_secs(2),
+            reserve_bytes: 256 << 20,
+        }
+    }
+}
+
+/// All uploads of services. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Uploads(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    catalog: Catalog,
+    disks: Disks,
+    clock: Clock,
+    limits: UploadLimits,
+    appends: Arc<Semaphore>,
+    active: Active,
+    publishing: publish::PathLocks,
+}
+
+impl Uploads {
+    /// Uploads in this catalog and on these disks.
+    pub fn new(catalog: Catalog, disks: Disks, clock: Clock, limits: UploadLimits) -> Self {
+        Self(Arc::new(Inner {
+            catalog,
+            disks,
+            clock,
+            appends: Arc::new(Semaphore::new(limits.appends)),
+            limits,
+            active: Active::default(),
+            publishing: publish::PathLocks::default(),
+        }))
+    }
+
+    /// The catalog.
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.catalog
+    }
+
+    /// The disks.
+    pub fn disks(&self) -> &Disks {
+        &self.0.disks
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+}
+
+impl Inner {
+    fn disk(&self, row: &UploadRow) -> Result<&NamedDisk, Fault> {
+        let name = &row.record.upload.disk;
+        self.disks.get(name).ok_or_else(|| {
+            tracing::error!(disk = %name, "an upload lies on a disk that is no longer configured");
+            Fault(StoreError::StorageFailed)
+        })
+    }
+
+    async fn row(&self, id: UploadId) -> Result<UploadRow, Fault> {
+        let find = move |rows: &Rows| UploadRow::find(rows, id).map_err(Fault::from);
+        let row = self.catalog.run(find).await?;
+        row.ok_or(Fault(StoreError::NotFound))
+    }
+
+    /// The row of an upload that is open and belongs to this epoch.
+    async fn open_row(&self, id: UploadId, epoch: Epoch) -> Result<UploadRow, Fault> {
+        let row = self.row(id).await?;
+        let status = row.status();
+        if status.state != UploadState::Open {
+            return Err(StoreError::Ended(status.state).into());
+        }
+        if status.epoch != epoch {
+            return Err(StoreError::Fenced.into());
+        }
+        Ok(row)
+    }
+
+    fn check_room(&self, upload: &NewUpload) -> Result<(), Fault> {
+        let Some(disk) = self.disks.get(&upload.disk) else {
+            let detail = format!(
+                "Services have no disk `{}`; tell the operator to compare the routing policy with the disks of services.",
+                upload.disk
+            );
+            return Err(StoreError::Invalid(detail).into());
+        };
+        let space = disk.disk().space().map_err(Fault::of_disk(disk))?;
+        let wanted = upload.length.unwrap_or(0);
+        if space.free_bytes < wanted.saturating_add(self.limits.reserve_bytes) {
+            return Err(StoreError::DiskFull.into());
+        }
+        Ok(())
+    }
+
+    async fn create(self: &Arc<Self>, upload: NewUpload) -> Result<UploadStatus, Fault> {
+        let inner = Arc::clone(self);
+        let wanted = upload.clone();
+        // Asking a network file system for its room may take a while.
+        tokio::task::spawn_blocking(move || inner.check_room(&wanted))
+            .await
+            .map_err(Fault::lost)??;
+        self.catalog
+            .run(move |rows| {
+                let row = UploadRow::create(rows, &upload)?;
+                if row.record.upload != upload {
+                    let detail = "There is another upload with this id; choose a new one.";
+                    return Err(StoreError::Invalid(detail.to_owned()).into());
+                }
+                Ok(row.status())
+            })
+            .await
+    }
+
+    async fn take_over(&self, id: UploadId) -> Result<UploadStatus, Fault> {
+        let raise = move |rows: &Rows| {
+            let raised = UploadRow::raise_epoch(rows, id)?;
+            let row = UploadRow::find(rows, id)?.ok_or(Fault(StoreError::NotFound))?;
+            Ok::<_, Fault>((raised, row.status()))
+        };
+        let (raised, status) = self.catalog.run(raise).await?;
+        if raised {
+            self.active.fence(id, status.epoch).await;
+        }
+        // What the older request had acknowledged before it noticed counts.
+        Ok(self.row(id).await?.status())
+    }
+
+    async fn conclude(
+        self: &Arc<Self>,
+        id: UploadId,
+        conclusion: Conclusion,
+        span: &Span,
+    ) -> Result<UploadStatus, Fault> {
+        let state = match conclusion.ending {
+            Ending::Rejected => UploadState::Rejected,
+            Ending::Cancelled => UploadState::Cancelled,
+        };
+        let row = self.row(id).await?;
+        if row.status().state == state {
+            return Ok(row.status());
+        }
+        self.open_row(id, conclusion.epoch).await?;
+        let catalog = span.child(SpanName::Catalog);
+        let entry = ended(&row, &conclusion, self.clock.now());
+        self.catalog
+            .run(move |rows| {
+                let row = UploadRow::find(rows, id)?.ok_or(Fault(StoreError::NotFound))?;
+                if row.status().state != UploadState::Open {
+                    return Err(StoreError::Ended(row.status().state).into());
+                }
+                UploadRow::conclude(rows, id, state, Some(&conclusion))?;
+                entry.write(rows).map_err(Fault::from)
+            })
+            .await?;
+        drop(catalog);
+        self.forget_stage(&row).await?;
+        Ok(self.row(id).await?.status())
+    }
+
+    /// Lets go of what an ended upload still holds. What is left after a crash, recovery removes.
+    async fn forget_stage(self: &Arc<Self>, row: &UploadRow) -> Result<(), Fault> {
+        let id = row.status().id;
+        self.active.forget(id).await;
+        let disk = self.disk(row)?.clone();
+        let discard = move || {
+            let discarded = disk.disk().discard_stage(id);
+            discarded.map_err(Fault::of_disk(&disk))
+        };
+        tokio::task::spawn_blocking(discard)
+            .await
+            .map_err(Fault::lost)?
+    }
+
+    async fn read(&self, id: UploadId, from: Offset) -> Result<ByteStream, Fault> {
+        let row = self.row(id).await?;
+        let status = row.status();
+        if status.state != UploadState::Open {
+            return Err(StoreError::Ended(status.state).into());
+        }
+        if from > status.offset {
+            let expected = status.offset;
+            return Err(StoreError::OffsetMismatch { expected }.into());
+        }
+        if status.offset == Offset::ZERO {
+            return Ok(Box::pin(futures_util::stream::empty()));
+        }
+        let disk = self.disk(&row)?.clone();
+        let open = move || {
+            let stage = disk.disk().read_stage(id, from, status.offset);
+            stage.map_err(Fault::of_disk(&disk))
+        };
+        let file = tokio::task::spawn_blocking(open)
+            .await
+            .map_err(Fault::lost)??;
+        Ok(stream(file))
+    }
+}
+
+/// A file as a stream: read by a thread that is at most two blocks ahead.
+pub(crate) fn stream(mut file: Box<dyn Read + Send>) -> ByteStream {
+    let (blocks, mut waiting) = tokio::sync::mpsc::channel(READ_BLOCKS);
+    tokio::task::spawn_blocking(move || {
+        loop {
+            let mut block = vec![0; READ_BLOCK_BYTES];
+            let read = match file.read(&mut block) {
+                Ok(0) => return,
+                Ok(read) => read,
+                Err(error) => {
+                    tracing::error!(kind = %error.kind(), "a file could not be read to its end");
+                    let _ = blocks.blocking_send(Err(portcullis_hop::BodyAborted));
+                    return;
+                }
+            };
+            block.truncate(read);
+            if blocks.blocking_send(Ok(Bytes::from(block))).is_err() {
+                return;
+            }
+        }
+    });
+    Box::pin(futures_util::stream::poll_fn(move |cx| {
+        waiting.poll_recv(cx)
+    }))
+}
+
+/// The audit row of an upload that is not stored.
+fn ended(row: &UploadRow, conclusion: &Conclusion, now: portcullis_types::Timestamp) -> AuditEntry {
+    let upload = &row.record.upload;
+    let action = match conclusion.ending {
+        Ending::Rejected => Action::Rejected,
+        Ending::Cancelled => Action::Cancelled,
+    };
+    let rule = conclusion.refusal.as_ref().map(|refusal| &refusal.rule);
+    AuditEntry {
+        upload: Some(upload.id),
+        trace: Some(upload.traceparent.trace_id()),
+        details: Some(serde_json::json!({
+            "disk": upload.disk,
+            "rule": rule,
+            "revision": upload.revision,
+            "policies": conclusion.policies,
+        })),
+        ..AuditEntry::new(now, action, upload.principal.subject())
+    }
+}
+
+impl UploadStore for Uploads {
+    async fn create(&self, upload: &NewUpload, _span: &Span) -> Result<UploadStatus, StoreError> {
+        self.0.create(upload.clone()).await.map_err(|fault| fault.0)
+    }
+
+    async fn record(&self, id: UploadId, _span: &Span) -> Result<UploadRecord, StoreError> {
+        let row = self.0.row(id).await.map_err(|fault| fault.0)?;
+        Ok(row.record)
+    }
+
+    async fn take_over(&self, id: UploadId, _span: &Span) -> Result<UploadStatus, StoreError> {
+        self.0.take_over(id).await.map_err(|fault| fault.0)
+    }
+
+    async fn append(
+        &self,
+        id: UploadId,
+        epoch: Epoch,
+        from: Offset,
+        mode: AppendMode,
+        bytes: ByteStream,
+        span: &Span,
+    ) -> Result<UploadStatus, StoreError> {
+        let appended = self.0.append(id, epoch, from, mode, bytes, span).await;
+        appended.map_err(|fault| fault.0)
+    }
+
+    async fn checkpoint(
+        &self,
+        id: UploadId,
+        epoch: Epoch,
+        offset: Offset,
+        span: &Span,
+    ) -> Result<UploadStatus, StoreError> {
+        let checkpoint = self.0.checkpoint(id, epoch, offset, span).await;
+        checkpoint.map_err(|fault| fault.0)
+    }
+
+    async fn read(
+        &self,
+        id: UploadId,
+        from: Offset,
+        _span: &Span,
+    ) -> Result<ByteStream, StoreError> {
+        self.0.read(id, from).await.map_err(|fault| fault.0)
+    }
+
+    async fn commit(
+        &self,
+        id: UploadId,
+        commit: &Commit,
+        span: &Span,
+    ) -> Result<Receipt, StoreError> {
+        let receipt = self.0.commit(id, commit.clone(), span).await;
+        receipt.map_err(|fault| fault.0)
+    }
+
+    async fn conclude(
+        &self,
+        id: UploadId,
+        conclusion: &Conclusion,
+        span: &Span,
+    ) -> Result<UploadStatus, StoreError> {
+        let concluded = self.0.conclude(id, conclusion.clone(), span).await;
+        concluded.map_err(|fault| fault.0)
+    }
+}

@@ -1,0 +1,342 @@
+//! The end of an upload that is stored. The order is the point: the version is durable, then the catalog
+//! commits, and only then anything is visible. Before the commit nothing happened; after it everything did,
+//! and what a crash leaves undone is done at the next start.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use portcullis_hop::{Commit, Disposition, Receipt, Status, StoreError, UploadState};
+use portcullis_storage::{DiskError, SealedStage};
+use portcullis_telemetry::{Span, SpanName, TraceContext};
+use portcullis_types::{DiskName, DiskPath, Offset, UploadId};
+
+use super::active::Turn;
+use super::{Inner, Uploads};
+use crate::catalog::{Action, AuditEntry, CatalogError, Rows, UploadRow, VersionRow};
+use crate::disks::NamedDisk;
+use crate::fault::Fault;
+
+/// Versions of one path become visible one after the other. Paths share locks, so that there is a fixed
+/// number of them.
+#[derive(Debug)]
+pub(super) struct PathLocks([Mutex<()>; 64]);
+
+impl Default for PathLocks {
+    fn default() -> Self {
+        Self([const { Mutex::new(()) }; 64])
+    }
+}
+
+impl PathLocks {
+    fn lock(&self, disk: &DiskName, path: &DiskPath) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        (disk, path).hash(&mut hasher);
+        let index = hasher.finish() % self.0.len() as u64;
+        let lock = &self.0[usize::try_from(index).unwrap_or(0)];
+        lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    pub(super) async fn commit(
+        self: &Arc<Self>,
+        id: UploadId,
+        commit: Commit,
+        span: &Span,
+    ) -> Result<Receipt, Fault> {
+        let row = self.row(id).await?;
+        if let Some(receipt) = repeated(&row, &commit)? {
+            return Ok(receipt);
+        }
+        self.open_row(id, commit.epoch).await?;
+        let turn = self.active.slot(id).turn().await;
+        // Again: the same commit may have had the turn, its answer lost on the way.
+        let row = self.row(id).await?;
+        if let Some(receipt) = repeated(&row, &commit)? {
+            return Ok(receipt);
+        }
+        let row = self.open_row(id, commit.epoch).await.map(|_| row)?;
+        let inner = Arc::clone(self);
+        let parent = span.context();
+        let publishing = tokio::task::spawn_blocking(move || {
+            Publishing {
+                inner: &inner,
+                disk: inner.disk(&row)?,
+                row: &row,
+                commit: &commit,
+                parent: &parent,
+            }
+            .run(turn)
+        });
+        let receipt = publishing.await.map_err(Fault::lost)??;
+        self.active.forget(id).await;
+        Ok(receipt)
+    }
+
+    /// Makes the visible link of a path what the catalog says: the newest version, or none.
+    pub(super) fn derive_link(&self, disk: &NamedDisk, path: &DiskPath) -> Result<(), Fault> {
+        let (name, at) = (disk.name.clone(), path.clone());
+        let (latest, known) = self.catalog.run_blocking(move |rows| {
+            let latest = VersionRow::latest(rows, &name, &at)?;
+            Ok::<_, Fault>((latest, VersionRow::known(rows, &name, &at)?))
+        })?;
+        let failed = Fault::of_disk(disk);
+        match latest {
+            Some(version) => disk.disk().show(version.upload, path, &known),
+            None => disk.disk().hide(path, &known),
+        }
+        .map_err(failed)?;
+        let (name, at) = (disk.name.clone(), path.clone());
+        self.catalog
+            .run_blocking(move |rows| VersionRow::set_linked(rows, &name, &at).map_err(Fault::from))
+    }
+}
+
+/// The receipt of an upload that was stored by the same commit. Another one is refused.
+fn repeated(row: &UploadRow, commit: &Commit) -> Result<Option<Receipt>, Fault> {
+    let same = |earlier: &Commit| {
+        let what = |commit: &Commit| (commit.length, commit.sha256, commit.disposition);
+        what(earlier) == what(commit) && earlier.path == commit.path
+    };
+    match (&row.commit, &row.record.receipt) {
+        (Some(earlier), Some(receipt)) if same(earlier) => Ok(Some(receipt.clone())),
+        _ if row.status().state != UploadState::Open => {
+            Err(StoreError::Ended(row.status().state).into())
+        }
+        _ => Ok(None),
+    }
+}
+
+/// One commit on its thread.
+struct Publishing<'a> {
+    inner: &'a Inner,
+    disk: &'a NamedDisk,
+    row: &'a UploadRow,
+    commit: &'a Commit,
+    parent: &'a TraceContext,
+}
+
+impl Publishing<'_> {
+    fn run(&self, mut turn: Turn) -> Result<Receipt, Fault> {
+        let (disk, path) = (self.disk, &self.commit.path);
+        let sealed = self.seal(&mut turn)?;
+        let _publishing = self.inner.publishing.lock(&disk.name, path);
+        self.check_path()?;
+        let publish = Span::child_of(SpanName::Publish, Some(self.parent));
+        disk.disk().keep(&sealed).map_err(Fault::of_disk(disk))?;
+        let catalog = Span::child_of(SpanName::Catalog, Some(self.parent));
+        let receipt = self.record()?;
+        drop(catalog);
+        // From here on nothing fails the upload: it is stored. What is not done now, recovery does.
+        if self.commit.disposition == Disposition::Publish {
+            self.inner.derive_link(disk, path)?;
+        }
+        drop(publish);
+        disk.disk()
+            .discard_stage(sealed.id())
+            .map_err(Fault::of_disk(disk))?;
+        Ok(receipt)
+    }
+
+    fn seal(&self, turn: &mut Turn) -> Result<SealedStage, Fault> {
+        let _fsync = Span::child_of(SpanName::Fsync, Some(self.parent));
+        let (id, recorded) = (self.row.status().id, self.row.recorded());
+        let failed = Fault::of_disk(self.disk);
+        let stage = match turn.take() {
+            Some(stage) => stage,
+            None if recorded.offset == Offset::ZERO => {
+                self.disk.disk().create_stage(id).map_err(&failed)?
+            }
+            None => {
+                let stage = self.disk.disk().resume_stage(id, &recorded);
+                stage.map_err(&failed)?
+            }
+        };
+        let sealed = stage.seal(self.commit.length, self.commit.sha256);
+        sealed.map_err(|error| {
+            if let DiskError::Failed { .. } | DiskError::Full(_) | DiskError::Poisoned = error {
+                self.give_up();
+            }
+            failed(error)
+        })
+    }
+
+    /// After a failed fsync the kernel may have dropped pages and marked them clean: whatever is read back
+    /// looks well and is not what will be on the disk. The upload cannot go on.
+    fn give_up(&self) {
+        let upload = &self.row.record.upload;
+        let entry = AuditEntry {
+            upload: Some(upload.id),
+            trace: Some(upload.traceparent.trace_id()),
+            ..AuditEntry::new(
+                self.inner.clock.now(),
+                Action::Failed,
+                upload.principal.subject(),
+            )
+        };
+        let id = upload.id;
+        let ended = self.inner.catalog.run_blocking(move |rows| {
+            UploadRow::conclude(rows, id, UploadState::Expired, None)?;
+            entry.write(rows).map_err(Fault::from)
+        });
+        if ended.is_ok() {
+            // What stays behind, recovery removes.
+            let _ = self.disk.disk().discard_stage(id);
+        }
+    }
+
+    fn check_path(&self) -> Result<(), Fault> {
+        if self.commit.disposition == Disposition::Quarantine {
+            return Ok(());
+        }
+        let (name, path) = (self.disk.name.clone(), self.commit.path.clone());
+        let known = move |rows: &Rows| VersionRow::known(rows, &name, &path);
+        let known = self
+            .inner
+            .catalog
+            .run_blocking(move |rows| known(rows).map_err(Fault::from))?;
+        let may = self.disk.disk().may_show(&self.commit.path, &known);
+        may.map_err(Fault::of_disk(self.disk))
+    }
+
+    /// The commit point: version, receipt and audit row in one transaction.
+    fn record(&self) -> Result<Receipt, Fault> {
+        let (upload, commit) = (self.row.record.upload.clone(), self.commit.clone());
+        let now = self.inner.clock.now();
+        self.inner.catalog.run_blocking(move |rows| {
+            let row = UploadRow::find(rows, upload.id)?.ok_or(Fault(StoreError::NotFound))?;
+            if row.status().state != UploadState::Open {
+                return Err(StoreError::Ended(row.status().state).into());
+            }
+            if row.status().epoch != commit.epoch {
+                return Err(StoreError::Fenced.into());
+            }
+            let number = VersionRow::next_number(rows, &upload.disk, &commit.path)?;
+            let quarantined = commit.disposition == Disposition::Quarantine;
+            let version = VersionRow {
+                upload: upload.id,
+                disk: upload.disk.clone(),
+                path: commit.path.clone(),
+                version: number,
+                size: commit.length.bytes(),
+                sha256: commit.sha256,
+                media_type: upload.media_type.clone(),
+                metadata: upload.attributes.clone(),
+                quarantined,
+                stored_at: now,
+            };
+            version.insert(rows)?;
+            let receipt = receipt(&version, &commit, &upload);
+            let (state, action) = if quarantined {
+                (UploadState::Quarantined, Action::Quarantined)
+            } else {
+                (UploadState::Committed, Action::Created)
+            };
+            UploadRow::commit(rows, &commit, &receipt, state)?;
+            let entry = AuditEntry {
+                upload: Some(upload.id),
+                file: Some((version.disk, version.path, Some(number))),
+                trace: Some(upload.traceparent.trace_id()),
+                details: Some(serde_json::json!({
+                    "size": version.size,
+                    "sha256": version.sha256,
+                    "revision": upload.revision,
+                    "policies": commit.policies,
+                })),
+                ..AuditEntry::new(now, action, upload.principal.subject())
+            };
+            entry.write(rows)?;
+            Ok::<_, Fault>(receipt)
+        })
+    }
+}
+
+fn receipt(version: &VersionRow, commit: &Commit, upload: &portcullis_hop::NewUpload) -> Receipt {
+    Receipt {
+        id: version.upload,
+        status: if version.quarantined {
+            Status::Quarantined
+        } else {
+            Status::Accepted
+        },
+        disk: version.disk.clone(),
+        path: version.path.clone(),
+        version: version.version,
+        size: version.size,
+        sha256: commit.sha256,
+        stored_sha256: version.sha256,
+        policies: commit.policies.clone(),
+        findings: commit.findings.listed.clone(),
+        tallies: commit.findings.tallies.clone(),
+        stored_at: version.stored_at,
+        trace_id: upload.traceparent.trace_id(),
+    }
+}
+
+impl Uploads {
+    /// Does what a crash left undone, before anything else is taken: links follow their rows, versions that
+    /// were never committed and stages that nobody needs go. Blocks; call it once, at the start.
+    pub fn recover(&self) -> Result<(), Fault> {
+        for disk in self.0.disks.iter() {
+            self.recover_disk(disk)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes every version of a path: marks them and takes away the link. Says whether there was any.
+    pub(crate) fn delete_path(
+        &self,
+        disk: &NamedDisk,
+        path: &DiskPath,
+        entry: AuditEntry,
+    ) -> Result<bool, Fault> {
+        let _publishing = self.0.publishing.lock(&disk.name, path);
+        let (name, at, now) = (disk.name.clone(), path.clone(), self.0.clock.now());
+        let deleted = self.0.catalog.run_blocking(move |rows| {
+            let deleted = VersionRow::delete(rows, &name, &at, now)?;
+            if deleted > 0 {
+                entry.write(rows)?;
+            }
+            Ok::<_, Fault>(deleted > 0)
+        })?;
+        if deleted {
+            self.0.derive_link(disk, path)?;
+        }
+        Ok(deleted)
+    }
+
+    fn recover_disk(&self, disk: &NamedDisk) -> Result<(), Fault> {
+        let failed = Fault::of_disk(disk);
+        let name = disk.name.clone();
+        let paths = self.0.catalog.run_blocking(move |rows| {
+            VersionRow::unlinked_paths(rows, &name).map_err(Fault::from)
+        })?;
+        for path in paths {
+            if self.0.derive_link(disk, &path) == Err(Fault(StoreError::PathTaken)) {
+                // It is stored and can be read by its API; whoever put the other file there must look.
+                tracing::error!(disk = %disk.name, "a stored file cannot be shown: something else stands at its path");
+            }
+        }
+        for version in disk.disk().versions().map_err(&failed)? {
+            let committed = self
+                .0
+                .catalog
+                .run_blocking(move |rows| VersionRow::is_committed(rows, version));
+            if !committed? {
+                disk.disk().drop_version(version).map_err(&failed)?;
+            }
+        }
+        for stage in disk.disk().stages().map_err(&failed)? {
+            let open = self.0.catalog.run_blocking(move |rows| {
+                let row = UploadRow::find(rows, stage)?;
+                Ok::<_, CatalogError>(row.is_some_and(|row| {
+                    matches!(row.status().state, UploadState::Open | UploadState::Held)
+                }))
+            });
+            if !open? {
+                disk.disk().discard_stage(stage).map_err(&failed)?;
+            }
+        }
+        Ok(())
+    }
+}

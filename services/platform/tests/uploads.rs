@@ -1,0 +1,166 @@
+//! Uploads in this process keep the contract of every store, and survive what only services can suffer.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_hop::contract::{Subject, new_upload};
+use portcullis_hop::{Epoch, StoreError, UploadState, UploadStore};
+use portcullis_services::catalog::Catalog;
+use portcullis_services::{Disks, UploadLimits, Uploads};
+use portcullis_storage::{Disk, LocalDisk};
+use portcullis_telemetry::{Span, SpanName};
+use portcullis_types::{Attributes, Clock, ManualClock, Offset, UploadId};
+
+struct Local {
+    uploads: Uploads,
+    folder: tempfile::TempDir,
+}
+
+fn open(folder: &Path, clock: Clock) -> Uploads {
+    let root = folder.join("local");
+    std::fs::create_dir_all(&root).expect("is made");
+    let disk = LocalDisk::open(&root).expect("opens");
+    let name = "local".parse().expect("is valid");
+    let disks = Disks::new([(name, Arc::new(disk) as Arc<dyn Disk>)]);
+    let (catalog, _thread) = Catalog::open(&folder.join("catalog.sqlite")).expect("opens");
+    let limits = UploadLimits {
+        reserve_bytes: 0,
+        ..UploadLimits::default()
+    };
+    Uploads::new(catalog, disks, clock, limits)
+}
+
+async fn fresh() -> Local {
+    let folder = tempfile::tempdir().expect("a folder");
+    let uploads = open(folder.path(), Clock::system());
+    Local { uploads, folder }
+}
+
+impl Subject for Local {
+    type Store = Uploads;
+
+    fn store(&self) -> &Uploads {
+        &self.uploads
+    }
+
+    fn visible(&self, path: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.folder.path().join("local").join(path)).ok()
+    }
+}
+
+portcullis_hop::store_contract!(fresh);
+
+#[tokio::test]
+async fn an_upload_to_which_nothing_comes_expires_and_its_bytes_go() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = ManualClock::at(Clock::system().now());
+    let uploads = open(folder.path(), clock.clock());
+    let span = Span::root(SpanName::Upload, None);
+    let upload = new_upload(&span);
+    uploads.create(&upload, &span).await.expect("is created");
+    let stage = folder
+        .path()
+        .join(format!("local/.portcullis/stages/{}", upload.id));
+    std::fs::write(&stage, "bytes").expect("is written");
+
+    assert_eq!(uploads.sweep().await, Ok(0));
+    clock.advance(Duration::from_hours(2));
+    assert_eq!(uploads.sweep().await, Ok(1));
+    let record = uploads.record(upload.id, &span).await.expect("stays");
+    assert_eq!(record.status.state, UploadState::Expired);
+    assert!(!stage.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_behind_is_cleared_up_and_what_it_left_undone_is_done() {
+    let Local { uploads, folder } = fresh().await;
+    let span = Span::root(SpanName::Upload, None);
+    let (orphan, kept) = (UploadId::generate(), new_upload(&span));
+    let own = folder.path().join("local/.portcullis");
+    std::fs::write(own.join(format!("versions/{orphan}")), "never committed").expect("is written");
+    std::fs::write(own.join(format!("stages/{orphan}")), "nobody's").expect("is written");
+    uploads.create(&kept, &span).await.expect("is created");
+    let mode = portcullis_hop::AppendMode::Acknowledged;
+    let body = Box::pin(futures_util::stream::iter([Ok("abc".into())]));
+    let appended = uploads
+        .append(kept.id, Epoch::FIRST, Offset::ZERO, mode, body, &span)
+        .await;
+    appended.expect("room");
+
+    let recovered = tokio::task::spawn_blocking(move || uploads.recover());
+    recovered.await.expect("runs").expect("recovers");
+    let names = |folder: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(own.join(folder)).expect("is read");
+        entries
+            .map(|entry| {
+                entry
+                    .expect("is read")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect()
+    };
+    assert_eq!(names("versions"), [""; 0]);
+    assert_eq!(names("stages"), [kept.id.to_string()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_committed_file_whose_link_was_not_made_is_shown_at_the_next_start() {
+    let Local { uploads, folder } = fresh().await;
+    let span = Span::root(SpanName::Upload, None);
+    let file = portcullis_services::NewFile {
+        disk: "local".parse().expect("is valid"),
+        path: "a/b.csv".parse().expect("is safe"),
+        media_type: None,
+        metadata: Attributes::default(),
+        principal: portcullis_types::Principal::anonymous(),
+    };
+    let body = Box::pin(futures_util::stream::iter([Ok("abc".into())]));
+    uploads.store(file, body, &span).await.expect("is stored");
+    drop(uploads);
+    // As after a crash between the commit and the link.
+    let visible = folder.path().join("local/a/b.csv");
+    std::fs::remove_file(&visible).expect("was shown");
+    let catalog = rusqlite::Connection::open(folder.path().join("catalog.sqlite")).expect("opens");
+    catalog
+        .execute("UPDATE versions SET linked = 0", [])
+        .expect("is done");
+
+    let uploads = open(folder.path(), Clock::system());
+    let recovered = tokio::task::spawn_blocking(move || uploads.recover());
+    recovered.await.expect("runs").expect("recovers");
+    assert_eq!(std::fs::read(visible).expect("is shown"), b"abc");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_file_is_gone_and_what_follows_it_is_a_new_version() {
+    let Local { uploads, folder } = fresh().await;
+    let span = Span::root(SpanName::Upload, None);
+    let store = |text: &'static str| {
+        let file = portcullis_services::NewFile {
+            disk: "local".parse().expect("is valid"),
+            path: "a.csv".parse().expect("is safe"),
+            media_type: None,
+            metadata: Attributes::default(),
+            principal: portcullis_types::Principal::anonymous(),
+        };
+        let body = Box::pin(futures_util::stream::iter([Ok(text.into())]));
+        uploads.store(file, body, &span)
+    };
+    assert_eq!(store("one").await.map(|receipt| receipt.version), Ok(1));
+    let disk = uploads.disk_or_default(None).expect("is there").clone();
+    let path = "a.csv".parse().expect("is safe");
+    let trace = span.context().trace_id();
+    uploads
+        .delete(&disk, &path, "key:x", trace)
+        .await
+        .expect("is deleted");
+    assert!(!folder.path().join("local/a.csv").exists());
+    let again = uploads.delete(&disk, &path, "key:x", trace).await;
+    assert_eq!(again.map_err(|fault| fault.0), Err(StoreError::NotFound));
+    assert_eq!(store("two").await.map(|receipt| receipt.version), Ok(2));
+    let listed = uploads.list(&disk, String::new()).await.expect("is read");
+    assert_eq!(listed.len(), 1);
+}
