@@ -6,8 +6,10 @@
     reason = "tasks tell the person who runs them what they do"
 )]
 
+mod guests;
 mod lint;
 mod test;
+mod toolchain;
 mod workspace;
 
 use std::process::ExitCode;
@@ -27,6 +29,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Builds the policies that ship, and those that tests need, to WebAssembly.
+    Policies,
     /// Checks the format and the lints of the whole workspace.
     Lint,
     /// Builds everything and runs every test.
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
 fn run(Arguments { task }: Arguments) -> Result<()> {
     let workspace = Workspace::find()?;
     match task {
+        Task::Policies => guests::build(&workspace),
         Task::Lint => lint::run(&workspace),
         Task::Test => test::run(&workspace),
     }

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use cargo_metadata::MetadataCommand;
+use cargo_metadata::{MetadataCommand, Package};
 
 /// The checkout that this task was built from.
 pub(crate) struct Workspace {
     /// Its root.
     pub(crate) root: PathBuf,
+    /// Where cargo builds.
+    pub(crate) target: PathBuf,
+    packages: Vec<Package>,
 }
 
 impl Workspace {
@@ -24,7 +27,26 @@ impl Workspace {
             .context("cargo cannot describe the workspace")?;
         Ok(Self {
             root: metadata.workspace_root.into(),
+            target: metadata.target_directory.into(),
+            packages: metadata.packages,
         })
+    }
+
+    /// The names of the packages whose folders lie directly in `folder`, sorted.
+    pub(crate) fn packages_in(&self, folder: &str) -> Vec<String> {
+        let folder = self.root.join(folder);
+        let lies_there = |package: &&Package| {
+            let own = package.manifest_path.parent().and_then(|own| own.parent());
+            own.is_some_and(|parent| parent == folder)
+        };
+        let mut names: Vec<String> = self
+            .packages
+            .iter()
+            .filter(lies_there)
+            .map(|package| package.name.to_string())
+            .collect();
+        names.sort();
+        names
     }
 
     /// A cargo command in the root of the workspace.
@@ -53,6 +75,15 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         "`{shown}` failed ({status}); what it said stands above"
     );
     Ok(())
+}
+
+/// What a command says on standard output; absent when it cannot be started or fails.
+pub(crate) fn answer(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn shown(command: &Command) -> String {

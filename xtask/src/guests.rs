@@ -1,0 +1,86 @@
+//! Policies, compiled to components: those that ship go where the policy set names them, those that tests
+//! need beside the other artefacts.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::toolchain::{self, GUEST_TARGET};
+use crate::workspace::{Workspace, run, say};
+
+/// Where crates of guests lie, and where their components go.
+const KINDS: [(&str, Destination); 2] = [
+    ("plugins/standard", Destination::Root("policies/components")),
+    ("tests/guests", Destination::Target("guests")),
+];
+
+#[derive(Clone, Copy)]
+enum Destination {
+    Root(&'static str),
+    Target(&'static str),
+}
+
+/// Builds all of them with the profile `policy`, and replaces the components that changed.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    toolchain::guest_target(workspace)?;
+    let mut command = workspace.cargo([
+        "build",
+        "--locked",
+        "--profile",
+        "policy",
+        "--target",
+        GUEST_TARGET,
+    ]);
+    for (folder, _) in KINDS {
+        for package in workspace.packages_in(folder) {
+            command.args(["-p", &package]);
+        }
+    }
+    // Flags for everything would win over those for the target, and make the bytes differ between machines.
+    command
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command.env(
+        "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
+        "-C target-feature=+simd128",
+    );
+    run(&mut command)?;
+    for (folder, destination) in KINDS {
+        let destination = match destination {
+            Destination::Root(path) => workspace.root.join(path),
+            Destination::Target(path) => workspace.target.join(path),
+        };
+        fs::create_dir_all(&destination).with_context(|| destination.display().to_string())?;
+        for package in workspace.packages_in(folder) {
+            let artefact = format!("{}.wasm", package.replace('-', "_"));
+            let artefact = workspace
+                .target
+                .join(GUEST_TARGET)
+                .join("policy")
+                .join(artefact);
+            let name = package.strip_prefix("portcullis-").unwrap_or(&package);
+            place(&artefact, &destination.join(format!("{name}.wasm")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies a component if it changed, so that a host that reads it at this moment sees the old one or the
+/// new one, never a part.
+fn place(artefact: &Path, component: &Path) -> Result<()> {
+    let bytes =
+        fs::read(artefact).with_context(|| format!("{} was not built", artefact.display()))?;
+    if fs::read(component).is_ok_and(|present| present == bytes) {
+        return Ok(());
+    }
+    let new = component.with_extension(format!("wasm.{}", std::process::id()));
+    fs::write(&new, &bytes).with_context(|| new.display().to_string())?;
+    fs::rename(&new, component).with_context(|| component.display().to_string())?;
+    say(format!(
+        "{} ({} KiB)",
+        component.display(),
+        bytes.len() / 1024
+    ));
+    Ok(())
+}
