@@ -117,6 +117,14 @@ impl HopClient {
             })
     }
 
+    /// Whether services take this web host's key and could take an upload now.
+    pub async fn check(&self, span: &Span) -> Result<(), StoreError> {
+        let request = |span: &Span| self.request(Method::GET, wire::READY, span);
+        let timeout = self.settings.call_timeout;
+        let answered = self.call(SpanName::ReadyCall, span, timeout, request);
+        answered.await.map(|_| ())
+    }
+
     /// Posts JSON and reads JSON, within the time of a call.
     async fn post<T: serde::de::DeserializeOwned>(
         &self,

@@ -74,7 +74,7 @@ pub fn new_upload(span: &Span) -> NewUpload {
         media_type: Some("text/csv".to_owned()),
         attributes,
         length: None,
-        disk: "local".parse().expect("is valid"),
+        disk: "local".parse().ok(),
         revision: Some(Sha256Digest::of(b"a revision")),
         traceparent: span.context(),
         received_at: now,
@@ -425,7 +425,7 @@ pub async fn what_is_not_there_is_not_found(subject: &impl Subject) {
 pub async fn a_disk_that_is_not_there_is_named(subject: &impl Subject) {
     let span = span();
     let mut upload = new_upload(&span);
-    upload.disk = "nowhere".parse().expect("is valid");
+    upload.disk = "nowhere".parse().ok();
     let refused = subject.store().create(&upload, &span).await;
     let Err(StoreError::Invalid(detail)) = refused else {
         panic!("{refused:?}");

@@ -25,8 +25,10 @@ pub struct NewUpload {
     /// The length in bytes, when it is known beforehand: services refuse at once what cannot fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<u64>,
-    /// The disk that the routing policy named. The stage lies there too.
-    pub disk: DiskName,
+    /// The disk that the routing policy named. The stage lies there too. None for an upload that was refused
+    /// before it had one: it takes no bytes, and is created only to be concluded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskName>,
     /// The policy-set revision that judges it; none for a file that came by `/internal/storage/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Sha256Digest>,

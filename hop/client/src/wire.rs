@@ -2,6 +2,7 @@
 //!
 //! | call | request | answer |
 //! |---|---|---|
+//! | check | `GET /internal/ready` | 200 when an upload would be taken now |
 //! | authenticate | `POST /internal/principals`, a [`TokenToCheck`] | 200, a `Principal`; 404 |
 //! | create | `POST /internal/uploads`, a [`NewUpload`](crate::NewUpload) | 200, an [`UploadStatus`](crate::UploadStatus) |
 //! | record | `GET /internal/uploads/{id}` | 200, an [`UploadRecord`](crate::UploadRecord) |
@@ -30,6 +31,8 @@ pub const UPLOAD_EPOCH: &str = "upload-epoch";
 /// The header that says whether appended bytes count by themselves; see [`mode_word`].
 pub const UPLOAD_MODE: &str = "upload-mode";
 
+/// Whether services could take an upload now.
+pub const READY: &str = "/internal/ready";
 /// Who tokens belong to.
 pub const PRINCIPALS: &str = "/internal/principals";
 /// The collection of uploads.

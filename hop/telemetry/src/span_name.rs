@@ -11,6 +11,12 @@ use portcullis_types::PolicyName;
 pub enum SpanName {
     /// A request with uploads at the web host: the root.
     Upload,
+    /// Somebody asks the web host whether it could take an upload.
+    Ready,
+    /// The web host asks services the same.
+    ReadyCall,
+    /// Services say so.
+    ServicesReady,
     /// One policy on one upload.
     Policy(PolicyName),
     /// The web host asks who a token belongs to.
@@ -71,6 +77,7 @@ pub enum SpanName {
 
 /// The routes of the hop. They stand here and not in the client, which depends on this crate; a test of
 /// the client compares them.
+const READY: &str = "/internal/ready";
 const PRINCIPALS: &str = "/internal/principals";
 const UPLOADS: &str = "/internal/uploads";
 const UPLOAD: &str = "/internal/uploads/{id}";
@@ -121,6 +128,9 @@ impl SpanName {
         use SpanKind::{Client, Server};
         Some(match self {
             Self::Upload => (Server, "POST", "/uploads"),
+            Self::Ready => (Server, "GET", "/readyz"),
+            Self::ReadyCall => (Client, "GET", READY),
+            Self::ServicesReady => (Server, "GET", READY),
             Self::AuthenticateCall => (Client, "POST", PRINCIPALS),
             Self::CreateCall => (Client, "POST", UPLOADS),
             Self::StatusCall => (Client, "GET", UPLOAD),

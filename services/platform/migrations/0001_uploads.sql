@@ -6,7 +6,7 @@ CREATE TABLE uploads (
     epoch       INTEGER NOT NULL,
     offset      INTEGER NOT NULL,
     hash_state  BLOB    NOT NULL,       -- tagged with its format; holds up to 63 bytes of the data
-    disk        TEXT    NOT NULL,
+    disk        TEXT,                   -- none: refused before it had one
     created     TEXT    NOT NULL,       -- JSON: what it was created as
     commitment  TEXT,                   -- JSON: the commit that ended it
     receipt     TEXT,                   -- JSON

@@ -67,7 +67,7 @@ impl Uploads {
             media_type: file.media_type,
             attributes: file.metadata,
             length: None,
-            disk: file.disk,
+            disk: Some(file.disk),
             revision: None,
             traceparent: span.context(),
             received_at: now,

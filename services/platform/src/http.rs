@@ -15,6 +15,7 @@ use portcullis_telemetry::{Attribute, ErrorType, Span, SpanName, TraceContext};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::health::Health;
 use crate::keys::{Key, Keys, Scope};
 use crate::uploads::Uploads;
 
@@ -42,6 +43,10 @@ impl Site {
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(self)
+    }
+
+    async fn health(&self) -> Result<Health, Failure> {
+        Ok(self.0.uploads.health().await?)
     }
 
     fn uploads(&self) -> &Uploads {

@@ -7,6 +7,7 @@ pub mod config;
 mod disks;
 mod fault;
 mod files;
+mod health;
 pub mod http;
 pub mod keys;
 pub mod server;
@@ -14,5 +15,6 @@ mod uploads;
 
 pub use disks::{Disks, NamedDisk};
 pub use fault::Fault;
+pub use health::{DiskHealth, Health};
 pub use files::NewFile;
 pub use uploads::{UploadLimits, Uploads};

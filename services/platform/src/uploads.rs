@@ -101,7 +101,10 @@ impl Uploads {
 
 impl Inner {
     fn disk(&self, row: &UploadRow) -> Result<&NamedDisk, Fault> {
-        let name = &row.record.upload.disk;
+        let Some(name) = &row.record.upload.disk else {
+            let detail = "This upload was created without a disk and takes no bytes.";
+            return Err(StoreError::Invalid(detail.to_owned()).into());
+        };
         self.disks.get(name).ok_or_else(|| {
             tracing::error!(disk = %name, "an upload lies on a disk that is no longer configured");
             Fault(StoreError::StorageFailed)
@@ -128,10 +131,12 @@ impl Inner {
     }
 
     fn check_room(&self, upload: &NewUpload) -> Result<(), Fault> {
-        let Some(disk) = self.disks.get(&upload.disk) else {
+        let Some(name) = &upload.disk else {
+            return Ok(());
+        };
+        let Some(disk) = self.disks.get(name) else {
             let detail = format!(
-                "Services have no disk `{}`; tell the operator to compare the routing policy with the disks of services.",
-                upload.disk
+                "Services have no disk `{name}`; tell the operator to compare the routing policy with the disks of services."
             );
             return Err(StoreError::Invalid(detail).into());
         };
@@ -212,6 +217,9 @@ impl Inner {
     async fn forget_stage(self: &Arc<Self>, row: &UploadRow) -> Result<(), Fault> {
         let id = row.status().id;
         self.active.forget(id).await;
+        if row.record.upload.disk.is_none() {
+            return Ok(());
+        }
         let disk = self.disk(row)?.clone();
         let discard = move || {
             let discarded = disk.disk().discard_stage(id);

@@ -29,7 +29,7 @@ impl UploadRow {
         .execute(named_params! {
             ":id": upload.id.to_string(),
             ":epoch": Epoch::FIRST.number().cast_signed(),
-            ":disk": upload.disk.as_str(),
+            ":disk": upload.disk.as_ref().map(portcullis_types::DiskName::as_str),
             ":created": serde_json::to_string(upload)?,
             ":expires_at": upload.expires_at.as_ms(),
         })?;

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Failure, Site, hop, json as answer_json, stream};
+use crate::health::DiskHealth;
 use crate::catalog::VersionRow;
 use crate::files::{MAX_LISTED, NewFile};
 use crate::keys::{Key, Scope};
@@ -44,50 +45,37 @@ struct Target {
 
 async fn health(State(site): State<Site>, headers: HeaderMap) -> Response {
     let call = async |_, _| {
-        let own = site.clone();
-        let health = tokio::task::spawn_blocking(move || disks(&own)).await;
-        let (well, disks) = health.map_err(crate::Fault::lost)?;
-        let catalog = site
-            .uploads()
-            .catalog()
-            .run(|_| Ok::<_, crate::Fault>(()))
-            .await
-            .is_ok();
-        let status = if well && catalog { "ok" } else { "failing" };
-        let code = if well && catalog {
+        let health = site.health().await?;
+        let well = health.is_well();
+        let code = if well {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
         };
+        let word = |fit: bool| if fit { "ok" } else { "failing" };
+        let disk = |(name, state): (&DiskName, &DiskHealth)| {
+            let (total, free) = state.space.map_or((None, None), |space| {
+                (Some(space.total_bytes), Some(space.free_bytes))
+            });
+            let entry = json!({
+                "status": word(state.fit),
+                "total_bytes": total,
+                "free_bytes": free,
+            });
+            (name.to_string(), entry)
+        };
+        let disks: serde_json::Map<String, Value> = health.disks.iter().map(disk).collect();
         let body = json!({
-            "success": well && catalog,
-            "status": status,
+            "success": well,
+            "status": word(well),
             "version": env!("CARGO_PKG_VERSION"),
-            "catalog": if catalog { "ok" } else { "failing" },
+            "catalog": word(health.catalog),
             "disks": disks,
         });
         Ok((code, axum::Json(body)).into_response())
     };
     site.answer(SpanName::StorageHealth, &headers, Scope::Files, call)
         .await
-}
-
-/// How each disk is, and whether all are well.
-fn disks(site: &Site) -> (bool, Value) {
-    let mut well = true;
-    let mut shown = serde_json::Map::new();
-    for disk in site.uploads().disks().iter() {
-        let space = disk.disk().space();
-        let fit = space.is_ok() && !disk.has_failed();
-        well &= fit;
-        let mut entry = json!({ "status": if fit { "ok" } else { "failing" } });
-        if let Ok(space) = space {
-            entry["total_bytes"] = space.total_bytes.into();
-            entry["free_bytes"] = space.free_bytes.into();
-        }
-        shown.insert(disk.name.to_string(), entry);
-    }
-    (well, shown.into())
 }
 
 async fn upload(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {

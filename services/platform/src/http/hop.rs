@@ -23,6 +23,7 @@ use crate::keys::Scope;
 
 pub(super) fn routes() -> Router<Site> {
     Router::new()
+        .route(wire::READY, get(ready))
         .route(wire::PRINCIPALS, post(authenticate))
         .route(wire::UPLOADS, post(create))
         .route(wire::UPLOAD, get(record).patch(append))
@@ -31,6 +32,19 @@ pub(super) fn routes() -> Router<Site> {
         .route(wire::CONTENT, get(read))
         .route(wire::COMMIT, post(commit))
         .route(wire::CONCLUSION, post(conclude))
+}
+
+async fn ready(State(site): State<Site>, headers: HeaderMap) -> Response {
+    let call = async |_, _| {
+        let health = site.health().await?;
+        if health.is_well() {
+            Ok(json(&serde_json::json!({ "status": "ready" })))
+        } else {
+            Err(Failure::Store(StoreError::StorageFailed))
+        }
+    };
+    site.answer(SpanName::ServicesReady, &headers, Scope::Stages, call)
+        .await
 }
 
 async fn authenticate(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {

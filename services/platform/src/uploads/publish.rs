@@ -202,7 +202,7 @@ impl Publishing<'_> {
     /// The commit point: version, receipt and audit row in one transaction.
     fn record(&self) -> Result<Receipt, Fault> {
         let (upload, commit) = (self.row.record.upload.clone(), self.commit.clone());
-        let now = self.inner.clock.now();
+        let (disk, now) = (self.disk.name.clone(), self.inner.clock.now());
         self.inner.catalog.run_blocking(move |rows| {
             let row = UploadRow::find(rows, upload.id)?.ok_or(Fault(StoreError::NotFound))?;
             if row.status().state != UploadState::Open {
@@ -211,11 +211,11 @@ impl Publishing<'_> {
             if row.status().epoch != commit.epoch {
                 return Err(StoreError::Fenced.into());
             }
-            let number = VersionRow::next_number(rows, &upload.disk, &commit.path)?;
+            let number = VersionRow::next_number(rows, &disk, &commit.path)?;
             let quarantined = commit.disposition == Disposition::Quarantine;
             let version = VersionRow {
                 upload: upload.id,
-                disk: upload.disk.clone(),
+                disk,
                 path: commit.path.clone(),
                 version: number,
                 size: commit.length.bytes(),

@@ -1,0 +1,234 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use portcullis_types::{PolicyName, Sha256Digest};
+
+use crate::resources::ResourceError;
+use crate::settings::SettingsError;
+
+/// The engine cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// wasmtime refuses the configuration, or there is no room for the instance pool.
+    #[error("the sandbox cannot be started: {0}")]
+    Sandbox(wasmtime::Error),
+    /// The thread that limits the time of guests cannot be started.
+    #[error("the thread that limits the time of policies cannot be started: {0}")]
+    Ticker(std::io::Error),
+}
+
+/// A function that the host calls on a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// Making the instance, before any call.
+    Instantiate,
+    /// `describe`.
+    Describe,
+    /// `configure`.
+    Configure,
+    /// `admit`.
+    Admit,
+    /// `chunk`.
+    Chunk,
+    /// `finish`.
+    Finish,
+    /// `place`.
+    Place,
+    /// `route`.
+    Route,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Instantiate => "instantiate",
+            Self::Describe => "describe",
+            Self::Configure => "configure",
+            Self::Admit => "admit",
+            Self::Chunk => "chunk",
+            Self::Finish => "finish",
+            Self::Place => "place",
+            Self::Route => "route",
+        })
+    }
+}
+
+/// A policy failed: which one, in which call, and why. For the operator, not for the uploader.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("policy `{policy}` {version} (sha256:{}) failed in `{call}`: {cause}", short(*digest))]
+pub struct PolicyFailure {
+    /// Its name in the set.
+    pub policy: PolicyName,
+    /// The version that the component gives itself.
+    pub version: String,
+    /// The digest of the component.
+    pub digest: Sha256Digest,
+    /// The call in which it failed.
+    pub call: Call,
+    /// Why.
+    pub cause: FailureCause,
+}
+
+/// The first twelve characters: enough to tell components apart in a sentence.
+fn short(digest: Sha256Digest) -> String {
+    let mut text = digest.to_string();
+    text.truncate(12);
+    text
+}
+
+/// Why a policy says that it cannot judge: its own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CannotJudge {
+    /// The settings cannot be used.
+    BadSettings,
+    /// Something that the judgement needs is not there.
+    MissingData,
+    /// The upload is of a kind that the policy does not know.
+    Unsupported,
+    /// Something is wrong within the policy.
+    Internal,
+}
+
+impl fmt::Display for CannotJudge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BadSettings => "bad settings",
+            Self::MissingData => "missing data",
+            Self::Unsupported => "unsupported",
+            Self::Internal => "internal",
+        })
+    }
+}
+
+/// Why a policy failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FailureCause {
+    /// It says that it cannot judge.
+    #[error("it cannot judge this upload ({0}): {1}")]
+    Declared(CannotJudge, String),
+    /// It panicked or exited, with what it wrote to standard error.
+    #[error("it panicked: {0}")]
+    Panic(String),
+    /// The code trapped.
+    #[error("it trapped: {0}")]
+    Trap(String),
+    /// Its stack was used up.
+    #[error("it used up its stack; recursion without an end is the usual cause")]
+    Stack,
+    /// One call ran too long.
+    #[error("the call ran for over {} ms without an answer (limit `call-time-ms`)", .0.as_millis())]
+    CallTime(Duration),
+    /// All calls together ran too long.
+    #[error("its calls for this upload ran for over {} ms in all (limit `total-time-ms`)", .0.as_millis())]
+    TotalTime(Duration),
+    /// It wanted more memory than it may have.
+    #[error("it asked for more than {0} bytes of memory (limit `memory-bytes`)")]
+    Memory(usize),
+    /// It wanted larger tables than it may have.
+    #[error("it asked for a table of more than {0} elements (limit `table-elements`)")]
+    Table(usize),
+    /// It handed over too much at once.
+    #[error("it handed more than {0} bytes to the host at once (limit `hostcall-bytes`)")]
+    Oversized(usize),
+    /// It answered something the contract does not allow.
+    #[error("its answer breaks the contract: {0}")]
+    Answer(String),
+    /// The pool of instances is used up.
+    #[error("all instances are in use")]
+    PoolExhausted,
+}
+
+/// A policy set cannot be used. Whatever served before goes on serving.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("the policy set {path} cannot be read: {cause}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// The file is not what a policy set looks like.
+    #[error("{path}, line {line}: {why}", path = path.display())]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there, with the key.
+        why: String,
+    },
+    /// The set has too many policies, or two of one name.
+    #[error("the policy set {path} is not valid: {reason}")]
+    Set {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// One policy of the set cannot be used.
+    #[error("policy `{policy}` ({}) cannot be loaded: {cause}", component.display())]
+    Policy {
+        /// Its name in the set.
+        policy: PolicyName,
+        /// Its component, as the set names it.
+        component: PathBuf,
+        /// Why.
+        cause: Box<PolicyLoadError>,
+    },
+    /// The thread that loaded the set ended early.
+    #[error("loading the policy set was interrupted")]
+    Interrupted,
+}
+
+/// Why one policy cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyLoadError {
+    /// The component cannot be read.
+    #[error("the component cannot be read: {0}; `cargo xtask policies` builds the standard ones")]
+    Unreadable(std::io::Error),
+    /// The component is too large.
+    #[error("the component has {0} bytes; at most {max} are allowed", max = crate::component::MAX_COMPONENT_BYTES)]
+    TooLarge(u64),
+    /// The file is not a component, or one that does not validate.
+    #[error("the file is not a valid WebAssembly component: {0}")]
+    NotAComponent(String),
+    /// The component imports something that policies may not have.
+    #[error("it imports `{import}` (sha256:{digest}), which policies may not use; {advice}")]
+    ForbiddenImport {
+        /// The name of the import.
+        import: String,
+        /// The digest of the component.
+        digest: Sha256Digest,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The component exports neither kind of policy in a version that is served.
+    #[error(
+        "it exports no `portcullis:policy/validation@0.1.0` or `portcullis:policy/routing@0.1.0`, or both; build it against contract version 0.1, for one of its worlds"
+    )]
+    Contract,
+    /// The component does not fit its own world.
+    #[error("it does not fit the contract: {0}")]
+    Link(String),
+    /// Files that it asks for cannot be read.
+    #[error("its resources cannot be read: {0}")]
+    Resources(#[from] ResourceError),
+    /// The settings cannot be handed over.
+    #[error("its settings cannot be used: {0}")]
+    Settings(#[from] SettingsError),
+    /// `configure` refused the settings.
+    #[error("it refuses its settings: {0}")]
+    Refused(String),
+    /// `describe` or `configure` failed.
+    #[error("{0}")]
+    Failed(Box<PolicyFailure>),
+    /// The limits cannot be used.
+    #[error("its limits are not valid: {0}")]
+    Limits(String),
+    /// A key that only the other kind of policy takes.
+    #[error("{0}")]
+    Kind(&'static str),
+}

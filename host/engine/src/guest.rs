@@ -1,0 +1,261 @@
+//! What one instance of a policy has of the host: limits, a log, and WASI with nothing behind it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use wasmtime::ResourceLimiter;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use portcullis_types::{Finding, PolicyName, Timestamp, UploadId};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::clock::Standing;
+use crate::collected::Collected;
+use crate::resources::Resources;
+use crate::revision::Policy;
+use crate::{FailureCause, Limits};
+
+/// The most log lines that are kept of one upload.
+const MAX_LOG_LINES: u32 = 64;
+/// The longest log line in bytes.
+const MAX_LOG_LINE_BYTES: usize = 512;
+/// How much of standard error is kept: a panic's message and place.
+const MAX_STDERR_BYTES: usize = 2 * 1024;
+/// The most random bytes of one call: enough to seed a hash map.
+const MAX_RANDOM_BYTES: u64 = 4 * 1024;
+
+/// The most counters that are kept of one upload.
+const MAX_COUNTERS: usize = 64;
+
+/// The upload for which an instance is made: all that clocks and random numbers follow from. An instance
+/// that is only asked what it is has the moment 1970 and no upload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Occasion {
+    pub(crate) upload: Option<UploadId>,
+    pub(crate) received_at: Timestamp,
+}
+
+/// The state behind one instance.
+pub(crate) struct Guest {
+    policy: PolicyName,
+    limits: Limits,
+    may_quote: bool,
+    files: Arc<Resources>,
+    counters: BTreeMap<String, u64>,
+    moments: u64,
+    wasi: WasiCtx,
+    resources: ResourceTable,
+    stderr: Stderr,
+    log_lines: u32,
+    memory_bytes: usize,
+    pub(crate) collected: Collected,
+    /// Ticks in which this call, and all calls, were running.
+    pub(crate) call_ticks: u64,
+    pub(crate) total_ticks: u64,
+    /// The limit that ended the instance, noted where it was reached: the trap's own text says less.
+    pub(crate) exceeded: Option<FailureCause>,
+}
+
+impl Guest {
+    pub(crate) fn new(policy: &Policy, occasion: Occasion) -> Self {
+        let stderr = Stderr::default();
+        let seed = seed(policy, occasion);
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stderr(stderr.clone())
+            .wall_clock(Standing(occasion.received_at))
+            .secure_random(StdRng::from_seed(seed))
+            .insecure_random(StdRng::from_seed(seed))
+            .insecure_random_seed(u128::from_le_bytes(std::array::from_fn(|i| seed[i])))
+            .max_random_size(MAX_RANDOM_BYTES)
+            .allow_tcp(false)
+            .allow_udp(false);
+        Self {
+            policy: policy.name.clone(),
+            limits: policy.limits,
+            may_quote: policy.may_quote,
+            files: Arc::clone(&policy.resources),
+            counters: policy
+                .description
+                .counters
+                .iter()
+                .take(MAX_COUNTERS)
+                .map(|name| (name.clone(), 0))
+                .collect(),
+            moments: 0,
+            wasi: wasi.build(),
+            resources: ResourceTable::with_capacity(0),
+            stderr,
+            log_lines: 0,
+            memory_bytes: 0,
+            collected: Collected::default(),
+            call_ticks: 0,
+            total_ticks: 0,
+            exceeded: None,
+        }
+    }
+
+    pub(crate) fn policy(&self) -> &PolicyName {
+        &self.policy
+    }
+
+    pub(crate) fn may_quote(&self) -> bool {
+        self.may_quote
+    }
+
+    pub(crate) fn report(&mut self, finding: Finding) -> bool {
+        self.collected.report(finding, &self.limits)
+    }
+
+    pub(crate) fn resource(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name)
+    }
+
+    /// Adds to a counter that the policy declared; others are ignored.
+    pub(crate) fn count(&mut self, counter: &str, n: u64) {
+        if let Some(count) = self.counters.get_mut(counter) {
+            *count = count.saturating_add(n);
+        }
+    }
+
+    /// The monotonic clock: it counts how often it was looked at, and tells nothing else.
+    pub(crate) fn next_moment(&mut self) -> u64 {
+        self.moments += 1;
+        self.moments
+    }
+
+    pub(crate) fn counters(&self) -> &BTreeMap<String, u64> {
+        &self.counters
+    }
+
+    /// The most linear memory that the instance has had, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// What the instance wrote to standard error, such as a panic's message.
+    pub(crate) fn stderr(&self) -> String {
+        let written = self.stderr.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&written).trim().replace('\n', " ")
+    }
+
+    pub(crate) fn log(&mut self, level: tracing::Level, message: &str) {
+        self.log_lines += 1;
+        if self.log_lines > MAX_LOG_LINES {
+            return;
+        }
+        let end = message.floor_char_boundary(MAX_LOG_LINE_BYTES);
+        let (policy, message) = (self.policy.as_str(), message[..end].escape_debug());
+        match level {
+            tracing::Level::ERROR => tracing::error!(target: "policy", policy, "{message}"),
+            tracing::Level::WARN => tracing::warn!(target: "policy", policy, "{message}"),
+            tracing::Level::INFO => tracing::info!(target: "policy", policy, "{message}"),
+            _ => tracing::debug!(target: "policy", policy, "{message}"),
+        }
+    }
+}
+
+/// The same upload and the same component have the same random numbers, wherever they meet. Nothing secret
+/// may be made of them.
+fn seed(policy: &Policy, occasion: Occasion) -> [u8; 32] {
+    let mut hasher = portcullis_types::Sha256Hasher::default();
+    hasher.update(policy.component.digest.as_bytes());
+    if let Some(upload) = occasion.upload {
+        hasher.update(upload.as_bytes());
+    }
+    *hasher.finish().as_bytes()
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.resources,
+        }
+    }
+}
+
+impl ResourceLimiter for Guest {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let memory_bytes = self.memory_bytes + desired.saturating_sub(current);
+        if memory_bytes > self.limits.memory_bytes {
+            return Err(self.exceed(FailureCause::Memory(self.limits.memory_bytes)));
+        }
+        self.memory_bytes = memory_bytes;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > self.limits.table_elements {
+            return Err(self.exceed(FailureCause::Table(self.limits.table_elements)));
+        }
+        Ok(true)
+    }
+}
+
+impl Guest {
+    /// Notes a limit that was reached, and makes the trap that ends the call.
+    pub(crate) fn exceed(&mut self, cause: FailureCause) -> wasmtime::Error {
+        let error = wasmtime::Error::msg(cause.to_string());
+        self.exceeded.get_or_insert(cause);
+        error
+    }
+}
+
+/// Standard error of a guest: the first bytes are kept, the rest is taken and forgotten, so that a
+/// policy that writes much is not killed for it.
+#[derive(Clone, Default)]
+struct Stderr(Arc<Mutex<Vec<u8>>>);
+
+impl IsTerminal for Stderr {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Stderr {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        Box::new(tokio::io::sink())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Stderr {
+    async fn ready(&mut self) {}
+}
+
+#[wasmtime_wasi::async_trait]
+impl OutputStream for Stderr {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MAX_STDERR_BYTES - written.len();
+        written.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> Result<usize, StreamError> {
+        Ok(MAX_STDERR_BYTES)
+    }
+}

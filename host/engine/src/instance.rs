@@ -1,0 +1,258 @@
+//! One instance of a policy: for one upload, with every call within its limits.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+use crate::answer::{Admission, Conclusion, Failure, Progress, Refusal};
+use crate::clock;
+use crate::collected::Collected;
+use crate::component::{Exports, one_line};
+use crate::contract::v0_1::{self, RoutingPolicy, ValidationPolicy};
+use crate::guest::{Guest, Occasion};
+use crate::record::PolicyRecord;
+use crate::revision::Policy;
+use crate::{Call, Description, End, FailureCause, PolicyFailure, Upload};
+
+/// An instance of type `E` ([`ValidationPolicy`] or [`RoutingPolicy`]) and the record of what it did.
+pub(crate) struct Instance<E> {
+    policy: Arc<Policy>,
+    store: Store<Guest>,
+    exports: E,
+    record: PolicyRecord,
+}
+
+/// A failure and the record up to it: the instance is gone.
+pub(crate) struct Failed {
+    pub(crate) failure: PolicyFailure,
+    pub(crate) record: PolicyRecord,
+}
+
+/// What both kinds of policy have: they are made from a component, described and configured.
+pub(crate) trait Kind: Sized {
+    async fn instantiate(exports: &Exports, store: &mut Store<Guest>) -> wasmtime::Result<Self>;
+    async fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description>;
+    async fn configure(
+        &self,
+        store: &mut Store<Guest>,
+        settings: &str,
+    ) -> wasmtime::Result<Result<(), Failure>>;
+}
+
+impl<E: Kind> Instance<E> {
+    /// Makes an instance, not yet configured.
+    pub(crate) async fn start(policy: &Arc<Policy>, occasion: Occasion) -> Result<Self, Failed> {
+        let mut store = new_store(policy, occasion);
+        let mut record = PolicyRecord::of(policy);
+        match E::instantiate(&policy.component.exports, &mut store).await {
+            Ok(exports) => Ok(Self {
+                policy: Arc::clone(policy),
+                store,
+                exports,
+                record,
+            }),
+            Err(error) => {
+                let cause = cause_of(&error, store.data_mut(), policy);
+                record.fail(cause.clone());
+                let failure = failure(policy, Call::Instantiate, cause);
+                Err(Failed { failure, record })
+            }
+        }
+    }
+
+    /// Makes an instance for an upload, with the settings of the set, which accepted them when it loaded.
+    pub(crate) async fn ready(policy: &Arc<Policy>, upload: &Upload) -> Result<Self, Failed> {
+        let occasion = Occasion {
+            upload: Some(upload.id),
+            received_at: upload.received_at,
+        };
+        let mut instance = Self::start(policy, occasion).await?;
+        match instance.configure().await {
+            Ok(()) => Ok(instance),
+            Err(failure) => Err(Failed {
+                failure,
+                record: instance.into_record(),
+            }),
+        }
+    }
+
+    /// Asks what the component is.
+    pub(crate) async fn describe(&mut self) -> Result<Description, PolicyFailure> {
+        let started = self.begin();
+        let outcome = self.exports.describe(&mut self.store).await;
+        self.end(Call::Describe, started, outcome.map(Ok))
+    }
+
+    /// Hands over the settings.
+    pub(crate) async fn configure(&mut self) -> Result<(), PolicyFailure> {
+        let started = self.begin();
+        let settings = &self.policy.settings;
+        let outcome = self.exports.configure(&mut self.store, settings).await;
+        self.end(Call::Configure, started, outcome)
+    }
+}
+
+impl Instance<ValidationPolicy> {
+    pub(crate) async fn admit(&mut self, upload: &Upload) -> Result<Admission, PolicyFailure> {
+        let started = self.begin();
+        let outcome = v0_1::admit(&self.exports, &mut self.store, upload).await;
+        self.end(Call::Admit, started, outcome)
+    }
+
+    pub(crate) async fn chunk(
+        &mut self,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<Progress, PolicyFailure> {
+        let started = self.begin();
+        let outcome = v0_1::chunk(&self.exports, &mut self.store, offset, bytes).await;
+        self.record.bytes += bytes.len() as u64;
+        self.end(Call::Chunk, started, outcome)
+    }
+
+    pub(crate) async fn finish(&mut self, end: &End) -> Result<Conclusion, PolicyFailure> {
+        let started = self.begin();
+        let outcome = v0_1::finish(&self.exports, &mut self.store, end).await;
+        self.end(Call::Finish, started, outcome)
+    }
+}
+
+impl Instance<RoutingPolicy> {
+    pub(crate) async fn place(
+        &mut self,
+        upload: &Upload,
+    ) -> Result<Result<String, Refusal>, PolicyFailure> {
+        let started = self.begin();
+        let outcome = v0_1::place(&self.exports, &mut self.store, upload).await;
+        self.end(Call::Place, started, outcome)
+    }
+
+    pub(crate) async fn route(
+        &mut self,
+        upload: &Upload,
+        end: &End,
+        facts: &[(String, String)],
+    ) -> Result<Result<String, Refusal>, PolicyFailure> {
+        let started = self.begin();
+        let outcome = v0_1::route(&self.exports, &mut self.store, upload, end, facts).await;
+        self.end(Call::Route, started, outcome)
+    }
+}
+
+impl<E> Instance<E> {
+    pub(crate) fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// Drops the instance, and gives what it did and what it reported.
+    pub(crate) fn into_parts(mut self) -> (PolicyRecord, Collected) {
+        let collected = std::mem::take(&mut self.store.data_mut().collected);
+        self.record.findings = collected.count();
+        self.record.counters = self.store.data().counters().clone();
+        (self.record, collected)
+    }
+
+    fn into_record(self) -> PolicyRecord {
+        self.into_parts().0
+    }
+
+    /// Before a call: its own time begins anew.
+    fn begin(&mut self) -> Instant {
+        self.store.data_mut().call_ticks = 0;
+        self.store.set_epoch_deadline(1);
+        Instant::now()
+    }
+
+    /// After a call: the record is brought up to date and a failure named. An instance whose call failed
+    /// must not be called again.
+    fn end<R>(
+        &mut self,
+        call: Call,
+        started: Instant,
+        outcome: wasmtime::Result<Result<R, Failure>>,
+    ) -> Result<R, PolicyFailure> {
+        self.record.busy += started.elapsed();
+        self.record.ended = SystemTime::now();
+        self.record.calls += 1;
+        self.record.memory_bytes = self.store.data().memory_bytes() as u64;
+        let cause = match outcome {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(Failure { kind, reason })) => FailureCause::Declared(kind, reason),
+            Err(error) => cause_of(&error, self.store.data_mut(), &self.policy),
+        };
+        self.record.fail(cause.clone());
+        Err(failure(&self.policy, call, cause))
+    }
+}
+
+fn new_store(policy: &Policy, occasion: Occasion) -> Store<Guest> {
+    let limits = policy.limits;
+    let engine = policy.component.engine();
+    let mut store = Store::new(engine, Guest::new(policy, occasion));
+    store.limiter(|guest| guest);
+    store.set_hostcall_fuel(limits.hostcall_bytes);
+    store.set_max_component_handles(limits.handles);
+    store.set_epoch_deadline(1);
+    let (call_ticks, total_ticks) = (
+        clock::ticks(limits.call_time()),
+        clock::ticks(limits.total_time()),
+    );
+    store.epoch_deadline_callback(move |mut store| {
+        let guest = store.data_mut();
+        guest.call_ticks += 1;
+        guest.total_ticks += 1;
+        if guest.call_ticks > call_ticks {
+            return Err(guest.exceed(FailureCause::CallTime(limits.call_time())));
+        }
+        if guest.total_ticks > total_ticks {
+            return Err(guest.exceed(FailureCause::TotalTime(limits.total_time())));
+        }
+        // Other uploads come first; the time that this one waits is not counted against it.
+        Ok(UpdateDeadline::YieldCustom(
+            1,
+            Box::pin(tokio::task::yield_now()),
+        ))
+    });
+    store
+}
+
+pub(crate) fn failure(policy: &Policy, call: Call, cause: FailureCause) -> PolicyFailure {
+    PolicyFailure {
+        policy: policy.name.clone(),
+        version: policy.description.version.clone(),
+        digest: policy.component.digest,
+        call,
+        cause,
+    }
+}
+
+/// The cause in our words: a limit that was noted where it was reached, then what wasmtime can tell.
+fn cause_of(error: &wasmtime::Error, guest: &mut Guest, policy: &Policy) -> FailureCause {
+    if let Some(cause) = guest.exceeded.take() {
+        return cause;
+    }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return FailureCause::PoolExhausted;
+    }
+    let stderr = guest.stderr();
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => FailureCause::Stack,
+        Some(Trap::UnreachableCodeReached) if !stderr.is_empty() => FailureCause::Panic(stderr),
+        Some(trap) => FailureCause::Trap(trap.to_string()),
+        None if error.is::<wasmtime_wasi::I32Exit>() => FailureCause::Panic(if stderr.is_empty() {
+            "it exited".to_owned()
+        } else {
+            stderr
+        }),
+        None => {
+            let text = one_line(error);
+            // wasmtime has no type for this one; its text is checked by a test.
+            if text.contains("fuel allocated for hostcalls") {
+                FailureCause::Oversized(policy.limits.hostcall_bytes)
+            } else {
+                FailureCause::Trap(text)
+            }
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! One upload before its policies: headers, then chunks, then the end. Any refusal is final.
+
+use std::sync::Arc;
+
+use portcullis_types::{DiskName, DiskPath, Findings, PolicyName, Sha256Digest, Verdict};
+
+use crate::answer::{self, Conclusion, Extent, Progress};
+use crate::contract::v0_1::{RoutingPolicy, ValidationPolicy};
+use crate::instance::{Failed, Instance, failure};
+use crate::policy_set::OnFailure;
+use crate::record::PolicyRecord;
+use crate::revision::{Policy, Revision};
+use crate::{Call, End, FailureCause, PolicyFailure, Refusal, Upload};
+
+/// The most bytes of one `chunk` call, as the contract says.
+const MAX_CHUNK_BYTES: usize = 64 << 10;
+
+/// What the policies say to the headers of an upload.
+pub enum Admission {
+    /// It may come; show every byte to the [`Inspection`] before passing it on.
+    Inspect(Box<Inspection>),
+    /// It may not.
+    Refused(Box<Refused>),
+}
+
+/// An upload that is being judged.
+pub struct Inspection {
+    revision: Arc<Revision>,
+    upload: Upload,
+    disk: DiskName,
+    offset: u64,
+    seats: Vec<Seat>,
+    router: Router,
+    so_far: SoFar,
+}
+
+/// A policy that has not decided yet.
+struct Seat {
+    /// Where its record stands: policies decide in any order, receipts list them in that of the set.
+    place: usize,
+    instance: Instance<ValidationPolicy>,
+    /// How many more bytes it wants; absent for all.
+    wanted: Option<u64>,
+}
+
+/// The policy that has named the disk and will name the path.
+struct Router {
+    place: usize,
+    instance: Instance<RoutingPolicy>,
+}
+
+/// What the policies have said and noticed so far.
+#[derive(Default)]
+struct SoFar {
+    /// One for each policy that was asked; absent while it has an instance.
+    records: Vec<Option<PolicyRecord>>,
+    findings: Findings,
+    facts: Vec<(String, String)>,
+    quarantine: Option<Refusal>,
+}
+
+/// What becomes of an upload that may pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// It is published.
+    Publish,
+    /// It is stored apart, for this reason.
+    Quarantine(Refusal),
+}
+
+/// An upload that may pass, and what was noticed about it.
+pub struct Passed {
+    /// What becomes of it.
+    pub disposition: Disposition,
+    /// Its path on the disk.
+    pub path: DiskPath,
+    /// What each policy did, in the order of the set.
+    pub records: Vec<PolicyRecord>,
+    /// What they noticed.
+    pub findings: Findings,
+}
+
+/// An upload that may not pass.
+pub struct Refused {
+    /// Why.
+    pub cause: RefusalCause,
+    /// What each policy did, in the order of the set.
+    pub records: Vec<PolicyRecord>,
+    /// What they noticed.
+    pub findings: Findings,
+}
+
+/// Why an upload may not pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefusalCause {
+    /// A policy said no.
+    Rejected {
+        /// Which.
+        policy: PolicyName,
+        /// Its words to the uploader.
+        refusal: Refusal,
+    },
+    /// A policy failed, and the set says that this rejects the upload.
+    Failed(PolicyFailure),
+    /// No routing policy is responsible for the attributes of this upload.
+    NoRoute,
+    /// No policy set is in force.
+    NoPolicies,
+    /// All instances are in use: not the upload's fault, and no policy's.
+    Overloaded,
+}
+
+pub(crate) async fn admit(revision: Option<Arc<Revision>>, upload: &Upload) -> Admission {
+    let mut so_far = SoFar::default();
+    let Some(revision) = revision else {
+        return so_far.refused(RefusalCause::NoPolicies);
+    };
+    let mut seats = Vec::new();
+    for policy in revision.validation_for(&upload.attributes) {
+        match so_far.seat(policy, upload).await {
+            Ok(seat) => seats.extend(seat),
+            Err(cause) => return so_far.dismiss(seats, None).refused(cause),
+        }
+    }
+    let Some(policy) = revision.routing_for(&upload.attributes) else {
+        return so_far.dismiss(seats, None).refused(RefusalCause::NoRoute);
+    };
+    match so_far.place(policy, upload).await {
+        Ok((router, disk)) => Admission::Inspect(Box::new(Inspection {
+            upload: upload.clone(),
+            revision: Arc::clone(&revision),
+            disk,
+            offset: 0,
+            seats,
+            router,
+            so_far,
+        })),
+        Err(cause) => so_far.dismiss(seats, None).refused(cause),
+    }
+}
+
+impl Inspection {
+    /// The disk that the upload goes to.
+    pub fn disk(&self) -> &DiskName {
+        &self.disk
+    }
+
+    /// The revision that judges it.
+    pub fn revision(&self) -> Sha256Digest {
+        self.revision.digest()
+    }
+
+    /// Shows the next bytes to every policy that wants them. Only after this may they be passed on.
+    ///
+    /// # Errors
+    /// The upload may not pass. Nothing more may be called but [`abandon`](Self::abandon).
+    pub async fn chunk(&mut self, bytes: &[u8]) -> Result<(), RefusalCause> {
+        for piece in bytes.chunks(MAX_CHUNK_BYTES) {
+            let mut next = 0;
+            while next < self.seats.len() {
+                let Some(decided) = self.seats[next].show(self.offset, piece).await else {
+                    next += 1;
+                    continue;
+                };
+                // The instance goes back to the pool at once.
+                let seat = self.seats.remove(next);
+                self.so_far.decide(seat, decided)?;
+            }
+            self.offset += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Tells every policy that has not decided yet that the upload is complete, and asks where it stays.
+    ///
+    /// # Errors
+    /// The upload may not pass.
+    pub async fn finish(mut self, end: &End) -> Result<Passed, Box<Refused>> {
+        while !self.seats.is_empty() {
+            let mut seat = self.seats.remove(0);
+            let decided = seat.instance.finish(end).await;
+            if let Err(cause) = self.so_far.decide(seat, decided) {
+                return Err(self.refuse(cause));
+            }
+        }
+        let Router { place, instance } = self.router;
+        match self.so_far.route(place, instance, &self.upload, end).await {
+            Ok(path) => {
+                let (records, findings) = (self.so_far.records, self.so_far.findings);
+                Ok(Passed {
+                    disposition: self
+                        .so_far
+                        .quarantine
+                        .map_or(Disposition::Publish, Disposition::Quarantine),
+                    path,
+                    records: records.into_iter().flatten().collect(),
+                    findings,
+                })
+            }
+            Err(cause) => Err(self.so_far.into_refused(cause)),
+        }
+    }
+
+    /// Ends the inspection for this reason, and gives what the policies did and noticed.
+    pub fn refuse(self, cause: RefusalCause) -> Box<Refused> {
+        let so_far = self.so_far.dismiss(self.seats, Some(self.router));
+        so_far.into_refused(cause)
+    }
+
+    /// What the policies did so far, for an upload that ends for another reason than theirs.
+    pub fn abandon(self) -> Vec<PolicyRecord> {
+        let so_far = self.so_far.dismiss(self.seats, Some(self.router));
+        so_far.records.into_iter().flatten().collect()
+    }
+}
+
+impl Seat {
+    /// Shows bytes to the policy. Gives its last word, if this was it.
+    async fn show(
+        &mut self,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Option<Result<Conclusion, PolicyFailure>> {
+        let wanted = usize::try_from(self.wanted.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+        let shown = &bytes[..bytes.len().min(wanted)];
+        match self.instance.chunk(offset, shown).await {
+            Ok(Progress::More) => {}
+            Ok(Progress::Decided(conclusion)) => return Some(Ok(conclusion)),
+            Err(failure) => return Some(Err(failure)),
+        }
+        if let Some(wanted) = &mut self.wanted {
+            *wanted -= shown.len() as u64;
+            if *wanted == 0 {
+                let reason = "it asked for a prefix and did not decide when it had seen it";
+                let cause = FailureCause::Answer(reason.to_owned());
+                return Some(Err(failure(self.instance.policy(), Call::Chunk, cause)));
+            }
+        }
+        None
+    }
+}
+
+impl SoFar {
+    /// Makes an instance of a validation policy and shows it the headers. There is no seat when it has
+    /// decided.
+    async fn seat(
+        &mut self,
+        policy: &Arc<Policy>,
+        upload: &Upload,
+    ) -> Result<Option<Seat>, RefusalCause> {
+        let place = self.records.len();
+        self.records.push(None);
+        let mut instance = match Instance::<ValidationPolicy>::ready(policy, upload).await {
+            Ok(instance) => instance,
+            Err(Failed { failure, record }) => {
+                self.records[place] = Some(record);
+                return fail(policy, failure).map(|()| None);
+            }
+        };
+        let decided = match instance.admit(upload).await {
+            Ok(answer::Admission::Inspect(extent)) => {
+                let wanted = match extent {
+                    Extent::All => None,
+                    Extent::Prefix(bytes) => Some(bytes),
+                };
+                // Nothing to see is an end that has been reached.
+                if wanted != Some(0) {
+                    return Ok(Some(Seat {
+                        place,
+                        instance,
+                        wanted,
+                    }));
+                }
+                let reason = "it asked for a prefix of 0 bytes and did not decide without them";
+                let cause = FailureCause::Answer(reason.to_owned());
+                Err(failure(policy, Call::Admit, cause))
+            }
+            Ok(answer::Admission::Accept) => Ok(Conclusion::Accept),
+            Ok(answer::Admission::Reject(refusal)) => Ok(Conclusion::Reject(refusal)),
+            Err(failure) => Err(failure),
+        };
+        let seat = Seat {
+            place,
+            instance,
+            wanted: None,
+        };
+        self.decide(seat, decided).map(|()| None)
+    }
+
+    /// Takes a policy's last word, or its failure, and drops its instance.
+    fn decide(
+        &mut self,
+        seat: Seat,
+        decided: Result<Conclusion, PolicyFailure>,
+    ) -> Result<(), RefusalCause> {
+        let policy = Arc::clone(seat.instance.policy());
+        let (mut record, collected) = seat.instance.into_parts();
+        collected.hand_over(&policy.name, &mut self.findings, &mut self.facts);
+        let outcome = match decided {
+            Ok(Conclusion::Accept) => {
+                record.verdict = Verdict::Accept;
+                Ok(())
+            }
+            Ok(Conclusion::Quarantine(refusal)) => {
+                record.verdict = Verdict::Quarantine;
+                self.quarantine.get_or_insert(refusal);
+                Ok(())
+            }
+            Ok(Conclusion::Reject(refusal)) => {
+                record.verdict = Verdict::Reject;
+                Err(RefusalCause::Rejected {
+                    policy: policy.name.clone(),
+                    refusal,
+                })
+            }
+            Err(failure) => {
+                record.fail(failure.cause.clone());
+                fail(&policy, failure)
+            }
+        };
+        self.records[seat.place] = Some(record);
+        outcome
+    }
+
+    /// Asks a routing policy for the disk.
+    async fn place(
+        &mut self,
+        policy: &Arc<Policy>,
+        upload: &Upload,
+    ) -> Result<(Router, DiskName), RefusalCause> {
+        let place = self.records.len();
+        self.records.push(None);
+        let mut instance = match Instance::<RoutingPolicy>::ready(policy, upload).await {
+            Ok(instance) => instance,
+            Err(Failed { failure, record }) => {
+                self.records[place] = Some(record);
+                return Err(refusal_of(failure));
+            }
+        };
+        let placed = match instance.place(upload).await {
+            Ok(Ok(disk)) => {
+                let offered = policy.disks.iter().find(|offered| offered.as_str() == disk);
+                if let Some(disk) = offered {
+                    return Ok((Router { place, instance }, disk.clone()));
+                }
+                let reason = "it names a disk that is not one of its `disks` in the policy set";
+                let cause = FailureCause::Answer(reason.to_owned());
+                Err(failure(policy, Call::Place, cause))
+            }
+            Ok(Err(refusal)) => Ok(refusal),
+            Err(failure) => Err(failure),
+        };
+        Err(self.unrouted(place, instance, placed))
+    }
+
+    /// Asks it for the path.
+    async fn route(
+        &mut self,
+        place: usize,
+        mut instance: Instance<RoutingPolicy>,
+        upload: &Upload,
+        end: &End,
+    ) -> Result<DiskPath, RefusalCause> {
+        let policy = Arc::clone(instance.policy());
+        let routed = match instance.route(upload, end, &self.facts).await {
+            Ok(Ok(path)) => match path.parse::<DiskPath>() {
+                Ok(path) => {
+                    let (mut record, _) = instance.into_parts();
+                    record.verdict = Verdict::Accept;
+                    self.records[place] = Some(record);
+                    return Ok(path);
+                }
+                Err(unsafe_path) => {
+                    let cause = FailureCause::Answer(unsafe_path.to_string());
+                    Err(failure(&policy, Call::Route, cause))
+                }
+            },
+            Ok(Err(refusal)) => Ok(refusal),
+            Err(failure) => Err(failure),
+        };
+        Err(self.unrouted(place, instance, routed))
+    }
+
+    /// An upload without a place cannot go on, whatever the reason.
+    fn unrouted(
+        &mut self,
+        place: usize,
+        instance: Instance<RoutingPolicy>,
+        why: Result<Refusal, PolicyFailure>,
+    ) -> RefusalCause {
+        let policy = instance.policy().name.clone();
+        let (mut record, _) = instance.into_parts();
+        let cause = match why {
+            Ok(refusal) => {
+                record.verdict = Verdict::Reject;
+                RefusalCause::Rejected { policy, refusal }
+            }
+            Err(failure) => {
+                record.fail(failure.cause.clone());
+                refusal_of(failure)
+            }
+        };
+        self.records[place] = Some(record);
+        cause
+    }
+
+    /// Takes what those noticed and did that have not decided.
+    fn dismiss(mut self, seats: Vec<Seat>, router: Option<Router>) -> Self {
+        for seat in seats {
+            let policy = seat.instance.policy().name.clone();
+            let (record, collected) = seat.instance.into_parts();
+            collected.hand_over(&policy, &mut self.findings, &mut self.facts);
+            self.records[seat.place] = Some(record);
+        }
+        if let Some(Router { place, instance }) = router {
+            self.records[place] = Some(instance.into_parts().0);
+        }
+        self
+    }
+
+    fn refused(self, cause: RefusalCause) -> Admission {
+        Admission::Refused(self.into_refused(cause))
+    }
+
+    fn into_refused(self, cause: RefusalCause) -> Box<Refused> {
+        Box::new(Refused {
+            cause,
+            records: self.records.into_iter().flatten().collect(),
+            findings: self.findings,
+        })
+    }
+}
+
+/// A failure rejects, unless the set says otherwise; in any case the operator reads of it. A lack of
+/// instances is no failure: were it one, load could turn `on-failure = "accept"` into a way past a policy.
+fn fail(policy: &Policy, failure: PolicyFailure) -> Result<(), RefusalCause> {
+    let cause = refusal_of(failure);
+    match (&cause, policy.on_failure) {
+        (RefusalCause::Failed(_), OnFailure::Accept) => Ok(()),
+        _ => Err(cause),
+    }
+}
+
+fn refusal_of(failure: PolicyFailure) -> RefusalCause {
+    if failure.cause == FailureCause::PoolExhausted {
+        return RefusalCause::Overloaded;
+    }
+    tracing::warn!(target: "policy", "{failure}");
+    RefusalCause::Failed(failure)
+}

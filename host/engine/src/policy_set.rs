@@ -1,0 +1,54 @@
+//! `policies.toml` as an administrator writes it, parsed and checked for itself.
+
+use std::path::PathBuf;
+
+use portcullis_types::{DiskName, PolicyName};
+use serde::Deserialize;
+
+use crate::Limits;
+use crate::matching::Matching;
+
+/// The most policies of one set.
+pub(crate) const MAX_POLICIES: usize = 64;
+
+/// The whole file: policies in the order in which uploads meet them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct PolicySet {
+    #[serde(rename = "policy", default)]
+    pub(crate) policies: Vec<PolicyEntry>,
+}
+
+/// One `[[policy]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct PolicyEntry {
+    pub(crate) name: PolicyName,
+    /// Relative to the file.
+    pub(crate) component: PathBuf,
+    #[serde(default)]
+    pub(crate) on_failure: OnFailure,
+    #[serde(default, rename = "match")]
+    pub(crate) matching: Matching,
+    #[serde(default)]
+    pub(crate) settings: toml::Table,
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    /// Whether findings may carry content of the data.
+    #[serde(default)]
+    pub(crate) may_quote: bool,
+    /// The disks that a routing policy may name.
+    #[serde(default)]
+    pub(crate) disks: Vec<DiskName>,
+}
+
+/// What becomes of an upload when a policy fails on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum OnFailure {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It goes on as if the policy had accepted.
+    Accept,
+}

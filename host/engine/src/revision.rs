@@ -1,0 +1,359 @@
+//! A policy set as it serves: parsed, compiled, checked, and never changed afterwards.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use portcullis_types::{Attributes, DiskName, PolicyName, Sha256Digest, Sha256Hasher, Timestamp};
+use wasmtime::component::Linker;
+
+use crate::component::{self, CheckedComponent};
+use crate::contract::v0_1::{RoutingPolicy, ValidationPolicy};
+use crate::error::PolicyLoadError;
+use crate::guest::{Guest, Occasion};
+use crate::instance::{Failed, Instance, Kind};
+use crate::matching::Matching;
+use crate::policy_set::{MAX_POLICIES, OnFailure, PolicyEntry, PolicySet};
+use crate::resources::Resources;
+use crate::{CannotJudge, FailureCause, Limits, LoadError, PolicyFailure, settings};
+
+/// The largest policy set in bytes.
+const MAX_SET_BYTES: u64 = 1 << 20;
+
+/// One immutable policy set. An upload is judged under exactly one, whatever is loaded meanwhile.
+pub struct Revision {
+    digest: Sha256Digest,
+    policies: Vec<Arc<Policy>>,
+}
+
+/// A set whose components are compiled and not yet asked what they are.
+pub(crate) struct Draft {
+    folder: PathBuf,
+    text: String,
+    policies: Vec<Policy>,
+}
+
+/// One policy of a revision.
+pub struct Policy {
+    pub(crate) name: PolicyName,
+    pub(crate) description: Description,
+    pub(crate) component: CheckedComponent,
+    pub(crate) on_failure: OnFailure,
+    pub(crate) may_quote: bool,
+    pub(crate) matching: Matching,
+    pub(crate) settings: Arc<str>,
+    pub(crate) limits: Limits,
+    pub(crate) disks: Vec<DiskName>,
+    pub(crate) resources: Arc<Resources>,
+    /// Its component, as the set names it.
+    source: PathBuf,
+}
+
+/// What a policy decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// Whether an upload may pass.
+    Validation,
+    /// Where it goes.
+    Routing,
+}
+
+/// What a component says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// The policy's own name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it checks or decides.
+    pub summary: String,
+    /// The settings that it takes, as a JSON Schema.
+    pub settings_schema: String,
+    /// What it checks: the id and the sentence of each rule.
+    pub rules: Vec<(String, String)>,
+    /// The patterns of the resources that it may read.
+    pub resources: Vec<String>,
+    /// The counters that it may count.
+    pub counters: Vec<String>,
+}
+
+impl Revision {
+    /// The digest of the set, its settings and all of its components.
+    pub fn digest(&self) -> Sha256Digest {
+        self.digest
+    }
+
+    /// The policies in the order in which uploads meet them.
+    pub fn policies(&self) -> &[Arc<Policy>] {
+        &self.policies
+    }
+
+    /// The validation policies that are asked about an upload with these attributes, in order.
+    pub(crate) fn validation_for(
+        &self,
+        attributes: &Attributes,
+    ) -> impl Iterator<Item = &Arc<Policy>> {
+        self.policies.iter().filter(|policy| {
+            policy.kind() == PolicyKind::Validation && policy.matching.applies_to(attributes)
+        })
+    }
+
+    /// The first routing policy that is responsible for an upload with these attributes.
+    pub(crate) fn routing_for(&self, attributes: &Attributes) -> Option<&Arc<Policy>> {
+        self.policies.iter().find(|policy| {
+            policy.kind() == PolicyKind::Routing && policy.matching.applies_to(attributes)
+        })
+    }
+}
+
+impl Policy {
+    /// Its name in the set.
+    pub fn name(&self) -> &PolicyName {
+        &self.name
+    }
+
+    /// What it decides.
+    pub fn kind(&self) -> PolicyKind {
+        self.component.kind()
+    }
+
+    /// What the component says of itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// The digest of the component.
+    pub fn digest(&self) -> Sha256Digest {
+        self.component.digest
+    }
+
+    /// The size of the component in bytes.
+    pub fn component_bytes(&self) -> u64 {
+        self.component.size_bytes
+    }
+
+    /// What its instances may use.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+/// Reads and compiles a set. Components that `previous` has are not compiled again.
+///
+/// Blocks for as long as compiling takes.
+pub(crate) fn compile(
+    engine: &wasmtime::Engine,
+    linker: &Linker<Guest>,
+    max_memory_bytes: usize,
+    path: &Path,
+    previous: Option<&Revision>,
+) -> Result<Draft, LoadError> {
+    let text = read(path)?;
+    let set: PolicySet = toml::from_str(&text).map_err(|error| invalid(path, &text, &error))?;
+    let wrong = |reason: String| LoadError::Set {
+        path: path.to_owned(),
+        reason,
+    };
+    if set.policies.len() > MAX_POLICIES {
+        let count = set.policies.len();
+        return Err(wrong(format!(
+            "it has {count} policies; at most {MAX_POLICIES} are possible"
+        )));
+    }
+    let mut names = HashSet::new();
+    if let Some(twice) = set.policies.iter().find(|entry| !names.insert(&entry.name)) {
+        return Err(wrong(format!(
+            "two policies are named `{}`; give each a name of its own",
+            twice.name
+        )));
+    }
+    let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+    let mut policies = Vec::new();
+    for entry in set.policies {
+        let (name, component) = (entry.name.clone(), entry.component.clone());
+        let compiled = compile_policy(engine, linker, max_memory_bytes, &folder, entry, previous);
+        policies.push(compiled.map_err(|cause| LoadError::Policy {
+            policy: name,
+            component,
+            cause: cause.into(),
+        })?);
+    }
+    if !policies
+        .iter()
+        .any(|policy| policy.kind() == PolicyKind::Routing)
+    {
+        return Err(wrong(
+            "no policy says where uploads go; add a routing policy such as route-by-attributes"
+                .to_owned(),
+        ));
+    }
+    Ok(Draft {
+        folder,
+        text,
+        policies,
+    })
+}
+
+/// A syntax error or an unknown key, with its line.
+fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> LoadError {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    LoadError::Invalid {
+        path: path.to_owned(),
+        line: before.map_or(1, |before| before.matches('\n').count() + 1),
+        why: error.message().replace('\n', " "),
+    }
+}
+
+fn read(path: &Path) -> Result<String, LoadError> {
+    let unreadable = |cause| LoadError::Unreadable {
+        path: path.to_owned(),
+        cause,
+    };
+    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_SET_BYTES {
+        return Err(unreadable(std::io::Error::other(
+            "it is over 1 MiB, too large for a policy set",
+        )));
+    }
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+fn compile_policy(
+    engine: &wasmtime::Engine,
+    linker: &Linker<Guest>,
+    max_memory_bytes: usize,
+    folder: &Path,
+    entry: PolicyEntry,
+    previous: Option<&Revision>,
+) -> Result<Policy, PolicyLoadError> {
+    if let Some(problem) = entry.limits.problem(max_memory_bytes) {
+        return Err(PolicyLoadError::Limits(problem));
+    }
+    let bytes = component::read(&folder.join(&entry.component))?;
+    let digest = Sha256Digest::of(&bytes);
+    let known = previous.and_then(|revision| {
+        revision
+            .policies
+            .iter()
+            .find(|policy| policy.digest() == digest)
+    });
+    let component = match known {
+        Some(policy) => policy.component.clone(),
+        None => component::compile(engine, linker, &bytes)?,
+    };
+    check_kind(&component, &entry)?;
+    let settings = settings::to_json(&entry.settings)?;
+    Ok(Policy {
+        name: entry.name,
+        description: Description::default(),
+        component,
+        on_failure: entry.on_failure,
+        may_quote: entry.may_quote,
+        matching: entry.matching,
+        settings: settings.to_string().into(),
+        limits: entry.limits,
+        disks: entry.disks,
+        resources: Arc::default(),
+        source: entry.component,
+    })
+}
+
+fn check_kind(component: &CheckedComponent, entry: &PolicyEntry) -> Result<(), PolicyLoadError> {
+    let wrong = match component.kind() {
+        PolicyKind::Validation if !entry.disks.is_empty() => {
+            "it is a validation policy, so `disks` means nothing; remove it"
+        }
+        PolicyKind::Routing if entry.disks.is_empty() => {
+            "it is a routing policy, so it needs `disks`, the disks that it may name"
+        }
+        PolicyKind::Routing if entry.on_failure == OnFailure::Accept => {
+            "it is a routing policy, without whose answer no upload can go on; remove `on-failure`"
+        }
+        _ => return Ok(()),
+    };
+    Err(PolicyLoadError::Kind(wrong))
+}
+
+impl Draft {
+    /// Asks every component what it is, reads what it asks for, and asks whether it takes its settings, on
+    /// instances of their own.
+    pub(crate) async fn check(self) -> Result<Revision, LoadError> {
+        let mut digest = Sha256Hasher::default();
+        digest.update(Sha256Digest::of(self.text.as_bytes()).as_bytes());
+        let mut policies = Vec::new();
+        for policy in self.policies {
+            let (name, component) = (policy.name.clone(), policy.source.clone());
+            let checked = check_policy(policy, &self.folder).await;
+            let policy = checked.map_err(|cause| LoadError::Policy {
+                policy: name,
+                component,
+                cause: cause.into(),
+            })?;
+            digest.update(policy.component.digest.as_bytes());
+            digest.update(Sha256Digest::of(policy.settings.as_bytes()).as_bytes());
+            digest.update(policy.resources.digest().as_bytes());
+            policies.push(Arc::new(policy));
+        }
+        Ok(Revision {
+            digest: digest.finish(),
+            policies,
+        })
+    }
+}
+
+async fn check_policy(mut policy: Policy, folder: &Path) -> Result<Policy, PolicyLoadError> {
+    let shared = Arc::new(policy);
+    let description = match shared.kind() {
+        PolicyKind::Validation => describe::<ValidationPolicy>(&shared).await,
+        PolicyKind::Routing => describe::<RoutingPolicy>(&shared).await,
+    };
+    let description = description.map_err(|failure| PolicyLoadError::Failed(failure.into()))?;
+    policy = Arc::into_inner(shared).expect("the instance that shared it is gone");
+    let (folder, patterns) = (folder.to_owned(), description.resources.clone());
+    let resources = tokio::task::spawn_blocking(move || Resources::read(&folder, &patterns));
+    policy.resources = match resources.await {
+        Ok(resources) => Arc::new(resources?),
+        Err(_) => {
+            return Err(PolicyLoadError::Kind(
+                "reading its resources was interrupted",
+            ));
+        }
+    };
+    policy.description = description;
+
+    let shared = Arc::new(policy);
+    let configured = match shared.kind() {
+        PolicyKind::Validation => configure::<ValidationPolicy>(&shared).await,
+        PolicyKind::Routing => configure::<RoutingPolicy>(&shared).await,
+    };
+    configured.map_err(|failure| match failure.cause {
+        FailureCause::Declared(CannotJudge::BadSettings, reason) => {
+            PolicyLoadError::Refused(reason)
+        }
+        _ => PolicyLoadError::Failed(failure.into()),
+    })?;
+    Ok(Arc::into_inner(shared).expect("the instance that shared it is gone"))
+}
+
+/// Nothing is uploaded when a component is only asked what it is.
+fn no_upload() -> Occasion {
+    Occasion {
+        upload: None,
+        received_at: Timestamp::from_ms(0).expect("1970 can be written"),
+    }
+}
+
+async fn describe<E: Kind>(policy: &Arc<Policy>) -> Result<Description, PolicyFailure> {
+    let started = Instance::<E>::start(policy, no_upload()).await;
+    started
+        .map_err(|Failed { failure, .. }| failure)?
+        .describe()
+        .await
+}
+
+async fn configure<E: Kind>(policy: &Arc<Policy>) -> Result<(), PolicyFailure> {
+    let started = Instance::<E>::start(policy, no_upload()).await;
+    started
+        .map_err(|Failed { failure, .. }| failure)?
+        .configure()
+        .await
+}

@@ -1,0 +1,595 @@
+//! The engine judging real components, well-behaved and hostile ones. `cargo xtask policies` builds them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis_engine::{
+    Admission, Call, CannotJudge, Disposition, End, Engine, EngineSettings, FailureCause,
+    Inspection, LoadError, Passed, RefusalCause, Refused, Upload,
+};
+use portcullis_types::{Attributes, Principal, Sha256Digest, Timestamp, UploadId, Verdict};
+
+/// A policy set in a folder of its own, with a router behind the policies under test.
+struct Set {
+    folder: tempfile::TempDir,
+}
+
+impl Set {
+    fn new(policies: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let set = Self { folder };
+        set.write(policies);
+        set
+    }
+
+    fn write(&self, policies: &str) {
+        let router = format!(
+            "[[policy]]\nname = 'route'\ncomponent = '{}'\ndisks = ['local']\nsettings = {{ template = 'in/{{filename}}' }}\n",
+            component("route-by-attributes").display()
+        );
+        std::fs::write(self.path(), format!("{policies}\n{router}")).expect("a file");
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("policies.toml")
+    }
+}
+
+fn component(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let standard = root.join(format!("policies/components/{name}.wasm"));
+    let guest = root.join(format!("target/guests/{name}.wasm"));
+    let found = [standard, guest].into_iter().find(|path| path.exists());
+    found
+        .unwrap_or_else(|| panic!("{name}.wasm is not built; run `cargo xtask policies`"))
+        .canonicalize()
+        .expect("exists")
+}
+
+/// The hostile policy with these settings and further keys.
+fn hostile(name: &str, settings: &str, more: &str) -> String {
+    let component = component("hostile");
+    format!(
+        "[[policy]]\nname = '{name}'\ncomponent = '{}'\nsettings = {settings}\n{more}\n",
+        component.display()
+    )
+}
+
+async fn engine(set: &Set) -> Engine {
+    let engine = Engine::start(EngineSettings {
+        max_instances: 64,
+        ..EngineSettings::default()
+    })
+    .expect("starts");
+    engine.load(&set.path()).await.expect("loads");
+    engine
+}
+
+fn upload(filename: &str) -> Upload {
+    Upload {
+        id: UploadId::generate(),
+        filename: filename.to_owned(),
+        media_type: None,
+        length: None,
+        attributes: Attributes::default(),
+        principal: Principal::anonymous(),
+        received_at: Timestamp::from_ms(1_700_000_000_123).expect("is a time"),
+    }
+}
+
+fn end(bytes: &[u8]) -> End {
+    End {
+        length: bytes.len() as u64,
+        sha256: Sha256Digest::of(bytes),
+    }
+}
+
+async fn admitted(engine: &Engine) -> Box<Inspection> {
+    match engine.admit(&upload("a.csv")).await {
+        Admission::Inspect(inspection) => inspection,
+        Admission::Refused(refused) => panic!("refused: {:?}", refused.cause),
+    }
+}
+
+/// One upload of these bytes to its end.
+async fn judge(engine: &Engine, bytes: &[u8]) -> Result<Passed, Box<Refused>> {
+    judge_upload(engine, &upload("a.csv"), bytes).await
+}
+
+async fn judge_upload(
+    engine: &Engine,
+    upload: &Upload,
+    bytes: &[u8],
+) -> Result<Passed, Box<Refused>> {
+    let mut inspection = match engine.admit(upload).await {
+        Admission::Inspect(inspection) => inspection,
+        Admission::Refused(refused) => return Err(refused),
+    };
+    for chunk in bytes.chunks(100_000) {
+        if let Err(cause) = inspection.chunk(chunk).await {
+            return Err(inspection.refuse(cause));
+        }
+    }
+    inspection.finish(&end(bytes)).await
+}
+
+/// The failure that refuses an upload under a set with one hostile policy.
+async fn failure(settings: &str, limits: &str) -> (Call, FailureCause, String) {
+    let set = Set::new(&hostile("under-test", settings, limits));
+    let engine = engine(&set).await;
+    let refused = judge(&engine, &vec![7; 200_000])
+        .await
+        .err()
+        .expect("is refused");
+    match refused.cause {
+        RefusalCause::Failed(failure) => {
+            assert_eq!(refused.records[0].verdict, Verdict::Failed);
+            assert_eq!(refused.records[0].failure.as_ref(), Some(&failure.cause));
+            let text = failure.to_string();
+            (failure.call, failure.cause, text)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn every_byte_is_seen_once_and_the_route_is_made() {
+    let set = Set::new(&hostile("count", "{ do = 'count' }", ""));
+    let engine = engine(&set).await;
+    let passed = judge(&engine, &vec![1; 300_000])
+        .await
+        .ok()
+        .expect("passes");
+    assert_eq!(passed.disposition, Disposition::Publish);
+    assert_eq!(passed.records[0].bytes, 300_000);
+    let counted = &passed.findings.listed[0];
+    assert!(counted.message.contains("300000"), "{counted:?}");
+    assert_eq!(counted.policy.as_str(), "count");
+    assert_eq!(passed.path.as_str(), "in/a.csv");
+    assert_eq!(admitted(&engine).await.disk().as_str(), "local");
+    let verdicts: Vec<Verdict> = passed.records.iter().map(|record| record.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Accept, Verdict::Accept]);
+}
+
+#[tokio::test]
+async fn a_prefix_is_all_that_is_shown() {
+    let set = Set::new(&hostile("count", "{ do = 'count-prefix:1000' }", ""));
+    let engine = engine(&set).await;
+    let passed = judge(&engine, &vec![1; 300_000])
+        .await
+        .ok()
+        .expect("passes");
+    assert_eq!(passed.records[0].bytes, 1000);
+    assert_eq!(passed.records[0].verdict, Verdict::Accept);
+    let shorter = judge(&engine, &[1; 10]).await.ok().expect("passes");
+    assert_eq!(shorter.records[0].bytes, 10);
+}
+
+#[tokio::test]
+async fn a_policy_that_does_not_decide_after_its_prefix_has_failed() {
+    for bytes in [0, 1000] {
+        let (_, cause, text) = failure(
+            &format!("{{ do = 'undecided:{bytes}', when = 'finish' }}"),
+            "",
+        )
+        .await;
+        assert!(
+            matches!(cause, FailureCause::Answer(_)) && text.contains("prefix"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_midway_ends_the_upload_in_that_chunk() {
+    let set = Set::new(&hostile("stop", "{ do = 'reject-at:70000' }", ""));
+    let engine = engine(&set).await;
+    let mut inspection = admitted(&engine).await;
+    assert!(inspection.chunk(&vec![1; 65_536]).await.is_ok());
+    let cause = inspection
+        .chunk(&vec![1; 65_536])
+        .await
+        .expect_err("is refused");
+    let refused = inspection.refuse(cause);
+    let RefusalCause::Rejected { policy, refusal } = &refused.cause else {
+        panic!("{:?}", refused.cause);
+    };
+    assert_eq!((policy.as_str(), refusal.rule.as_str()), ("stop", "reject"));
+    let verdicts: Vec<Verdict> = refused
+        .records
+        .iter()
+        .map(|record| record.verdict)
+        .collect();
+    assert_eq!(verdicts, [Verdict::Reject, Verdict::Undecided]);
+}
+
+#[tokio::test]
+async fn quarantine_is_a_verdict_of_its_own_and_rejection_comes_before_it() {
+    let apart = hostile("apart", "{ do = 'quarantine' }", "");
+    let set = Set::new(&apart);
+    let passed = judge(&engine(&set).await, b"x").await.ok().expect("passes");
+    assert!(matches!(passed.disposition, Disposition::Quarantine(_)));
+    assert_eq!(passed.records[0].verdict, Verdict::Quarantine);
+    let no = hostile("no", "{ do = 'reject', when = 'finish' }", "");
+    let set = Set::new(&format!("{apart}{no}"));
+    let refused = judge(&engine(&set).await, b"x")
+        .await
+        .err()
+        .expect("is refused");
+    assert!(matches!(refused.cause, RefusalCause::Rejected { .. }));
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_judge_says_why_and_rejects_like_a_trap() {
+    for (when, call) in [
+        ("admit", Call::Admit),
+        ("chunk", Call::Chunk),
+        ("finish", Call::Finish),
+    ] {
+        let (failed, cause, text) =
+            failure(&format!("{{ do = 'fail', when = '{when}' }}"), "").await;
+        assert_eq!(failed, call);
+        let wanted = FailureCause::Declared(CannotJudge::Unsupported, "told to fail".to_owned());
+        assert_eq!(cause, wanted);
+        assert!(
+            text.contains("unsupported") && text.contains("told to fail"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn facts_reach_the_routing_policy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("policies.toml");
+    let router = component("misroute");
+    let count = hostile("count", "{ do = 'count' }", "");
+    let set = format!(
+        "{count}[[policy]]\nname = 'route'\ncomponent = '{}'\ndisks = ['local']\nsettings = {{ path = 'by-length/{{length}}' }}\n",
+        router.display()
+    );
+    std::fs::write(&path, set).expect("a file");
+    let engine = Engine::start(EngineSettings::default()).expect("starts");
+    engine.load(&path).await.expect("loads");
+    let passed = judge(&engine, b"12345").await.ok().expect("passes");
+    assert_eq!(passed.path.as_str(), "by-length/5");
+}
+
+#[tokio::test]
+async fn resources_are_served_from_the_set_and_change_its_revision() {
+    let set = Set::new(&hostile("reads", "{ do = 'resource' }", ""));
+    let definitions = set.folder.path().join("definitions");
+    std::fs::create_dir(&definitions).expect("is made");
+    std::fs::write(definitions.join("patient.json"), "{}").expect("is written");
+    let router = format!(
+        "[[policy]]\nname = 'route'\ncomponent = '{}'\ndisks = ['local']\nsettings = {{ path = 'bytes/{{bytes}}' }}\n",
+        component("misroute").display()
+    );
+    let text = format!("{}{router}", hostile("reads", "{ do = 'resource' }", ""));
+    std::fs::write(set.path(), text).expect("is written");
+    let engine = engine(&set).await;
+    let before = engine.revision().expect("is in force").digest();
+    let mut upload = upload("a.csv");
+    upload
+        .attributes
+        .insert("table", "patient")
+        .expect("is valid");
+    let passed = judge_upload(&engine, &upload, b"x")
+        .await
+        .ok()
+        .expect("passes");
+    assert_eq!(passed.path.as_str(), "bytes/2");
+    std::fs::write(definitions.join("patient.json"), "{ }").expect("is written");
+    engine.load(&set.path()).await.expect("loads");
+    assert_ne!(engine.revision().expect("is in force").digest(), before);
+    let passed = judge_upload(&engine, &upload, b"x")
+        .await
+        .ok()
+        .expect("passes");
+    assert_eq!(passed.path.as_str(), "bytes/3");
+}
+
+#[tokio::test]
+async fn findings_survive_a_trap_and_content_only_where_quoting_is_allowed() {
+    let set = Set::new(&hostile(
+        "bad",
+        "{ do = 'findings-then-trap:3', when = 'chunk' }",
+        "",
+    ));
+    let refused = judge(&engine(&set).await, b"x")
+        .await
+        .err()
+        .expect("is refused");
+    assert_eq!(refused.findings.listed.len(), 3);
+    for (quoting, excerpt) in [("", None), ("may-quote = true", Some("Jane Doe"))] {
+        let set = Set::new(&hostile("quotes", "{ do = 'quote' }", quoting));
+        let passed = judge(&engine(&set).await, b"x").await.ok().expect("passes");
+        assert_eq!(passed.findings.listed[0].excerpt.as_deref(), excerpt);
+    }
+}
+
+#[tokio::test]
+async fn the_same_upload_is_judged_the_same_whenever_it_is_judged() {
+    // The hostile policy looks at its clocks; what it finds must not depend on the time of day.
+    let set = Set::new(&hostile("look", "{ do = 'look-around' }", ""));
+    let engine = engine(&set).await;
+    let upload = upload("a.csv");
+    for _ in 0..2 {
+        let passed = judge_upload(&engine, &upload, b"x")
+            .await
+            .ok()
+            .expect("passes");
+        assert!(passed.findings.listed.is_empty(), "{:?}", passed.findings);
+    }
+}
+
+#[tokio::test]
+async fn a_trap_rejects_the_upload_in_whichever_call_it_comes() {
+    for (when, call) in [
+        ("admit", Call::Admit),
+        ("chunk", Call::Chunk),
+        ("finish", Call::Finish),
+    ] {
+        let (failed, cause, text) =
+            failure(&format!("{{ do = 'trap', when = '{when}' }}"), "").await;
+        assert_eq!(failed, call);
+        assert!(matches!(cause, FailureCause::Trap(_)), "{cause:?}");
+        assert!(
+            text.contains("policy `under-test`") && text.contains("sha256:") && text.contains(when),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_panic_arrives_with_its_message() {
+    let (_, cause, text) = failure("{ do = 'panic' }", "").await;
+    assert!(
+        matches!(cause, FailureCause::Panic(_)) && text.contains("told to panic"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn an_endless_loop_ends_with_the_time_of_its_call() {
+    let (_, cause, _) = failure(
+        "{ do = 'loop', when = 'chunk' }",
+        "limits = { call-time-ms = 50 }",
+    )
+    .await;
+    assert_eq!(cause, FailureCause::CallTime(Duration::from_millis(50)));
+}
+
+#[tokio::test]
+async fn the_time_of_all_calls_is_limited_too() {
+    let limits = "limits = { call-time-ms = 10000, total-time-ms = 50 }";
+    let (_, cause, _) = failure("{ do = 'slow:40', when = 'admit' }", limits).await;
+    assert_eq!(cause, FailureCause::TotalTime(Duration::from_millis(50)));
+}
+
+#[tokio::test]
+async fn memory_stack_and_answers_are_limited() {
+    let (_, cause, _) = failure(
+        "{ do = 'memory-bomb' }",
+        "limits = { memory-bytes = 16777216 }",
+    )
+    .await;
+    assert_eq!(cause, FailureCause::Memory(16 << 20));
+    let (_, cause, _) = failure("{ do = 'deep-recursion' }", "").await;
+    assert_eq!(cause, FailureCause::Stack);
+    let (_, cause, _) = failure("{ do = 'oversized-return' }", "").await;
+    assert_eq!(cause, FailureCause::Oversized(8 << 20));
+}
+
+#[tokio::test]
+async fn a_failure_passes_only_where_the_set_says_so() {
+    let set = Set::new(&hostile("weak", "{ do = 'trap' }", "on-failure = 'accept'"));
+    let passed = judge(&engine(&set).await, b"x").await.ok().expect("passes");
+    assert_eq!(passed.records[0].verdict, Verdict::Failed);
+}
+
+#[tokio::test]
+async fn findings_are_cut_and_counted() {
+    let limits = "limits = { findings = 20, findings-per-rule = 10 }";
+    let set = Set::new(&hostile(
+        "many",
+        "{ do = 'many-findings:500', when = 'finish' }",
+        limits,
+    ));
+    let passed = judge(&engine(&set).await, b"x").await.ok().expect("passes");
+    assert_eq!(passed.findings.listed.len(), 10);
+    assert_eq!(passed.findings.tallies[0].count, 500);
+    assert_eq!(passed.records[0].findings, 500);
+}
+
+#[tokio::test]
+async fn floods_of_lines_are_swallowed() {
+    for deed in ["log-flood:5000", "stderr-flood:5000"] {
+        let set = Set::new(&hostile("loud", &format!("{{ do = '{deed}' }}"), ""));
+        assert!(judge(&engine(&set).await, b"x").await.is_ok(), "{deed}");
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_slow_policy_does_not_stall_its_neighbours() {
+    // One thread serves both uploads: the neighbour gets its turn only because the slow one gives way.
+    let limits = "match = { slow = '*' }\nlimits = { call-time-ms = 1500 }";
+    let set = Set::new(&hostile("slow", "{ do = 'loop', when = 'admit' }", limits));
+    let engine = Arc::new(engine(&set).await);
+    let mut slow = upload("a.csv");
+    slow.attributes.insert("slow", "yes").expect("fits");
+    let looping = tokio::spawn({
+        let engine = Arc::clone(&engine);
+        async move { engine.admit(&slow).await }
+    });
+    tokio::task::yield_now().await;
+    let started = Instant::now();
+    for _ in 0..20 {
+        assert!(judge(&engine, &vec![1; 100_000]).await.is_ok());
+    }
+    assert!(
+        !looping.is_finished(),
+        "the neighbours waited {:?}",
+        started.elapsed()
+    );
+    assert!(matches!(
+        looping.await.expect("ends"),
+        Admission::Refused(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_forbidden_import_is_refused_by_name_when_the_set_loads() {
+    let component = component("forbidden-import");
+    let set = Set::new(&format!(
+        "[[policy]]\nname = 'nosy'\ncomponent = '{}'\n",
+        component.display()
+    ));
+    let engine = Engine::start(EngineSettings::default()).expect("starts");
+    let error = engine
+        .load(&set.path())
+        .await
+        .err()
+        .expect("is refused")
+        .to_string();
+    assert!(
+        error.contains("policy `nosy`") && error.contains("wasi:sockets/"),
+        "{error}"
+    );
+    assert!(engine.revision().is_none());
+}
+
+#[tokio::test]
+async fn a_router_may_not_leave_its_disks_or_their_roots() {
+    for settings in [
+        "{ path = 'a/b', disk = 'elsewhere' }",
+        "{ path = '../b' }",
+        "{ path = '/etc/passwd' }",
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("policies.toml");
+        let router = component("misroute");
+        let set = format!(
+            "[[policy]]\nname = 'lost'\ncomponent = '{}'\ndisks = ['local']\nsettings = {settings}\n",
+            router.display()
+        );
+        std::fs::write(&path, set).expect("a file");
+        let engine = Engine::start(EngineSettings::default()).expect("starts");
+        engine.load(&path).await.expect("loads");
+        let refused = judge(&engine, b"x").await.err().expect("is refused");
+        let RefusalCause::Failed(failure) = refused.cause else {
+            panic!("{settings}: {:?}", refused.cause);
+        };
+        assert!(
+            matches!(failure.call, Call::Place | Call::Route),
+            "{settings}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_upload_keeps_its_revision_while_another_is_put_in_force() {
+    let set = Set::new(&hostile("first", "{ do = 'count' }", ""));
+    let engine = engine(&set).await;
+    let mut under_way = admitted(&engine).await;
+    let before = under_way.revision();
+    set.write(&hostile("second", "{ do = 'reject' }", ""));
+    let after = engine.load(&set.path()).await.expect("loads").digest();
+    assert_ne!(before, after);
+    under_way.chunk(b"x").await.expect("passes");
+    assert_eq!(under_way.revision(), before);
+    assert!(under_way.finish(&end(b"x")).await.is_ok());
+    assert!(judge(&engine, b"x").await.is_err());
+}
+
+#[tokio::test]
+async fn a_set_with_a_fault_leaves_the_last_good_one_in_force() {
+    let set = Set::new(&hostile("good", "{ do = 'accept' }", ""));
+    let engine = engine(&set).await;
+    let good = engine.revision().expect("is in force").digest();
+    for (faulty, words) in [
+        (
+            hostile("bad", "{ do = 'no-such-deed' }", ""),
+            "it refuses its settings",
+        ),
+        (hostile("bad", "{ unknown = 1 }", ""), "unknown"),
+        (hostile("bad", "{}", "colour = 'red'"), "colour"),
+        (
+            hostile("bad", "{}", "limits = { call-time-ms = 0 }"),
+            "call-time-ms",
+        ),
+        (
+            hostile("bad", "{ do = 'trap', when = 'configure' }", ""),
+            "`configure`",
+        ),
+        (
+            format!(
+                "{}{}",
+                hostile("twice", "{}", ""),
+                hostile("twice", "{}", "")
+            ),
+            "two policies are named `twice`",
+        ),
+        (
+            "[[policy]]\nname = 'none'\ncomponent = 'missing.wasm'\n".to_owned(),
+            "cannot be read",
+        ),
+        (
+            "[[policy]]\nname = 'text'\ncomponent = 'policies.toml'\n".to_owned(),
+            "not a valid WebAssembly component",
+        ),
+        (
+            "[[policy]]\nname = 'Bad Name'\ncomponent = 'x.wasm'\n".to_owned(),
+            "a policy's name",
+        ),
+    ] {
+        set.write(&faulty);
+        let error = engine.load(&set.path()).await.err().expect(words);
+        let text = error.to_string();
+        assert!(text.contains(words), "{text}");
+        if let LoadError::Policy { policy, .. } = &error {
+            assert!(text.contains(policy.as_str()), "{text}");
+        }
+        assert_eq!(engine.revision().expect("is in force").digest(), good);
+    }
+}
+
+#[tokio::test]
+async fn a_set_without_a_router_and_an_engine_without_a_set_take_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("policies.toml");
+    std::fs::write(&path, hostile("alone", "{}", "")).expect("a file");
+    let engine = Engine::start(EngineSettings::default()).expect("starts");
+    let error = engine
+        .load(&path)
+        .await
+        .err()
+        .expect("is refused")
+        .to_string();
+    assert!(error.contains("no policy says where uploads go"), "{error}");
+    let refused = judge(&engine, b"x").await.err().expect("is refused");
+    assert_eq!(refused.cause, RefusalCause::NoPolicies);
+}
+
+#[tokio::test]
+async fn when_all_instances_are_in_use_an_upload_is_told_to_come_back() {
+    let set = Set::new(&hostile("count", "{ do = 'count' }", ""));
+    let engine = Engine::start(EngineSettings {
+        max_instances: 4,
+        ..EngineSettings::default()
+    })
+    .expect("starts");
+    engine.load(&set.path()).await.expect("loads");
+    let mut held = Vec::new();
+    let cause = loop {
+        match engine.admit(&upload("a.csv")).await {
+            Admission::Inspect(inspection) => held.push(inspection),
+            Admission::Refused(refused) => break refused.cause,
+        }
+        assert!(held.len() < 10, "the pool has no end");
+    };
+    assert_eq!(cause, RefusalCause::Overloaded);
+    held.clear();
+    assert!(judge(&engine, b"x").await.is_ok());
+}

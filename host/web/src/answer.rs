@@ -1,0 +1,207 @@
+//! What a client is told: receipts and problems, as JSON for programs and as pages for people.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use portcullis_engine::{RefusalCause, Refused, Upload};
+use portcullis_hop::{Problem, ProblemKind, Receipt};
+use portcullis_telemetry::{Attribute, ErrorType, Span};
+use serde::Serialize;
+
+use crate::gateway::Failure;
+use crate::linger::BodyError;
+use crate::page;
+
+/// One file of a request, in the end.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// It is stored.
+    Stored(Box<StoredAnswer>),
+    /// It is not.
+    Problem(Box<Problem>),
+}
+
+/// A receipt, with the name under which the client knows the file.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoredAnswer {
+    /// The name of the file as the client gave it.
+    pub filename: String,
+    /// What services answered.
+    #[serde(flatten)]
+    pub receipt: Receipt,
+}
+
+/// How the client wants to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Json,
+    Html,
+}
+
+impl Format {
+    /// A page when the client names `text/html`, as browsers do for forms; JSON otherwise.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let accepts_html = headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|range| range.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html")));
+        if accepts_html { Self::Html } else { Self::Json }
+    }
+}
+
+/// The answer to one file.
+pub(crate) fn file(upload: &Upload, outcome: Result<Receipt, Failure>, span: &Span) -> Answer {
+    match outcome {
+        Ok(receipt) => Answer::Stored(Box::new(StoredAnswer { filename: upload.filename.clone(), receipt })),
+        Err(failure) => {
+            span.fail(error_type(&failure));
+            let problem = problem(failure).with("id", upload.id).with("filename", &upload.filename);
+            Answer::Problem(Box::new(problem.with_support_id(span.context().trace_id())))
+        }
+    }
+}
+
+/// The answer to a request that could not be read.
+pub(crate) fn unreadable(problem: Problem, span: &Span) -> Answer {
+    span.fail(ErrorType::BadRequest);
+    Answer::Problem(Box::new(problem.with_support_id(span.context().trace_id())))
+}
+
+/// The response to a request: one receipt, one problem, or the list of both.
+pub(crate) fn respond(mut answers: Vec<Answer>, format: Format, span: &Span) -> Response {
+    let status = status(&answers);
+    span.set(Attribute::StatusCode(status.as_u16()));
+    let mut response = match (format, answers.len()) {
+        (Format::Html, _) => html(status, page::outcome(&answers)),
+        (Format::Json, _) if status == StatusCode::CREATED => {
+            json(status, &serde_json::json!({ "uploads": answers }))
+        }
+        (Format::Json, 1) if matches!(answers[0], Answer::Problem(_)) => match answers.remove(0) {
+            Answer::Problem(problem) => problem_response(*problem),
+            Answer::Stored(stored) => json(status, &serde_json::json!({ "uploads": [stored] })),
+        },
+        (Format::Json, count) => {
+            let stored = answers.iter().filter(|answer| matches!(answer, Answer::Stored(_))).count();
+            let detail = format!("{stored} of {count} files were stored; mend the others and send them again.");
+            let problem = Problem::new(ProblemKind::SomeRejected, detail).with("uploads", &answers);
+            problem_response(problem.with_support_id(span.context().trace_id()))
+        }
+    };
+    let context = span.context();
+    let timing = format!("traceparent;desc=\"{context}\"");
+    if let Ok(timing) = HeaderValue::from_str(&timing) {
+        response.headers_mut().insert("server-timing", timing);
+    }
+    response
+}
+
+/// A problem as a response.
+pub(crate) fn problem_response(problem: Problem) -> Response {
+    let mut response = problem.into_response().map(Body::from).into_response();
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let scheme = HeaderValue::from_static("Bearer");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    response
+}
+
+/// A page as a response, with the headers that keep it harmless.
+pub(crate) fn html(status: StatusCode, page: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, page).into_response()
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let headers = [(header::CACHE_CONTROL, "no-store")];
+    (status, headers, axum::Json(value)).into_response()
+}
+
+fn status(answers: &[Answer]) -> StatusCode {
+    match answers {
+        [Answer::Problem(problem)] => problem.kind.status(),
+        _ if answers.iter().all(|answer| matches!(answer, Answer::Stored(_))) => StatusCode::CREATED,
+        _ => ProblemKind::SomeRejected.status(),
+    }
+}
+
+/// The one place in which failures become problems.
+fn problem(failure: Failure) -> Problem {
+    match failure {
+        Failure::Refused(refused) => refusal_problem(*refused),
+        Failure::Store(error) => error.problem(),
+        Failure::Body(BodyError::ClientGone) => {
+            Problem::new(ProblemKind::BadRequest, "The upload ended before all of it had come; send it again.")
+        }
+        Failure::Body(BodyError::Idle(idle)) => Problem::new(
+            ProblemKind::TooSlow,
+            format!("No byte came for {} s; send the file again over a better line.", idle.as_secs()),
+        ),
+        Failure::Length { declared, arrived } => Problem::new(
+            ProblemKind::BadRequest,
+            format!("{arrived} bytes came where {declared} were announced; send the file again."),
+        ),
+        Failure::TooLarge { limit } => {
+            Problem::new(ProblemKind::TooLarge, format!("The file is larger than {limit} bytes, the most that this site takes; split it."))
+        }
+        Failure::Overloaded => overloaded(),
+    }
+}
+
+fn overloaded() -> Problem {
+    Problem::new(ProblemKind::Overloaded, "As many uploads as this site can take are under way; try again in a moment.")
+}
+
+fn refusal_problem(refused: Refused) -> Problem {
+    let problem = match &refused.cause {
+        RefusalCause::Rejected { policy, refusal } => {
+            Problem::new(ProblemKind::PolicyRejected, refusal.message.clone())
+                .with("policy", policy)
+                .with("rule", &refusal.rule)
+        }
+        // The cause is for the operator, in the log and the span; the uploader cannot mend it.
+        RefusalCause::Failed(failure) => Problem::new(
+            ProblemKind::PolicyFailed,
+            format!("The check `{}` failed on this file, so the file was not stored; tell the operator, with the support id.", failure.policy),
+        )
+        .with("policy", failure.policy.as_str()),
+        RefusalCause::NoRoute => Problem::new(
+            ProblemKind::PolicyRejected,
+            "No policy says where an upload with these fields goes; check the fields, or ask the operator.",
+        ),
+        RefusalCause::NoPolicies => Problem::new(
+            ProblemKind::PolicyFailed,
+            "This site has no policies in force and takes nothing without them; tell the operator.",
+        ),
+        RefusalCause::Overloaded => return overloaded(),
+    };
+    let policies: Vec<_> = refused.records.iter().map(|record| record.verdict()).collect();
+    problem
+        .with("policies", policies)
+        .with("findings", refused.findings.listed)
+        .with("tallies", refused.findings.tallies)
+}
+
+/// The one place in which failures become `error.type`.
+fn error_type(failure: &Failure) -> ErrorType {
+    match failure {
+        Failure::Refused(refused) => match refused.cause {
+            RefusalCause::Rejected { .. } | RefusalCause::NoRoute => ErrorType::Rejected,
+            RefusalCause::Failed(_) | RefusalCause::NoPolicies => ErrorType::PolicyFailed,
+            RefusalCause::Overloaded => ErrorType::Overloaded,
+        },
+        Failure::Store(error) => error.error_type(),
+        Failure::Body(BodyError::ClientGone) => ErrorType::ClientGone,
+        Failure::Body(BodyError::Idle(_)) => ErrorType::Timeout,
+        Failure::Length { .. } | Failure::TooLarge { .. } => ErrorType::BadRequest,
+        Failure::Overloaded => ErrorType::Overloaded,
+    }
+}

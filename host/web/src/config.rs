@@ -1,0 +1,276 @@
+//! The web host's configuration: a TOML file for what a site decides, the environment for what differs
+//! between machines. The environment wins.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use portcullis_hop::{ApiKey, HopSettings};
+use portcullis_server::{
+    ConfigError, Environment, Limits, Resolved, Role, Source, internal_keys, read_toml,
+};
+use serde::Deserialize;
+
+use crate::page::PageSettings;
+
+/// Where the file lies unless the command line says otherwise; it need not be there.
+pub const DEFAULT_FILE: &str = "/etc/portcullis/web.toml";
+const DEFAULT_POLICIES: &str = "/etc/portcullis/policies/policies.toml";
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
+
+/// All that the web host is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The policy set.
+    pub policies: PathBuf,
+    /// The address of services.
+    pub services_url: String,
+    /// The key that it shows to services.
+    pub api_key: ApiKey,
+    /// Whether uploads without a token are taken.
+    pub allow_anonymous: bool,
+    /// Time limits of the hop.
+    pub hop: HopSettings,
+    /// What the listener takes at once.
+    pub limits: Limits,
+    /// What uploads may take.
+    pub uploads: UploadLimits,
+    /// What the page shows.
+    pub page: PageSettings,
+    /// Where each value comes from.
+    pub resolved: Resolved,
+}
+
+/// What uploads may take.
+#[derive(Clone, Copy, Debug)]
+pub struct UploadLimits {
+    /// Uploads under way at once.
+    pub at_once: usize,
+    /// The largest upload in bytes.
+    pub bytes: u64,
+    /// How long a client may pause within a body.
+    pub idle: Duration,
+}
+
+/// What the command line says.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// The TOML file.
+    pub config: Option<PathBuf>,
+    /// Where to listen.
+    pub listen: Option<SocketAddr>,
+    /// The policy set.
+    pub policies: Option<PathBuf>,
+}
+
+/// The TOML file; every key has a default.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    listen: Option<SocketAddr>,
+    policies: Option<PathBuf>,
+    services_url: Option<String>,
+    allow_anonymous: Option<bool>,
+    limits: LimitsFile,
+    hop: HopFile,
+    page: PageSettings,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct LimitsFile {
+    uploads: Option<u64>,
+    upload_bytes: Option<u64>,
+    connections: Option<u64>,
+    header_seconds: Option<u64>,
+    idle_seconds: Option<u64>,
+    drain_seconds: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct HopFile {
+    connect_seconds: Option<u64>,
+    call_seconds: Option<u64>,
+    commit_seconds: Option<u64>,
+    stall_seconds: Option<u64>,
+}
+
+impl Config {
+    /// The file, over it the environment, over that the command line.
+    pub fn load(flags: Flags, environment: Environment<'_>) -> Result<Self, ConfigError> {
+        Role::of(Role::Web, environment)?;
+        let mut resolved = Resolved::default();
+        let role = Source::Variable("SERVER_ROLE");
+        resolved.note("role", "web".to_owned(), role);
+        let file = read_file(flags.config.as_deref(), &mut resolved)?;
+        let listen = [
+            (flags.listen, Source::Flag("--listen")),
+            (file.listen, Source::File),
+        ];
+        let listen = resolved.pick("listen", listen, || DEFAULT_LISTEN);
+        let services_url = services_url(file.services_url, environment, &mut resolved)?;
+        let api_key = api_key(environment, &mut resolved)?;
+        let anonymous = [(file.allow_anonymous, Source::File)];
+        let (limits, uploads) = limits(&file.limits, &mut resolved);
+        Ok(Self {
+            listen,
+            policies: policies(flags.policies, file.policies, &mut resolved),
+            services_url,
+            api_key,
+            allow_anonymous: resolved.pick("allow-anonymous", anonymous, || false),
+            hop: hop(&file.hop, &mut resolved),
+            limits,
+            uploads,
+            page: file.page,
+            resolved,
+        })
+    }
+}
+
+fn read_file(given: Option<&Path>, resolved: &mut Resolved) -> Result<File, ConfigError> {
+    let path = given.unwrap_or(Path::new(DEFAULT_FILE));
+    if given.is_none() && !path.exists() {
+        resolved.note("config", "none".to_owned(), Source::Default);
+        return Ok(File::default());
+    }
+    let source = given.map_or(Source::Default, |_| Source::Flag("--config"));
+    resolved.note("config", path.display().to_string(), source);
+    read_toml(path)
+}
+
+fn services_url(
+    file: Option<String>,
+    environment: Environment<'_>,
+    resolved: &mut Resolved,
+) -> Result<String, ConfigError> {
+    let variable = environment("SERVICES_URL");
+    if variable.is_none() && file.is_none() {
+        return Err(ConfigError::Missing {
+            name: "SERVICES_URL",
+            advice: "set it to the address of services, such as http://10.0.0.5:8001",
+        });
+    }
+    let given = [
+        (variable, Source::Variable("SERVICES_URL")),
+        (file, Source::File),
+    ];
+    Ok(resolved.pick("services-url", given, String::new))
+}
+
+/// The first of the keys is the one that is sent.
+fn api_key(environment: Environment<'_>, resolved: &mut Resolved) -> Result<ApiKey, ConfigError> {
+    let keys = internal_keys(environment, resolved)?;
+    keys.into_iter().next().ok_or(ConfigError::Missing {
+        name: "INTERNAL_API_KEY",
+        advice: "set it, or INTERNAL_API_KEY_FILE, to the key that services accept",
+    })
+}
+
+fn policies(flag: Option<PathBuf>, file: Option<PathBuf>, resolved: &mut Resolved) -> PathBuf {
+    let given = [(flag, Source::Flag("--policies")), (file, Source::File)];
+    let shown = given.map(|(path, source)| (path.map(Shown), source));
+    let picked = resolved.pick("policies", shown, || Shown(DEFAULT_POLICIES.into()));
+    picked.0
+}
+
+/// A path that can be shown.
+struct Shown(PathBuf);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+fn limits(file: &LimitsFile, resolved: &mut Resolved) -> (Limits, UploadLimits) {
+    let mut pick = |key: &str, value: Option<u64>, default: u64| {
+        let key = format!("limits.{key}");
+        resolved.pick(&key, [(value, Source::File)], || default)
+    };
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let limits = Limits {
+        connections: count(pick("connections", file.connections, 1024)),
+        header: Duration::from_secs(pick("header-seconds", file.header_seconds, 15)),
+        drain: Duration::from_secs(pick("drain-seconds", file.drain_seconds, 30)),
+    };
+    let uploads = UploadLimits {
+        at_once: count(pick("uploads", file.uploads, 128)),
+        bytes: pick("upload-bytes", file.upload_bytes, 1 << 40),
+        idle: Duration::from_secs(pick("idle-seconds", file.idle_seconds, 60)),
+    };
+    (limits, uploads)
+}
+
+fn hop(file: &HopFile, resolved: &mut Resolved) -> HopSettings {
+    let defaults = HopSettings::default();
+    let mut pick = |key: &str, value: Option<u64>, default: Duration| {
+        let key = format!("hop.{key}");
+        let seconds = resolved.pick(&key, [(value, Source::File)], || default.as_secs());
+        Duration::from_secs(seconds)
+    };
+    HopSettings {
+        connect_timeout: pick("connect-seconds", file.connect_seconds, defaults.connect_timeout),
+        call_timeout: pick("call-seconds", file.call_seconds, defaults.call_timeout),
+        commit_timeout: pick("commit-seconds", file.commit_seconds, defaults.commit_timeout),
+        stall_timeout: pick("stall-seconds", file.stall_seconds, defaults.stall_timeout),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+    fn load(variables: &[(&str, &str)]) -> Result<Config, String> {
+        let environment = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        Config::load(Flags::default(), &environment).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn role_address_and_key_are_enough() {
+        let variables = [
+            ("SERVER_ROLE", "web"),
+            ("SERVICES_URL", "http://127.0.0.1:1"),
+            ("INTERNAL_API_KEY", KEY),
+        ];
+        let config = load(&variables).expect("is enough");
+        assert_eq!(config.listen, DEFAULT_LISTEN);
+        assert!(!config.allow_anonymous);
+        let shown = config.resolved.to_string();
+        assert!(shown.contains("services-url = http://127.0.0.1:1  # SERVICES_URL"));
+        assert!(!shown.contains(KEY), "{shown}");
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_said_in_one_sentence() {
+        let (role, key) = (("SERVER_ROLE", "web"), ("INTERNAL_API_KEY", KEY));
+        let url = ("SERVICES_URL", "http://127.0.0.1:1");
+        for (variables, says) in [
+            (vec![url, key], "SERVER_ROLE is not set"),
+            (
+                vec![("SERVER_ROLE", "services"), url, key],
+                "start portcullis-services instead",
+            ),
+            (vec![role, key], "SERVICES_URL is not set"),
+            (vec![role, url], "INTERNAL_API_KEY is not set"),
+            (vec![role, url, ("INTERNAL_API_KEY", "short")], "16 to 512"),
+        ] {
+            let error = load(&variables).expect_err(says);
+            assert!(error.contains(says) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_commented_example_is_a_valid_file() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/web.example.toml");
+        let _: File = read_toml(&path).expect("parses");
+    }
+}

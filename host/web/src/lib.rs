@@ -1,0 +1,21 @@
+//! The public side: takes uploads, has them judged by policies while their bytes pass, and hands what passed
+//! to services. It keeps none of them: it opens no file for writing, and bodies live only in bounded
+//! buffers.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod chunks;
+pub mod config;
+mod content_disposition;
+mod forward;
+mod gateway;
+mod linger;
+mod media_type;
+mod multipart;
+pub mod page;
+mod raw;
+mod record;
+mod routes;
+pub mod server;
+
+pub use answer::{Answer, StoredAnswer};

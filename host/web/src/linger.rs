@@ -1,0 +1,79 @@
+//! A request body that is read to its end even when nobody wants it any more.
+//!
+//! When an upload is refused midway the answer goes out at once. Closing the connection then would
+//! reset it, and a client that is still sending would lose the answer. So what is left of the body is
+//! read and forgotten in the background, for a bounded time.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio_util::task::TaskTracker;
+
+/// How long what is left of a refused body is read.
+const LINGER: Duration = Duration::from_secs(20);
+
+/// Why a body ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The client went away.
+    #[error("the client closed the connection before the end of the upload")]
+    ClientGone,
+    /// The client paused for too long.
+    #[error("no byte came for {} s; send the file again over a better line", .0.as_secs())]
+    Idle(Duration),
+}
+
+/// The data of a request. Dropping it before its end leaves the rest to a task of `tasks`.
+pub(crate) struct LingeringBody {
+    body: Option<BodyDataStream>,
+    idle: Duration,
+    timer: Pin<Box<tokio::time::Sleep>>,
+    tasks: TaskTracker,
+}
+
+impl LingeringBody {
+    pub(crate) fn new(body: Body, idle: Duration, tasks: TaskTracker) -> Self {
+        Self { body: Some(body.into_data_stream()), idle, timer: Box::pin(tokio::time::sleep(idle)), tasks }
+    }
+}
+
+impl Stream for LingeringBody {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        match body.poll_next_unpin(cx) {
+            Poll::Ready(Some(Ok(bytes))) => {
+                let deadline = tokio::time::Instant::now() + this.idle;
+                this.timer.as_mut().reset(deadline);
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            Poll::Ready(end) => {
+                this.body = None;
+                Poll::Ready(end.map(|_| Err(BodyError::ClientGone)))
+            }
+            Poll::Pending if this.timer.as_mut().poll(cx).is_ready() => {
+                this.body = None;
+                Poll::Ready(Some(Err(BodyError::Idle(this.idle))))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for LingeringBody {
+    fn drop(&mut self) {
+        if let Some(mut rest) = self.body.take() {
+            self.tasks.spawn(async move {
+                let forget = async { while let Some(Ok(_)) = rest.next().await {} };
+                // At the end of the time the connection is simply closed.
+                let _ = tokio::time::timeout(LINGER, forget).await;
+            });
+        }
+    }
+}

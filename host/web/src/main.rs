@@ -1,0 +1,93 @@
+//! The public web host.
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use portcullis_telemetry::{Service, Telemetry};
+use portcullis_web::config::{Config, Flags};
+use portcullis_web::server::Server;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long spans that wait to be sent may take at the end.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Takes uploads, has them judged by policies while they pass, and hands them to services.
+///
+/// Needs `SERVER_ROLE=web`, `SERVICES_URL` and `INTERNAL_API_KEY` (or `INTERNAL_API_KEY_FILE`).
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The TOML file. Default /etc/portcullis/web.toml, where it is there.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Where to listen. Default 127.0.0.1:8000.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// The policy set. Default /etc/portcullis/policies/policies.toml.
+    #[arg(long)]
+    policies: Option<PathBuf>,
+    /// Show each value and where it comes from, and end.
+    #[arg(long)]
+    check_config: bool,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "portcullis-web: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let flags = Flags {
+        config: arguments.config,
+        listen: arguments.listen,
+        policies: arguments.policies,
+    };
+    let config = Config::load(flags, &|name| std::env::var(name).ok())?;
+    if arguments.check_config {
+        write!(std::io::stdout(), "{}", config.resolved)?;
+        return Ok(());
+    }
+    let telemetry = Telemetry::start(Service::Web)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")?;
+    let served = runtime.block_on(serve(config));
+    runtime.shutdown_timeout(FLUSH);
+    telemetry.shutdown(FLUSH);
+    served
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let server = Server::start(config).await?;
+    if let Some(revision) = server.revision() {
+        tracing::info!(revision = %revision.digest(), "policies are in force");
+    }
+    // Whoever starts the server waits for this line.
+    writeln!(
+        std::io::stdout(),
+        "listening on http://{}",
+        server.address()
+    )?;
+    server
+        .serve(async move {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        })
+        .await;
+    Ok(())
+}

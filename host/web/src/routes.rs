@@ -1,0 +1,240 @@
+//! What the web host answers: the page, its assets, uploads, and whether it is alive.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{OriginalUri, Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderMap, StatusCode, header};
+use portcullis_hop::{Problem, ProblemKind};
+use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
+use portcullis_types::Principal;
+
+use crate::answer::{self, Answer, Format};
+use crate::gateway::Gateway;
+use crate::linger::LingeringBody;
+use crate::multipart::{FilePart, Form};
+use crate::{media_type, page, raw};
+
+/// How long the answer to a refused file waits for the next file of the same form.
+const NEXT_FILE_WAIT: Duration = Duration::from_millis(500);
+
+/// What the handlers share.
+pub(crate) struct Site {
+    pub(crate) gateway: Gateway,
+    pub(crate) page: page::PageSettings,
+    /// How long a client may pause within a body.
+    pub(crate) idle: Duration,
+    /// Whether uploads without a token are taken.
+    pub(crate) allow_anonymous: bool,
+}
+
+pub(crate) fn router(site: Arc<Site>) -> Router {
+    Router::new()
+        .route("/", get(form))
+        .route("/assets/{name}", get(asset))
+        .route("/uploads", post(uploads))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(site)
+}
+
+async fn form(State(site): State<Arc<Site>>) -> Response {
+    answer::html(StatusCode::OK, page::upload_form(&site.page))
+}
+
+async fn asset(Path(name): Path<String>) -> Response {
+    let Some(asset) = page::asset(&name) else { return not_found().await };
+    let caching = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let headers = [
+        (header::CONTENT_TYPE, asset.media_type),
+        (header::CACHE_CONTROL, caching),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, asset.bytes).into_response()
+}
+
+/// Whether this process is alive. It says nothing of what stands behind it.
+async fn healthz() -> Response {
+    axum::Json(serde_json::json!({ "status": "alive" })).into_response()
+}
+
+/// Whether an upload would be taken now: policies are in force, and services answer to this key.
+async fn readyz(State(site): State<Arc<Site>>) -> Response {
+    let Some(revision) = site.gateway.engine().revision() else {
+        let detail = "No policies are in force; look at the log of the web host.";
+        return answer::problem_response(Problem::new(ProblemKind::Overloaded, detail));
+    };
+    let span = Span::root(SpanName::Ready, None);
+    if let Err(error) = site.gateway.store().check(&span).await {
+        return answer::problem_response(error.problem());
+    }
+    let ready = serde_json::json!({ "status": "ready", "revision": revision.digest() });
+    axum::Json(ready).into_response()
+}
+
+async fn not_found() -> Response {
+    answer::problem_response(Problem::new(ProblemKind::NotFound, "There is nothing at this address; uploads go to /uploads."))
+}
+
+async fn method_not_allowed() -> Response {
+    let detail = "This address does not take this method; send uploads with POST to /uploads.";
+    answer::problem_response(Problem::new(ProblemKind::MethodNotAllowed, detail))
+}
+
+/// One request with one or more uploads.
+async fn uploads(State(site): State<Arc<Site>>, uri: OriginalUri, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let span = Arc::new(Span::root(SpanName::Upload, inbound(&parts.headers).as_ref()));
+    let format = Format::of(&parts.headers);
+    let body = LingeringBody::new(body, site.idle, site.gateway.tasks().clone());
+    let answers = match principal(&site, &parts.headers, &span).await {
+        Err(problem) => vec![answer::unreadable(problem, &span)],
+        Ok(principal) => take(&site.gateway, &parts.headers, &uri, body, principal, &span).await,
+    };
+    answer::respond(answers, format, &span)
+}
+
+/// Who sends this: whoever the token belongs to, or nobody where that is allowed.
+async fn principal(site: &Site, headers: &HeaderMap, span: &Span) -> Result<Principal, Problem> {
+    let unauthenticated = |detail| Problem::new(ProblemKind::Unauthenticated, detail);
+    let Some(shown) = headers.get(header::AUTHORIZATION) else {
+        return if site.allow_anonymous {
+            Ok(Principal::anonymous())
+        } else {
+            Err(unauthenticated(
+                "This site takes no upload without a token; send it as `Authorization: Bearer ...`.",
+            ))
+        };
+    };
+    // RFC 6750, section 2.1; schemes are compared without regard to case (RFC 9110, section 11.1).
+    let token = shown.to_str().ok().and_then(|text| text.split_once(' '));
+    match token {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            let found = site.gateway.store().authenticate(token.trim(), span).await;
+            found.map_err(|error| error.problem())
+        }
+        _ => Err(unauthenticated(
+            "The header `Authorization` is not a bearer token; send it as `Authorization: Bearer ...`.",
+        )),
+    }
+}
+
+/// Takes what the request brings, by its content type.
+async fn take(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    uri: &OriginalUri,
+    body: LingeringBody,
+    principal: Principal,
+    span: &Arc<Span>,
+) -> Vec<Answer> {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or_default();
+    match media_type::essence(content_type).as_deref() {
+        Some("multipart/form-data") => match Form::new(content_type, body) {
+            Ok(form) => files(gateway, form, &principal, span).await,
+            Err(problem) => vec![answer::unreadable(problem, span)],
+        },
+        Some(other) if other.starts_with("multipart/") => {
+            let detail = format!(
+                "A body of type {other} cannot be uploaded; send `multipart/form-data`, or the file itself."
+            );
+            let problem = Problem::new(ProblemKind::UnsupportedMediaType, detail);
+            vec![answer::unreadable(problem, span)]
+        }
+        _ => vec![single(gateway, headers, uri, body, principal, span).await],
+    }
+}
+
+/// The body of the request is the file.
+async fn single(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    uri: &OriginalUri,
+    body: LingeringBody,
+    principal: Principal,
+    span: &Arc<Span>,
+) -> Answer {
+    let headers = match raw::headers(headers, uri) {
+        Ok(headers) => headers,
+        Err(problem) => return answer::unreadable(problem, span),
+    };
+    let upload = gateway.receive(headers, principal);
+    span.set(Attribute::UploadId(upload.id));
+    let outcome = match gateway.stage(&upload, body, span).await {
+        Ok(staged) => staged.commit().await,
+        Err(failure) => Err(failure),
+    };
+    answer::file(&upload, outcome, span)
+}
+
+/// The body of the request is a form. Its files are committed after the closing boundary: only then is it
+/// known that no field follows them, which the policies would have had to see.
+async fn files(
+    gateway: &Gateway,
+    mut form: Form,
+    principal: &Principal,
+    span: &Arc<Span>,
+) -> Vec<Answer> {
+    let mut judged = Vec::new();
+    let mut next = form.next_file().await;
+    let broken = loop {
+        let FilePart { headers, mut body } = match next {
+            Ok(Some(part)) => part,
+            Ok(None) => break None,
+            Err(problem) => break Some(problem),
+        };
+        if body.is_absent(&headers).await {
+            drop(body);
+            next = form.next_file().await;
+            continue;
+        }
+        let upload = gateway.receive(headers, principal.clone());
+        span.set(Attribute::UploadId(upload.id));
+        let staged = gateway.stage(&upload, &mut body, span).await;
+        drop(body);
+        let refused = staged.is_err();
+        judged.push((upload, staged));
+        next = if refused {
+            // The rest of a refused file stands before the next one: a verdict does not wait for it.
+            match tokio::time::timeout(NEXT_FILE_WAIT, form.next_file()).await {
+                Ok(following) => following,
+                Err(_) => break None,
+            }
+        } else {
+            form.next_file().await
+        };
+    };
+    let mut answers = Vec::new();
+    for (upload, staged) in judged {
+        let outcome = match (staged, &broken) {
+            (Ok(staged), None) => staged.commit().await,
+            // The whole form is broken: what was staged is cancelled, and the form's own problem is told.
+            (Ok(_), Some(_)) => continue,
+            (Err(failure), _) => Err(failure),
+        };
+        answers.push(answer::file(&upload, outcome, span));
+    }
+    if let Some(problem) = broken {
+        answers.push(answer::unreadable(problem, span));
+    }
+    if answers.is_empty() {
+        let detail = "The form has no file; choose one and send it in a part named `file`.";
+        let problem = Problem::new(ProblemKind::BadRequest, detail);
+        answers.push(answer::unreadable(problem, span));
+    }
+    answers
+}
+
+/// The caller's span, as a link: the public edge begins traces of its own.
+fn inbound(headers: &HeaderMap) -> Option<TraceContext> {
+    let header = headers.get(portcullis_hop::wire::TRACEPARENT)?;
+    header.to_str().ok()?.parse().ok()
+}
