@@ -47,7 +47,12 @@ impl Format {
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
-            .any(|range| range.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html")));
+            .any(|range| {
+                range
+                    .split(';')
+                    .next()
+                    .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
+            });
         if accepts_html { Self::Html } else { Self::Json }
     }
 }
@@ -55,10 +60,15 @@ impl Format {
 /// The answer to one file.
 pub(crate) fn file(upload: &Upload, outcome: Result<Receipt, Failure>, span: &Span) -> Answer {
     match outcome {
-        Ok(receipt) => Answer::Stored(Box::new(StoredAnswer { filename: upload.filename.clone(), receipt })),
+        Ok(receipt) => Answer::Stored(Box::new(StoredAnswer {
+            filename: upload.filename.clone(),
+            receipt,
+        })),
         Err(failure) => {
             span.fail(error_type(&failure));
-            let problem = problem(failure).with("id", upload.id).with("filename", &upload.filename);
+            let problem = problem(failure)
+                .with("id", upload.id)
+                .with("filename", &upload.filename);
             Answer::Problem(Box::new(problem.with_support_id(span.context().trace_id())))
         }
     }
@@ -84,8 +94,13 @@ pub(crate) fn respond(mut answers: Vec<Answer>, format: Format, span: &Span) -> 
             Answer::Stored(stored) => json(status, &serde_json::json!({ "uploads": [stored] })),
         },
         (Format::Json, count) => {
-            let stored = answers.iter().filter(|answer| matches!(answer, Answer::Stored(_))).count();
-            let detail = format!("{stored} of {count} files were stored; mend the others and send them again.");
+            let stored = answers
+                .iter()
+                .filter(|answer| matches!(answer, Answer::Stored(_)))
+                .count();
+            let detail = format!(
+                "{stored} of {count} files were stored; mend the others and send them again."
+            );
             let problem = Problem::new(ProblemKind::SomeRejected, detail).with("uploads", &answers);
             problem_response(problem.with_support_id(span.context().trace_id()))
         }
@@ -103,7 +118,9 @@ pub(crate) fn problem_response(problem: Problem) -> Response {
     let mut response = problem.into_response().map(Body::from).into_response();
     if response.status() == StatusCode::UNAUTHORIZED {
         let scheme = HeaderValue::from_static("Bearer");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, scheme);
     }
     response
 }
@@ -112,7 +129,10 @@ pub(crate) fn problem_response(problem: Problem) -> Response {
 pub(crate) fn html(status: StatusCode, page: String) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            page::CONTENT_SECURITY_POLICY,
+        ),
         (header::CACHE_CONTROL, "no-store"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -128,7 +148,12 @@ fn json(status: StatusCode, value: &impl Serialize) -> Response {
 fn status(answers: &[Answer]) -> StatusCode {
     match answers {
         [Answer::Problem(problem)] => problem.kind.status(),
-        _ if answers.iter().all(|answer| matches!(answer, Answer::Stored(_))) => StatusCode::CREATED,
+        _ if answers
+            .iter()
+            .all(|answer| matches!(answer, Answer::Stored(_))) =>
+        {
+            StatusCode::CREATED
+        }
         _ => ProblemKind::SomeRejected.status(),
     }
 }
@@ -138,26 +163,36 @@ fn problem(failure: Failure) -> Problem {
     match failure {
         Failure::Refused(refused) => refusal_problem(*refused),
         Failure::Store(error) => error.problem(),
-        Failure::Body(BodyError::ClientGone) => {
-            Problem::new(ProblemKind::BadRequest, "The upload ended before all of it had come; send it again.")
-        }
+        Failure::Body(BodyError::ClientGone) => Problem::new(
+            ProblemKind::BadRequest,
+            "The upload ended before all of it had come; send it again.",
+        ),
         Failure::Body(BodyError::Idle(idle)) => Problem::new(
             ProblemKind::TooSlow,
-            format!("No byte came for {} s; send the file again over a better line.", idle.as_secs()),
+            format!(
+                "No byte came for {} s; send the file again over a better line.",
+                idle.as_secs()
+            ),
         ),
         Failure::Length { declared, arrived } => Problem::new(
             ProblemKind::BadRequest,
             format!("{arrived} bytes came where {declared} were announced; send the file again."),
         ),
-        Failure::TooLarge { limit } => {
-            Problem::new(ProblemKind::TooLarge, format!("The file is larger than {limit} bytes, the most that this site takes; split it."))
-        }
+        Failure::TooLarge { limit } => Problem::new(
+            ProblemKind::TooLarge,
+            format!(
+                "The file is larger than {limit} bytes, the most that this site takes; split it."
+            ),
+        ),
         Failure::Overloaded => overloaded(),
     }
 }
 
 fn overloaded() -> Problem {
-    Problem::new(ProblemKind::Overloaded, "As many uploads as this site can take are under way; try again in a moment.")
+    Problem::new(
+        ProblemKind::Overloaded,
+        "As many uploads as this site can take are under way; try again in a moment.",
+    )
 }
 
 fn refusal_problem(refused: Refused) -> Problem {
@@ -183,7 +218,11 @@ fn refusal_problem(refused: Refused) -> Problem {
         ),
         RefusalCause::Overloaded => return overloaded(),
     };
-    let policies: Vec<_> = refused.records.iter().map(|record| record.verdict()).collect();
+    let policies: Vec<_> = refused
+        .records
+        .iter()
+        .map(portcullis_engine::PolicyRecord::verdict)
+        .collect();
     problem
         .with("policies", policies)
         .with("findings", refused.findings.listed)

@@ -19,7 +19,11 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
     pub(crate) fn new(frames: S) -> Self {
-        Self { frames, ready: Bytes::new(), small: BytesMut::new() }
+        Self {
+            frames,
+            ready: Bytes::new(),
+            small: BytesMut::new(),
+        }
     }
 
     /// The next chunk; absent at the end.
@@ -30,7 +34,9 @@ where
                 return Ok(Some(self.ready.split_to(size)));
             }
             match self.frames.next().await {
-                Some(Ok(frame)) if self.small.is_empty() && frame.len() >= MIN_CHUNK_BYTES => self.ready = frame,
+                Some(Ok(frame)) if self.small.is_empty() && frame.len() >= MIN_CHUNK_BYTES => {
+                    self.ready = frame;
+                }
                 Some(Ok(frame)) => {
                     self.small.extend_from_slice(&frame);
                     if self.small.len() >= MIN_CHUNK_BYTES {

@@ -92,6 +92,7 @@ struct LimitsFile {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[expect(clippy::struct_field_names, reason = "each key says its unit")]
 struct HopFile {
     connect_seconds: Option<u64>,
     call_seconds: Option<u64>,
@@ -213,9 +214,17 @@ fn hop(file: &HopFile, resolved: &mut Resolved) -> HopSettings {
         Duration::from_secs(seconds)
     };
     HopSettings {
-        connect_timeout: pick("connect-seconds", file.connect_seconds, defaults.connect_timeout),
+        connect_timeout: pick(
+            "connect-seconds",
+            file.connect_seconds,
+            defaults.connect_timeout,
+        ),
         call_timeout: pick("call-seconds", file.call_seconds, defaults.call_timeout),
-        commit_timeout: pick("commit-seconds", file.commit_seconds, defaults.commit_timeout),
+        commit_timeout: pick(
+            "commit-seconds",
+            file.commit_seconds,
+            defaults.commit_timeout,
+        ),
         stall_timeout: pick("stall-seconds", file.stall_seconds, defaults.stall_timeout),
     }
 }

@@ -25,12 +25,11 @@ fn parameters(header: &str) -> Vec<(String, String)> {
     while let Some((name, after)) = rest.split_once('=') {
         let name = name.trim_matches([' ', '\t', ';']).to_ascii_lowercase();
         let after = after.trim_start();
-        let (value, left) = match after.strip_prefix('"') {
-            Some(quoted) => unquote(quoted),
-            None => {
-                let end = after.find(';').unwrap_or(after.len());
-                (after[..end].trim().to_owned(), &after[end..])
-            }
+        let (value, left) = if let Some(quoted) = after.strip_prefix('"') {
+            unquote(quoted)
+        } else {
+            let end = after.find(';').unwrap_or(after.len());
+            (after[..end].trim().to_owned(), &after[end..])
         };
         found.push((name, value));
         rest = left;
@@ -59,7 +58,10 @@ fn extended_value(value: &str) -> Option<String> {
     if !charset.eq_ignore_ascii_case("utf-8") {
         return None;
     }
-    percent_decode_str(encoded).decode_utf8().ok().map(Into::into)
+    percent_decode_str(encoded)
+        .decode_utf8()
+        .ok()
+        .map(Into::into)
 }
 
 #[cfg(test)]
@@ -73,10 +75,19 @@ mod tests {
         for (header, name) in [
             ("attachment; filename=patient.csv", Some("patient.csv")),
             ("attachment; filename=\"a b.csv\"", Some("a b.csv")),
-            ("attachment; filename=\"a\\\"b;c.csv\"; size=3", Some("a\"b;c.csv")),
+            (
+                "attachment; filename=\"a\\\"b;c.csv\"; size=3",
+                Some("a\"b;c.csv"),
+            ),
             ("attachment; FileName=\"x.csv\"", Some("x.csv")),
-            ("attachment; filename=\"plain.csv\"; filename*=UTF-8''caf%C3%A9.csv", Some("café.csv")),
-            ("attachment; filename*=iso-8859-1''x.csv; filename=y.csv", Some("y.csv")),
+            (
+                "attachment; filename=\"plain.csv\"; filename*=UTF-8''caf%C3%A9.csv",
+                Some("café.csv"),
+            ),
+            (
+                "attachment; filename*=iso-8859-1''x.csv; filename=y.csv",
+                Some("y.csv"),
+            ),
             ("attachment", None),
             ("", None),
             ("attachment; filename=\"unclosed", Some("unclosed")),

@@ -87,7 +87,10 @@ mod tests {
         let (forward, body) = forward(STALL);
         forward.send(Bytes::from_static(b"a")).await.expect("room");
         forward.end().await.expect("room");
-        assert_eq!(body.collect::<Vec<_>>().await, [Ok(Bytes::from_static(b"a"))]);
+        assert_eq!(
+            body.collect::<Vec<_>>().await,
+            [Ok(Bytes::from_static(b"a"))]
+        );
     }
 
     #[tokio::test]
@@ -95,7 +98,10 @@ mod tests {
         let (forward, body) = forward(STALL);
         forward.send(Bytes::from_static(b"a")).await.expect("room");
         drop(forward);
-        assert_eq!(body.collect::<Vec<_>>().await, [Ok(Bytes::from_static(b"a")), Err(BodyAborted)]);
+        assert_eq!(
+            body.collect::<Vec<_>>().await,
+            [Ok(Bytes::from_static(b"a")), Err(BodyAborted)]
+        );
     }
 
     #[tokio::test]
@@ -104,8 +110,14 @@ mod tests {
         for _ in 0..MAX_WAITING_CHUNKS {
             forward.send(Bytes::from_static(b"a")).await.expect("room");
         }
-        assert_eq!(forward.send(Bytes::from_static(b"a")).await, Err(ForwardError::Stalled));
+        assert_eq!(
+            forward.send(Bytes::from_static(b"a")).await,
+            Err(ForwardError::Stalled)
+        );
         drop(body);
-        assert_eq!(forward.send(Bytes::from_static(b"a")).await, Err(ForwardError::Ended));
+        assert_eq!(
+            forward.send(Bytes::from_static(b"a")).await,
+            Err(ForwardError::Ended)
+        );
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use portcullis_engine::{Admission, End, Engine, Inspection, Passed, RefusalCause, Refused, Upload};
+use portcullis_engine::{
+    Admission, End, Engine, Inspection, Passed, RefusalCause, Refused, Upload,
+};
 use portcullis_hop::{
     AppendMode, Commit, Conclusion, Disposition, Ending, Epoch, HopClient, NewUpload, Receipt,
     StoreError, UploadStatus, UploadStore,
@@ -158,7 +160,7 @@ impl Gateway {
             Admission::Inspect(inspection) => inspection,
             Admission::Refused(refused) => {
                 self.keep_refusal(upload, revision, &refused, span).await;
-                return Err(self.refused(refused, span));
+                return Err(refusal(refused, span));
             }
         };
         let disk = Some(inspection.disk().clone());
@@ -177,7 +179,7 @@ impl Gateway {
             }
             Err(Failure::Refused(refused)) => {
                 open.reject(&refused).await;
-                Err(self.refused(refused, span))
+                Err(refusal(refused, span))
             }
             Err(failure) => Err(failure),
         }
@@ -242,11 +244,6 @@ impl Gateway {
         }
     }
 
-    fn refused(&self, refused: Box<Refused>, span: &Span) -> Failure {
-        record::policies(&refused.records, span);
-        Failure::Refused(refused)
-    }
-
     /// Runs the two ends of the forward side by side: judging and sending here, the append there.
     async fn pass<B>(
         &self,
@@ -261,7 +258,9 @@ impl Gateway {
         let (forward, bytes) = forward(self.limits.stall);
         let mode = AppendMode::Acknowledged;
         let (id, epoch) = (open.id, open.epoch);
-        let append = self.store.append(id, epoch, Offset::ZERO, mode, bytes, &open.span);
+        let append = self
+            .store
+            .append(id, epoch, Offset::ZERO, mode, bytes, &open.span);
         tokio::pin!(append);
         let judged = tokio::select! {
             appended = &mut append => Err(Ended::Failure(Failure::Store(ended_error(appended)))),
@@ -352,7 +351,11 @@ impl OpenUpload {
             epoch: self.epoch,
             ending: Ending::Rejected,
             refusal,
-            policies: refused.records.iter().map(|record| record.verdict()).collect(),
+            policies: refused
+                .records
+                .iter()
+                .map(portcullis_engine::PolicyRecord::verdict)
+                .collect(),
             findings: refused.findings.clone(),
         };
         match self.store.conclude(self.id, &conclusion, &self.span).await {
@@ -387,6 +390,11 @@ impl Drop for OpenUpload {
 /// Services give up what nothing comes to; this only says that it takes until then.
 fn not_recorded(id: UploadId, error: &StoreError) {
     tracing::warn!(upload = %id, kind = ?error.kind(), "the end of an upload could not be recorded; it expires");
+}
+
+fn refusal(refused: Box<Refused>, span: &Span) -> Failure {
+    record::policies(&refused.records, span);
+    Failure::Refused(refused)
 }
 
 /// Whether the refusal is about the upload: one for want of room or policies is not.
@@ -443,7 +451,11 @@ fn commit(epoch: Epoch, passed: Passed, end: &End) -> Commit {
             portcullis_engine::Disposition::Publish => Disposition::Publish,
             portcullis_engine::Disposition::Quarantine(_) => Disposition::Quarantine,
         },
-        policies: passed.records.iter().map(|record| record.verdict()).collect(),
+        policies: passed
+            .records
+            .iter()
+            .map(portcullis_engine::PolicyRecord::verdict)
+            .collect(),
         findings: passed.findings,
     }
 }

@@ -37,7 +37,12 @@ pub(crate) struct LingeringBody {
 
 impl LingeringBody {
     pub(crate) fn new(body: Body, idle: Duration, tasks: TaskTracker) -> Self {
-        Self { body: Some(body.into_data_stream()), idle, timer: Box::pin(tokio::time::sleep(idle)), tasks }
+        Self {
+            body: Some(body.into_data_stream()),
+            idle,
+            timer: Box::pin(tokio::time::sleep(idle)),
+            tasks,
+        }
     }
 }
 
@@ -46,7 +51,9 @@ impl Stream for LingeringBody {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
         match body.poll_next_unpin(cx) {
             Poll::Ready(Some(Ok(bytes))) => {
                 let deadline = tokio::time::Instant::now() + this.idle;

@@ -3,7 +3,12 @@
 pub(crate) fn essence(text: &str) -> Option<String> {
     let essence = text.split(';').next()?.trim().to_ascii_lowercase();
     let (kind, subtype) = essence.split_once('/')?;
-    let token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b));
+    let token = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b))
+    };
     (essence.len() <= MAX_BYTES && token(kind) && token(subtype)).then_some(essence)
 }
 
@@ -16,8 +21,18 @@ mod tests {
 
     #[test]
     fn parameters_and_case_do_not_matter() {
-        assert_eq!(essence("Text/CSV; charset=utf-8").as_deref(), Some("text/csv"));
-        for text in ["", "csv", "text/", "/csv", "text/c sv", "text/csv,text/html"] {
+        assert_eq!(
+            essence("Text/CSV; charset=utf-8").as_deref(),
+            Some("text/csv")
+        );
+        for text in [
+            "",
+            "csv",
+            "text/",
+            "/csv",
+            "text/c sv",
+            "text/csv,text/html",
+        ] {
             assert_eq!(essence(text), None, "{text}");
         }
     }

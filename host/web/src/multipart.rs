@@ -43,8 +43,13 @@ impl Form {
             Problem::new(ProblemKind::BadRequest, "The form has no boundary; send `multipart/form-data` with one, as every HTTP client does by itself.")
         })?;
         let limits = SizeLimit::new().whole_stream(u64::MAX).per_field(u64::MAX);
-        let parts = Multipart::with_constraints(body, boundary, Constraints::new().size_limit(limits));
-        Ok(Self { parts, attributes: Attributes::default(), files: 0 })
+        let parts =
+            Multipart::with_constraints(body, boundary, Constraints::new().size_limit(limits));
+        Ok(Self {
+            parts,
+            attributes: Attributes::default(),
+            files: 0,
+        })
     }
 
     /// The next file, after the fields before it. Absent at the end of the form.
@@ -52,7 +57,12 @@ impl Form {
     /// # Errors
     /// A field after the first file: policies have decided without it.
     pub(crate) async fn next_file(&mut self) -> Result<Option<FilePart>, Problem> {
-        while let Some(part) = self.parts.next_field().await.map_err(|error| form_problem(&error))? {
+        while let Some(part) = self
+            .parts
+            .next_field()
+            .await
+            .map_err(|error| form_problem(&error))?
+        {
             let name = part.name().unwrap_or_default().to_owned();
             if part.file_name().is_some() || name == FILE_FIELD {
                 return self.file(part).map(Some);
@@ -60,7 +70,10 @@ impl Form {
             if self.files > 0 {
                 return Err(Problem::new(
                     ProblemKind::FieldAfterFile,
-                    format!("The field `{}` stands after the file, which was judged without it; put all fields before the file and send the form again. The file was not stored.", shown(&name)),
+                    format!(
+                        "The field `{}` stands after the file, which was judged without it; put all fields before the file and send the form again. The file was not stored.",
+                        shown(&name)
+                    ),
                 ));
             }
             self.field(&name, part).await?;
@@ -78,26 +91,43 @@ impl Form {
         self.files += 1;
         let headers = Headers {
             filename: check_filename(part.file_name().unwrap_or_default())?,
-            media_type: part.content_type().and_then(|declaration| declared(declaration.as_ref())),
+            media_type: part
+                .content_type()
+                .and_then(|declaration| declared(declaration.as_ref())),
             length: None,
             attributes: self.attributes.clone(),
         };
-        Ok(FilePart { headers, body: FileBody { part, peeked: None } })
+        Ok(FilePart {
+            headers,
+            body: FileBody { part, peeked: None },
+        })
     }
 
     async fn field(&mut self, name: &str, mut part: Field<'static>) -> Result<(), Problem> {
         let mut value = Vec::new();
         while let Some(bytes) = part.chunk().await.map_err(|error| form_problem(&error))? {
             if value.len() + bytes.len() > Attributes::MAX_VALUE_BYTES {
-                let detail = format!("The value of the field `{}` is over {} bytes; shorten it.", shown(name), Attributes::MAX_VALUE_BYTES);
+                let detail = format!(
+                    "The value of the field `{}` is over {} bytes; shorten it.",
+                    shown(name),
+                    Attributes::MAX_VALUE_BYTES
+                );
                 return Err(Problem::new(ProblemKind::BadRequest, detail));
             }
             value.extend_from_slice(&bytes);
         }
         let value = String::from_utf8(value).map_err(|_| {
-            Problem::new(ProblemKind::BadRequest, format!("The field `{}` is not UTF-8; send it as UTF-8.", shown(name)))
+            Problem::new(
+                ProblemKind::BadRequest,
+                format!(
+                    "The field `{}` is not UTF-8; send it as UTF-8.",
+                    shown(name)
+                ),
+            )
         })?;
-        self.attributes.insert(name, &value).map_err(|error| bad_field(&error))
+        self.attributes
+            .insert(name, &value)
+            .map_err(|error| bad_field(&error))
     }
 }
 
@@ -108,7 +138,9 @@ impl FileBody {
             return false;
         }
         // A body that breaks off here breaks off again when it is read.
-        let Ok(first) = self.part.chunk().await else { return false };
+        let Ok(first) = self.part.chunk().await else {
+            return false;
+        };
         self.peeked = first;
         self.peeked.as_ref().is_none_or(Bytes::is_empty)
     }
@@ -124,27 +156,43 @@ impl Stream for FileBody {
         if let Some(bytes) = self.peeked.take() {
             return std::task::Poll::Ready(Some(Ok(bytes)));
         }
-        std::pin::Pin::new(&mut self.part).poll_next(cx).map_err(|error| body_error(&error))
+        std::pin::Pin::new(&mut self.part)
+            .poll_next(cx)
+            .map_err(|error| body_error(&error))
     }
 }
 
 /// A name in a message: short, and without what could disturb a terminal.
 fn shown(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(AttributeName::MAX_BYTES).collect()
+    name.chars()
+        .filter(|c| !c.is_control())
+        .take(AttributeName::MAX_BYTES)
+        .collect()
 }
 
 fn body_error(error: &multer::Error) -> BodyError {
-    let multer::Error::StreamReadFailed(cause) = error else { return BodyError::ClientGone };
-    cause.downcast_ref().copied().unwrap_or(BodyError::ClientGone)
+    let multer::Error::StreamReadFailed(cause) = error else {
+        return BodyError::ClientGone;
+    };
+    cause
+        .downcast_ref()
+        .copied()
+        .unwrap_or(BodyError::ClientGone)
 }
 
 fn form_problem(error: &multer::Error) -> Problem {
     let detail = match error {
-        multer::Error::StreamReadFailed(_) | multer::Error::IncompleteStream | multer::Error::IncompleteFieldData { .. } => {
+        multer::Error::StreamReadFailed(_)
+        | multer::Error::IncompleteStream
+        | multer::Error::IncompleteFieldData { .. } => {
             "The form ends before its last boundary; send it again in full."
         }
-        multer::Error::IncompleteHeaders | multer::Error::ReadHeaderFailed(_) | multer::Error::DecodeHeaderName { .. }
-        | multer::Error::DecodeHeaderValue { .. } => "A part of the form has headers that cannot be read; send it as RFC 7578 describes.",
+        multer::Error::IncompleteHeaders
+        | multer::Error::ReadHeaderFailed(_)
+        | multer::Error::DecodeHeaderName { .. }
+        | multer::Error::DecodeHeaderValue { .. } => {
+            "A part of the form has headers that cannot be read; send it as RFC 7578 describes."
+        }
         _ => "The form cannot be read; send it as `multipart/form-data` (RFC 7578).",
     };
     Problem::new(ProblemKind::BadRequest, detail)

@@ -13,7 +13,10 @@ use crate::media_type;
 pub(crate) const MAX_FILENAME_BYTES: usize = 255;
 
 /// What clients send that know nothing of the content: not a declaration.
-const UNDECLARED: [&str; 2] = ["application/x-www-form-urlencoded", "application/octet-stream"];
+const UNDECLARED: [&str; 2] = [
+    "application/x-www-form-urlencoded",
+    "application/octet-stream",
+];
 
 /// What a client says about an upload before its first byte.
 #[derive(Clone, Debug)]
@@ -26,7 +29,9 @@ pub(crate) struct Headers {
 
 /// What a request without a form says about its file.
 pub(crate) fn headers(headers: &HeaderMap, uri: &OriginalUri) -> Result<Headers, Problem> {
-    let disposition = headers.get(header::CONTENT_DISPOSITION).map(header::HeaderValue::as_bytes);
+    let disposition = headers
+        .get(header::CONTENT_DISPOSITION)
+        .map(header::HeaderValue::as_bytes);
     let filename = disposition.and_then(content_disposition::file_name).ok_or_else(|| {
         Problem::new(
             ProblemKind::BadRequest,
@@ -35,8 +40,13 @@ pub(crate) fn headers(headers: &HeaderMap, uri: &OriginalUri) -> Result<Headers,
     })?;
     Ok(Headers {
         filename: check_filename(&filename)?,
-        media_type: headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).and_then(declared),
-        length: headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()),
+        media_type: headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(declared),
+        length: headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok()),
         attributes: attributes(uri.query().unwrap_or_default())?,
     })
 }
@@ -56,7 +66,9 @@ pub(crate) fn check_filename(filename: &str) -> Result<String, Problem> {
         )));
     }
     if filename.chars().any(char::is_control) {
-        return Err(unsafe_path("The file name has a control character; rename the file and send it again.".to_owned()));
+        return Err(unsafe_path(
+            "The file name has a control character; rename the file and send it again.".to_owned(),
+        ));
     }
     Ok(filename.to_owned())
 }
@@ -67,19 +79,30 @@ fn attributes(query: &str) -> Result<Attributes, Problem> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
-        attributes.insert(&name, &value).map_err(|error| bad_field(&error))?;
+        attributes
+            .insert(&name, &value)
+            .map_err(|error| bad_field(&error))?;
     }
     Ok(attributes)
 }
 
 /// The answer to a field that cannot be an attribute.
 pub(crate) fn bad_field(error: &InvalidAttribute) -> Problem {
-    Problem::new(ProblemKind::BadRequest, format!("A field of the upload cannot be used: {error}."))
+    Problem::new(
+        ProblemKind::BadRequest,
+        format!("A field of the upload cannot be used: {error}."),
+    )
 }
 
 fn decode(text: &str) -> Result<String, Problem> {
     let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced).decode_utf8().map(Into::into).map_err(|_| {
-        Problem::new(ProblemKind::BadRequest, "The query is not percent-encoded UTF-8; encode it and send the file again.")
-    })
+    percent_encoding::percent_decode_str(&spaced)
+        .decode_utf8()
+        .map(Into::into)
+        .map_err(|_| {
+            Problem::new(
+                ProblemKind::BadRequest,
+                "The query is not percent-encoded UTF-8; encode it and send the file again.",
+            )
+        })
 }

@@ -7,7 +7,9 @@ use portcullis_telemetry::{Attribute, ComponentVersion, ErrorType, Span, SpanNam
 pub(crate) fn policies(records: &[PolicyRecord], parent: &Span) {
     for record in records {
         let span = parent.child_at(SpanName::Policy(record.name.clone()), record.started);
-        span.set(Attribute::PolicyVersion(ComponentVersion::new(&record.version)));
+        span.set(Attribute::PolicyVersion(ComponentVersion::new(
+            &record.version,
+        )));
         span.set(Attribute::PolicyDigest(record.digest));
         span.set(Attribute::PolicyVerdict(record.verdict));
         span.set(Attribute::PolicyCalls(record.calls));

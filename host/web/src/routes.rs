@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{OriginalUri, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -49,8 +48,14 @@ async fn form(State(site): State<Arc<Site>>) -> Response {
 }
 
 async fn asset(Path(name): Path<String>) -> Response {
-    let Some(asset) = page::asset(&name) else { return not_found().await };
-    let caching = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let Some(asset) = page::asset(&name) else {
+        return not_found().await;
+    };
+    let caching = if asset.immutable {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
     let headers = [
         (header::CONTENT_TYPE, asset.media_type),
         (header::CACHE_CONTROL, caching),
@@ -79,7 +84,10 @@ async fn readyz(State(site): State<Arc<Site>>) -> Response {
 }
 
 async fn not_found() -> Response {
-    answer::problem_response(Problem::new(ProblemKind::NotFound, "There is nothing at this address; uploads go to /uploads."))
+    answer::problem_response(Problem::new(
+        ProblemKind::NotFound,
+        "There is nothing at this address; uploads go to /uploads.",
+    ))
 }
 
 async fn method_not_allowed() -> Response {
@@ -90,7 +98,10 @@ async fn method_not_allowed() -> Response {
 /// One request with one or more uploads.
 async fn uploads(State(site): State<Arc<Site>>, uri: OriginalUri, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let span = Arc::new(Span::root(SpanName::Upload, inbound(&parts.headers).as_ref()));
+    let span = Arc::new(Span::root(
+        SpanName::Upload,
+        inbound(&parts.headers).as_ref(),
+    ));
     let format = Format::of(&parts.headers);
     let body = LingeringBody::new(body, site.idle, site.gateway.tasks().clone());
     let answers = match principal(&site, &parts.headers, &span).await {

@@ -15,6 +15,6 @@ mod uploads;
 
 pub use disks::{Disks, NamedDisk};
 pub use fault::Fault;
-pub use health::{DiskHealth, Health};
 pub use files::NewFile;
+pub use health::{DiskHealth, Health};
 pub use uploads::{UploadLimits, Uploads};

@@ -120,13 +120,7 @@ impl Inner {
     /// The row of an upload that is open and belongs to this epoch.
     async fn open_row(&self, id: UploadId, epoch: Epoch) -> Result<UploadRow, Fault> {
         let row = self.row(id).await?;
-        let status = row.status();
-        if status.state != UploadState::Open {
-            return Err(StoreError::Ended(status.state).into());
-        }
-        if status.epoch != epoch {
-            return Err(StoreError::Fenced.into());
-        }
+        check_open(&row, epoch)?;
         Ok(row)
     }
 
@@ -191,21 +185,19 @@ impl Inner {
             Ending::Rejected => UploadState::Rejected,
             Ending::Cancelled => UploadState::Cancelled,
         };
-        let row = self.row(id).await?;
-        if row.status().state == state {
-            return Ok(row.status());
-        }
-        self.open_row(id, conclusion.epoch).await?;
         let catalog = span.child(SpanName::Catalog);
-        let entry = ended(&row, &conclusion, self.clock.now());
-        self.catalog
-            .run(move |rows| {
+        let now = self.clock.now();
+        let row = self
+            .catalog
+            .run(move |rows: &Rows| {
                 let row = UploadRow::find(rows, id)?.ok_or(Fault(StoreError::NotFound))?;
-                if row.status().state != UploadState::Open {
-                    return Err(StoreError::Ended(row.status().state).into());
+                // The same call came before.
+                if row.status().state != state {
+                    check_open(&row, conclusion.epoch)?;
+                    UploadRow::conclude(rows, id, state, Some(&conclusion))?;
+                    ended(&row, &conclusion, now).write(rows)?;
                 }
-                UploadRow::conclude(rows, id, state, Some(&conclusion))?;
-                entry.write(rows).map_err(Fault::from)
+                Ok::<_, Fault>(row)
             })
             .await?;
         drop(catalog);
@@ -253,6 +245,18 @@ impl Inner {
             .map_err(Fault::lost)??;
         Ok(stream(file))
     }
+}
+
+/// Whether an upload is open and belongs to this epoch.
+fn check_open(row: &UploadRow, epoch: Epoch) -> Result<(), Fault> {
+    let status = row.status();
+    if status.state != UploadState::Open {
+        return Err(StoreError::Ended(status.state).into());
+    }
+    if status.epoch != epoch {
+        return Err(StoreError::Fenced.into());
+    }
+    Ok(())
 }
 
 /// A file as a stream: read by a thread that is at most two blocks ahead.

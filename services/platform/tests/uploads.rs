@@ -164,3 +164,26 @@ async fn a_deleted_file_is_gone_and_what_follows_it_is_a_new_version() {
     let listed = uploads.list(&disk, String::new()).await.expect("is read");
     assert_eq!(listed.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_before_an_append_breaks_off_is_kept() {
+    let Local { uploads, .. } = &fresh().await;
+    let span = Span::root(SpanName::Upload, None);
+    let upload = new_upload(&span);
+    uploads.create(&upload, &span).await.expect("is created");
+    let body = futures_util::stream::iter([Ok("arrived".into()), Err(portcullis_hop::BodyAborted)]);
+    let mode = portcullis_hop::AppendMode::Acknowledged;
+    let broken = uploads
+        .append(
+            upload.id,
+            Epoch::FIRST,
+            Offset::ZERO,
+            mode,
+            Box::pin(body),
+            &span,
+        )
+        .await;
+    assert_eq!(broken, Err(StoreError::Aborted));
+    let record = uploads.record(upload.id, &span).await.expect("is there");
+    assert_eq!(record.status.offset, Offset::new(7));
+}

@@ -167,7 +167,14 @@ mod tests {
             finding("range", "b"),
             finding("enum", "c"),
         ];
-        let page = findings(&listed, &[total("range", Some("birthYear"), 1_000), total("date", None, 7)]).into_string();
+        let page = findings(
+            &listed,
+            &[
+                total("range", Some("birthYear"), 1_000),
+                total("date", None, 7),
+            ],
+        )
+        .into_string();
         assert!(page.contains("1,008 findings"), "{page}");
         assert!(page.contains("3 of them are listed"), "{page}");
     }

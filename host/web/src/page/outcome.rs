@@ -148,7 +148,9 @@ mod tests {
             findings: Vec::new(),
             tallies: Vec::new(),
             stored_at: "2024-05-01T10:00:00Z".parse().expect("is a time"),
-            trace_id: "0af7651916cd43dd8448eb211c80319c".parse().expect("is an id"),
+            trace_id: "0af7651916cd43dd8448eb211c80319c"
+                .parse()
+                .expect("is an id"),
         };
         Answer::Stored(Box::new(StoredAnswer {
             filename: filename.to_owned(),
@@ -173,7 +175,11 @@ mod tests {
         )
         .with("filename", filename)
         .with("findings", [finding])
-        .with_support_id("0af7651916cd43dd8448eb211c80319c".parse().expect("is an id"));
+        .with_support_id(
+            "0af7651916cd43dd8448eb211c80319c"
+                .parse()
+                .expect("is an id"),
+        );
         Answer::Problem(Box::new(problem))
     }
 

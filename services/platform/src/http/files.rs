@@ -18,9 +18,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Failure, Site, hop, json as answer_json, stream};
-use crate::health::DiskHealth;
 use crate::catalog::VersionRow;
 use crate::files::{MAX_LISTED, NewFile};
+use crate::health::DiskHealth;
 use crate::keys::{Key, Scope};
 
 pub(super) fn routes() -> Router<Site> {

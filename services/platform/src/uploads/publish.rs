@@ -11,7 +11,7 @@ use portcullis_telemetry::{Span, SpanName, TraceContext};
 use portcullis_types::{DiskName, DiskPath, Offset, UploadId};
 
 use super::active::Turn;
-use super::{Inner, Uploads};
+use super::{Inner, Uploads, check_open};
 use crate::catalog::{Action, AuditEntry, CatalogError, Rows, UploadRow, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
@@ -48,14 +48,14 @@ impl Inner {
         if let Some(receipt) = repeated(&row, &commit)? {
             return Ok(receipt);
         }
-        self.open_row(id, commit.epoch).await?;
+        check_open(&row, commit.epoch)?;
         let turn = self.active.slot(id).turn().await;
         // Again: the same commit may have had the turn, its answer lost on the way.
         let row = self.row(id).await?;
         if let Some(receipt) = repeated(&row, &commit)? {
             return Ok(receipt);
         }
-        let row = self.open_row(id, commit.epoch).await.map(|_| row)?;
+        check_open(&row, commit.epoch)?;
         let inner = Arc::clone(self);
         let parent = span.context();
         let publishing = tokio::task::spawn_blocking(move || {
@@ -205,12 +205,7 @@ impl Publishing<'_> {
         let (disk, now) = (self.disk.name.clone(), self.inner.clock.now());
         self.inner.catalog.run_blocking(move |rows| {
             let row = UploadRow::find(rows, upload.id)?.ok_or(Fault(StoreError::NotFound))?;
-            if row.status().state != UploadState::Open {
-                return Err(StoreError::Ended(row.status().state).into());
-            }
-            if row.status().epoch != commit.epoch {
-                return Err(StoreError::Fenced.into());
-            }
+            check_open(&row, commit.epoch)?;
             let number = VersionRow::next_number(rows, &disk, &commit.path)?;
             let quarantined = commit.disposition == Disposition::Quarantine;
             let version = VersionRow {

@@ -1,0 +1,266 @@
+//! The real pair of servers, as an operator would start them: two processes, a key, a disk and a policy
+//! set, all in a folder of their own and on free ports of the loopback address.
+
+mod answer;
+mod disk;
+mod form;
+mod policies;
+mod proxy;
+mod server;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use reqwest::RequestBuilder;
+
+pub use answer::Answer;
+pub use disk::{Disk, sha256};
+pub use form::{Contents, Form};
+pub use policies::{Policies, component, guest};
+pub use proxy::{Behaviour, Proxy};
+pub use server::{Server, binary, refuses_to_start};
+
+/// The key between the two servers.
+pub const KEY: &str = "a-key-for-tests-0123456789abcdef";
+/// How long any one request of a test may take.
+const REQUEST: Duration = Duration::from_mins(5);
+
+/// Both servers, until it is dropped.
+pub struct TestGateway {
+    /// The public side.
+    pub web: Server,
+    /// The protected side.
+    pub services: Server,
+    client: reqwest::Client,
+    // Last: the servers end before their folder goes.
+    folder: tempfile::TempDir,
+}
+
+/// Services alone, until it is dropped.
+pub struct Services {
+    server: Server,
+    folder: tempfile::TempDir,
+}
+
+impl Services {
+    /// Starts them with their usual disks.
+    pub async fn start() -> Result<Self> {
+        let folder = folder()?;
+        let server = Setup::default().services(folder.path()).start().await?;
+        Ok(Self { server, folder })
+    }
+
+    /// Where they listen.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// A disk, as somebody with access to the NAS sees it.
+    pub fn disk(&self, name: &str) -> Disk {
+        Disk::new(self.folder.path().join(name))
+    }
+}
+
+fn folder() -> Result<tempfile::TempDir> {
+    let mut folder = tempfile::Builder::new();
+    Ok(folder.prefix("portcullis-test-").tempdir()?)
+}
+
+/// What differs from the usual pair.
+#[derive(Default)]
+pub struct Setup {
+    policies: Policies,
+    web_config: String,
+    collector: Option<String>,
+    proxy: Option<Behaviour>,
+    web_key: Option<String>,
+    tokens_only: bool,
+}
+
+impl Setup {
+    /// Other policies than those that ship.
+    #[must_use]
+    pub fn policies(mut self, policies: Policies) -> Self {
+        self.policies = policies;
+        self
+    }
+
+    /// The web host's configuration file.
+    #[must_use]
+    pub fn web_config(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.web_config);
+        self
+    }
+
+    /// Where both send their traces.
+    #[must_use]
+    pub fn collector(mut self, endpoint: String) -> Self {
+        self.collector = Some(endpoint);
+        self
+    }
+
+    /// A proxy between the two that behaves badly.
+    #[must_use]
+    pub fn through(mut self, behaviour: Behaviour) -> Self {
+        self.proxy = Some(behaviour);
+        self
+    }
+
+    /// A key of the web host that services do not know.
+    #[must_use]
+    pub fn web_key(mut self, key: &str) -> Self {
+        self.web_key = Some(key.to_owned());
+        self
+    }
+
+    /// No upload without a token.
+    #[must_use]
+    pub fn tokens_only(mut self) -> Self {
+        self.tokens_only = true;
+        self
+    }
+
+    /// Starts services and then the web host.
+    pub async fn start(self) -> Result<TestGateway> {
+        let folder = folder()?;
+        let services = self.services(folder.path()).start().await?;
+        let services_address = match self.proxy {
+            Some(behaviour) => Proxy::start(services.address(), behaviour).await?,
+            None => services.address(),
+        };
+        let web = self.web(folder.path(), services_address)?.start().await?;
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .timeout(REQUEST)
+            .build()?;
+        Ok(TestGateway {
+            web,
+            services,
+            client,
+            folder,
+        })
+    }
+
+    fn services(&self, folder: &Path) -> server::Launch {
+        let disk = |name: &str| {
+            let root = folder.join(name);
+            std::fs::create_dir_all(&root).expect("a folder for the disk");
+            (
+                name.to_owned(),
+                serde_json::json!({ "type": "local", "root": root }),
+            )
+        };
+        let disks: serde_json::Map<_, _> = DISKS.map(disk).into_iter().collect();
+        server::Launch::new("portcullis-services")
+            .env("SERVER_ROLE", "services")
+            .env("INTERNAL_API_KEY", KEY)
+            .env(
+                "STORAGE_CONFIG",
+                serde_json::Value::Object(disks).to_string(),
+            )
+            .envs(
+                self.collector
+                    .iter()
+                    .map(|endpoint| ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.clone())),
+            )
+            .argument("--catalog")
+            .argument(folder.join("catalog.sqlite"))
+            .folder(folder)
+    }
+
+    fn web(&self, folder: &Path, services: SocketAddr) -> Result<server::Launch> {
+        let policies = self.policies.place(folder)?;
+        let config = folder.join("web.toml");
+        let anonymous = if self.tokens_only {
+            ""
+        } else {
+            "allow-anonymous = true\n"
+        };
+        let text = format!("{anonymous}{}", self.web_config);
+        std::fs::write(&config, text).with_context(|| config.display().to_string())?;
+        Ok(server::Launch::new("portcullis-web")
+            .env("SERVER_ROLE", "web")
+            .env("INTERNAL_API_KEY", self.web_key.as_deref().unwrap_or(KEY))
+            .env("SERVICES_URL", format!("http://{services}"))
+            .envs(
+                self.collector
+                    .iter()
+                    .map(|endpoint| ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.clone())),
+            )
+            .argument("--config")
+            .argument(config)
+            .argument("--policies")
+            .argument(policies)
+            .folder(folder))
+    }
+}
+
+/// The disks that services have.
+const DISKS: [&str; 2] = ["local", "workspace"];
+
+impl TestGateway {
+    /// The usual pair with the policies that ship.
+    pub async fn start() -> Result<Self> {
+        Setup::default().start().await
+    }
+
+    /// Sends a form to the web host.
+    pub async fn upload(&self, form: Form) -> Result<Answer> {
+        let (content_type, body) = form.into_body();
+        let request = self
+            .web_request(reqwest::Method::POST, "/uploads")
+            .header("content-type", content_type);
+        Answer::of(request.body(body)).await
+    }
+
+    /// Sends a file as the body of a request; `query` holds its attributes.
+    pub async fn upload_raw(
+        &self,
+        query: &str,
+        filename: &str,
+        contents: impl Into<Contents>,
+    ) -> Result<Answer> {
+        let disposition = format!("attachment; filename=\"{filename}\"");
+        let request = self.web_request(reqwest::Method::POST, &format!("/uploads?{query}"));
+        let request = request
+            .header("content-disposition", disposition)
+            .header("content-type", "text/csv");
+        Answer::of(request.body(contents.into().into_body())).await
+    }
+
+    /// A request to the web host.
+    pub fn web_request(&self, method: reqwest::Method, target: &str) -> RequestBuilder {
+        self.client
+            .request(method, format!("http://{}{target}", self.web.address()))
+    }
+
+    /// A request to services, without a key.
+    pub fn services_request(&self, method: reqwest::Method, target: &str) -> RequestBuilder {
+        self.client.request(
+            method,
+            format!("http://{}{target}", self.services.address()),
+        )
+    }
+
+    /// What services know of an upload, by the id in an answer.
+    pub async fn record(&self, id: &serde_json::Value) -> Result<serde_json::Value> {
+        let id = id.as_str().context("the answer has no id")?;
+        let request = self
+            .services_request(reqwest::Method::GET, &format!("/internal/uploads/{id}"))
+            .header("x-api-key", KEY);
+        Answer::of(request).await?.json()
+    }
+
+    /// A disk of services, as somebody with access to the NAS sees it.
+    pub fn disk(&self, name: &str) -> Disk {
+        Disk::new(self.folder.path().join(name))
+    }
+
+    /// The folder in which both servers keep what they keep.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+}

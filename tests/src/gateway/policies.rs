@@ -1,0 +1,89 @@
+//! The policy set of a test.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The policies of a pair.
+#[derive(Clone, Debug, Default)]
+pub enum Policies {
+    /// Those that ship: `policies/policies.toml`.
+    #[default]
+    Standard,
+    /// The text of a policy set of its own.
+    Set(String),
+}
+
+impl Policies {
+    /// One policy before a router that puts every upload at `in/{filename}` on the disk `local`.
+    ///
+    /// `settings` and `more` are TOML: a table, and further keys of the policy.
+    pub fn one(name: &str, component: &Path, settings: &str, more: &str) -> Self {
+        Self::none().and(name, component, settings, more)
+    }
+
+    /// No policy but that router, which also takes the attributes `loop` and `table`.
+    pub fn none() -> Self {
+        let router = component("route-by-attributes");
+        Self::Set(format!(
+            "[[policy]]\nname = 'route'\ncomponent = '{}'\ndisks = ['local']\n\
+             settings = {{ template = 'in/{{filename}}', ignore = ['hostile', 'table'] }}\n",
+            router.display()
+        ))
+    }
+
+    /// One more policy at the end of the set.
+    #[must_use]
+    pub fn and(self, name: &str, component: &Path, settings: &str, more: &str) -> Self {
+        let before = match self {
+            Self::Standard => String::new(),
+            Self::Set(text) => text,
+        };
+        let component = component.display();
+        Self::Set(format!(
+            "{before}\n[[policy]]\nname = '{name}'\ncomponent = '{component}'\nsettings = {settings}\n{more}\n"
+        ))
+    }
+
+    /// Where the web host reads it.
+    pub(crate) fn place(&self, folder: &Path) -> Result<PathBuf> {
+        match self {
+            Self::Standard => Ok(root().join("policies/policies.toml")),
+            Self::Set(text) => {
+                let path = folder.join("policies.toml");
+                std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+                Ok(path)
+            }
+        }
+    }
+}
+
+/// A component that ships.
+pub fn component(name: &str) -> PathBuf {
+    built(root().join(format!("policies/components/{name}.wasm")))
+}
+
+/// A component for tests.
+pub fn guest(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    // target/<profile>/deps/<test>
+    let target = test
+        .ancestors()
+        .nth(3)
+        .expect("tests are built into the target folder");
+    built(target.join(format!("guests/{name}.wasm")))
+}
+
+fn built(path: PathBuf) -> PathBuf {
+    assert!(
+        path.exists(),
+        "{} is not built; run `cargo xtask policies`",
+        path.display()
+    );
+    path
+}
+
+fn root() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    root.expect("this crate lies in the workspace").to_owned()
+}

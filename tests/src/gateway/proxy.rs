@@ -1,0 +1,77 @@
+//! A bad line between the two servers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// How the line behaves, for each connection by itself.
+#[derive(Clone, Copy, Debug)]
+pub enum Behaviour {
+    /// Connections are taken and nothing is ever passed on.
+    Silent,
+    /// What the web host sends is passed on at so many bytes a second.
+    Slow(u64),
+    /// After so many bytes from the web host the connection breaks.
+    CutAfter(u64),
+}
+
+/// How often a slow line passes something on.
+const BEAT: Duration = Duration::from_millis(20);
+
+/// A line that takes connections and passes them on to another address.
+pub struct Proxy;
+
+impl Proxy {
+    /// Gives the address to connect to. It lives as long as the test's runtime.
+    pub async fn start(target: SocketAddr, behaviour: Behaviour) -> Result<SocketAddr> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                // A connection that breaks is what this is for.
+                tokio::spawn(async move {
+                    let _ = pass(client, target, behaviour).await;
+                });
+            }
+        });
+        Ok(address)
+    }
+}
+
+async fn pass(mut client: TcpStream, target: SocketAddr, behaviour: Behaviour) -> Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    if let Behaviour::Silent = behaviour {
+        while client.read(&mut buffer).await? > 0 {}
+        return Ok(());
+    }
+    let server = TcpStream::connect(target).await?;
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+    let mut passed = 0;
+    loop {
+        let most = match behaviour {
+            Behaviour::Slow(bytes_per_second) => {
+                tokio::time::sleep(BEAT).await;
+                usize::try_from(bytes_per_second / 50)?.clamp(1, buffer.len())
+            }
+            Behaviour::Silent | Behaviour::CutAfter(_) => buffer.len(),
+        };
+        let read = from_client.read(&mut buffer[..most]).await?;
+        passed += read as u64;
+        if read == 0 {
+            break;
+        }
+        if matches!(behaviour, Behaviour::CutAfter(bytes) if passed > bytes) {
+            back.abort();
+            return Ok(());
+        }
+        to_server.write_all(&buffer[..read]).await?;
+    }
+    to_server.shutdown().await?;
+    back.await??;
+    Ok(())
+}

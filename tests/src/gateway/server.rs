@@ -1,0 +1,268 @@
+//! A server process: started, awaited, looked at, killed.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+
+/// How long a server may take to listen: the web host compiles its policies before.
+const START: Duration = Duration::from_mins(2);
+/// How long a server may take to end when asked to.
+const STOP: Duration = Duration::from_mins(1);
+/// What a server says when it listens.
+const LISTENING: &str = "listening on http://";
+/// How much of what a server says is kept, in bytes.
+const MAX_LOG_BYTES: usize = 4 << 20;
+
+/// How a server is started, each time in the same way.
+#[derive(Clone, Debug)]
+pub(super) struct Launch {
+    program: &'static str,
+    environment: Vec<(&'static str, OsString)>,
+    arguments: Vec<OsString>,
+    folder: PathBuf,
+    listen: SocketAddr,
+}
+
+/// A running server. It is killed when it is dropped.
+pub struct Server {
+    launch: Launch,
+    child: Child,
+    log: Log,
+}
+
+type Log = Arc<Mutex<String>>;
+
+impl Launch {
+    pub(crate) fn new(program: &'static str) -> Self {
+        Self {
+            program,
+            environment: Vec::new(),
+            arguments: Vec::new(),
+            folder: PathBuf::from("."),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        }
+    }
+
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn envs(self, pairs: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        pairs
+            .into_iter()
+            .fold(self, |launch, (name, value)| launch.env(name, value))
+    }
+
+    pub(crate) fn argument(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    pub(crate) fn folder(mut self, folder: &Path) -> Self {
+        folder.clone_into(&mut self.folder);
+        self
+    }
+
+    /// Starts the server and waits until it listens.
+    pub(crate) async fn start(self) -> Result<Server> {
+        let mut child = self
+            .command()
+            .spawn()
+            .with_context(|| format!("{} cannot be started", self.program))?;
+        let log = Log::default();
+        keep(
+            child.stderr.take().context("standard error is piped")?,
+            Arc::clone(&log),
+        );
+        let mut lines =
+            BufReader::new(child.stdout.take().context("standard output is piped")?).lines();
+        let listening = async {
+            while let Some(line) = lines.next_line().await? {
+                if let Some(address) = line.strip_prefix(LISTENING) {
+                    return Ok(address.parse::<SocketAddr>()?);
+                }
+                append(&log, &line);
+            }
+            bail!("it ended before it listened")
+        };
+        let listening = tokio::time::timeout(START, listening)
+            .await
+            .context("it does not listen")
+            .flatten();
+        let address = match listening {
+            Ok(address) => address,
+            Err(error) => {
+                child.kill().await?;
+                return Err(error.context(format!(
+                    "{} did not start; it said: {}",
+                    self.program,
+                    text(&log)
+                )));
+            }
+        };
+        keep(lines.into_inner(), Arc::clone(&log));
+        // A server that is started again listens where its peers know it.
+        Ok(Server {
+            launch: Self {
+                listen: address,
+                ..self
+            },
+            child,
+            log,
+        })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(binary(self.program));
+        command
+            .args(&self.arguments)
+            .arg("--listen")
+            .arg(self.listen.to_string())
+            .current_dir(&self.folder);
+        // Settings of the machine must not reach the test.
+        for name in [
+            "INTERNAL_API_KEY_FILE",
+            "PORTCULLIS_WEB_CONFIG",
+            "RUST_LOG",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        ] {
+            command.env_remove(name);
+        }
+        command
+            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+            .env("OTEL_BSP_SCHEDULE_DELAY", "200");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.launch.listen
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        text(&self.log)
+    }
+
+    /// The most memory that it ever had resident, in bytes (`VmHWM`).
+    pub fn peak_memory_bytes(&self) -> Result<u64> {
+        let pid = self.child.id().context("the server has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak
+            .and_then(|peak| peak.split_whitespace().next())
+            .context("the kernel does not say VmHWM")?;
+        Ok(kib.parse::<u64>()? * 1024)
+    }
+
+    /// `kill -9`: no chance to clear up.
+    pub async fn kill(&mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// `SIGTERM`: an orderly end, which is waited for.
+    pub async fn stop(&mut self) -> Result<ExitStatus> {
+        if let Some(pid) = self.child.id() {
+            let pid = rustix::process::Pid::from_raw(i32::try_from(pid)?)
+                .context("a process has an id")?;
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        }
+        let ended = tokio::time::timeout(STOP, self.child.wait()).await;
+        Ok(ended
+            .with_context(|| format!("{} does not end after SIGTERM", self.launch.program))??)
+    }
+
+    /// Starts it again as before, at the same address. It must have ended.
+    pub async fn start_again(&mut self) -> Result<()> {
+        *self = self.launch.clone().start().await?;
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    #[expect(
+        clippy::print_stderr,
+        reason = "the runner shows it when the test fails"
+    )]
+    fn drop(&mut self) {
+        eprintln!("---- {} said:\n{}", self.launch.program, self.log());
+    }
+}
+
+/// Starts a server that must refuse to: gives what it said, with its exit status.
+pub async fn refuses_to_start(
+    program: &'static str,
+    environment: &[(&'static str, &str)],
+    arguments: &[&str],
+) -> Result<(ExitStatus, String)> {
+    let launch = environment
+        .iter()
+        .fold(Launch::new(program), |launch, (name, value)| {
+            launch.env(name, *value)
+        });
+    let launch = arguments
+        .iter()
+        .fold(launch, |launch, argument| launch.argument(*argument));
+    let output = tokio::time::timeout(START, launch.command().output()).await;
+    let output = output.with_context(|| {
+        format!("{program} runs on, although it should have refused to start")
+    })??;
+    Ok((
+        output.status,
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    ))
+}
+
+/// One of our binaries, beside the folder of the test that runs.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("tests are built into a folder `deps`");
+    let path = profile.join(name);
+    assert!(
+        path.exists(),
+        "{} is not built; run `cargo xtask test`, or `cargo build --workspace --bins`",
+        path.display()
+    );
+    path
+}
+
+/// Reads a stream to its end in the background.
+fn keep(stream: impl AsyncRead + Unpin + Send + 'static, log: Log) {
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(stream).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            append(&log, &line);
+        }
+    });
+}
+
+fn append(log: &Log, line: &str) {
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    if log.len() < MAX_LOG_BYTES {
+        log.push_str(line);
+        log.push('\n');
+    }
+}
+
+fn text(log: &Log) -> String {
+    log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
