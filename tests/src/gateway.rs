@@ -209,11 +209,14 @@ impl TestGateway {
 
     /// Sends a form to the web host.
     pub async fn upload(&self, form: Form) -> Result<Answer> {
+        Answer::of(self.upload_request(form)).await
+    }
+
+    /// A form to be sent to the web host.
+    pub fn upload_request(&self, form: Form) -> RequestBuilder {
         let (content_type, body) = form.into_body();
-        let request = self
-            .web_request(reqwest::Method::POST, "/uploads")
-            .header("content-type", content_type);
-        Answer::of(request.body(body)).await
+        let request = self.web_request(reqwest::Method::POST, "/uploads");
+        request.header("content-type", content_type).body(body)
     }
 
     /// Sends a file as the body of a request; `query` holds its attributes.
@@ -257,6 +260,21 @@ impl TestGateway {
     /// A disk of services, as somebody with access to the NAS sees it.
     pub fn disk(&self, name: &str) -> Disk {
         Disk::new(self.folder.path().join(name))
+    }
+
+    /// Runs `portcullis-services token` on the catalog of services, and gives what it printed.
+    pub fn token(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = std::process::Command::new(binary("portcullis-services"));
+        let catalog = self.folder.path().join("catalog.sqlite");
+        command
+            .arg("token")
+            .args(arguments)
+            .arg("--catalog")
+            .arg(catalog);
+        let output = command.output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "token {arguments:?}: {said}");
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
     /// The folder in which both servers keep what they keep.

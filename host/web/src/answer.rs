@@ -57,19 +57,27 @@ impl Format {
     }
 }
 
-/// The answer to one file.
+/// The answer to one file, and its one line in the log.
 pub(crate) fn file(upload: &Upload, outcome: Result<Receipt, Failure>, span: &Span) -> Answer {
+    let trace_id = span.context().trace_id();
     match outcome {
-        Ok(receipt) => Answer::Stored(Box::new(StoredAnswer {
-            filename: upload.filename.clone(),
-            receipt,
-        })),
+        Ok(receipt) => {
+            let bytes = receipt.size;
+            tracing::info!(upload = %upload.id, outcome = "stored", bytes, %trace_id, "upload ended");
+            Answer::Stored(Box::new(StoredAnswer {
+                filename: upload.filename.clone(),
+                receipt,
+            }))
+        }
         Err(failure) => {
             span.fail(error_type(&failure));
-            let problem = problem(failure)
+            let problem = problem(failure);
+            let outcome = problem.kind.slug();
+            tracing::info!(upload = %upload.id, outcome, %trace_id, "upload ended");
+            let problem = problem
                 .with("id", upload.id)
                 .with("filename", &upload.filename);
-            Answer::Problem(Box::new(problem.with_support_id(span.context().trace_id())))
+            Answer::Problem(Box::new(problem.with_support_id(trace_id)))
         }
     }
 }

@@ -1,5 +1,9 @@
 //! The pair as its users see it. One binary, so that it is linked once.
 
+mod bad_input;
 mod dependency_rule;
 mod hop;
+mod kills;
+mod memory;
+mod traces;
 mod uploads;
