@@ -6,6 +6,7 @@
     reason = "tasks tell the person who runs them what they do"
 )]
 
+mod dev;
 mod guests;
 mod lint;
 mod test;
@@ -29,6 +30,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Builds everything and starts both servers (`portcullis dev`, which gets all further arguments).
+    Dev(dev::Arguments),
     /// Builds the policies that ship, and those that tests need, to WebAssembly.
     Policies,
     /// Checks the format and the lints of the whole workspace.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
 fn run(Arguments { task }: Arguments) -> Result<()> {
     let workspace = Workspace::find()?;
     match task {
+        Task::Dev(arguments) => dev::run(&workspace, &arguments),
         Task::Policies => guests::build(&workspace),
         Task::Lint => lint::run(&workspace),
         Task::Test => test::run(&workspace),

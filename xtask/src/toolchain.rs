@@ -36,3 +36,39 @@ pub(crate) fn guest_target(workspace: &Workspace) -> Result<()> {
         .current_dir(&workspace.root)
         .args(["target", "add", GUEST_TARGET]))
 }
+
+/// Makes sure that there is a C compiler: the catalog's database is compiled from C.
+pub(crate) fn c_compiler() -> Result<()> {
+    let set = std::env::var("CC").ok();
+    let usual = ["cc", "gcc", "clang"].map(str::to_owned);
+    let mut candidates = set.into_iter().chain(usual);
+    if candidates.any(|program| answer(&program, &["--version"]).is_some()) {
+        return Ok(());
+    }
+    bail!(
+        "there is no C compiler, which the catalog's database is built with; install one \
+         (Debian: apt install gcc libc6-dev, Fedora: dnf install gcc, macOS: xcode-select --install) and run this again"
+    )
+}
+
+/// Makes sure that a build has room.
+pub(crate) fn disk_space(folder: &Path, needed_bytes: u64) -> Result<()> {
+    // Where `df` cannot tell, the build itself will.
+    let Some(told) = answer("df", &["-Pk", &folder.to_string_lossy()]) else {
+        return Ok(());
+    };
+    let available = told
+        .lines()
+        .nth(1)
+        .and_then(|line| line.split_whitespace().nth(3));
+    let kib = available.and_then(|text| text.parse::<u64>().ok());
+    match kib.map(|kib| kib * 1024) {
+        Some(bytes) if bytes < needed_bytes => bail!(
+            "there are {} MB free at {} and a first build needs {}; make room, or set CARGO_TARGET_DIR to a folder on another disk",
+            bytes / 1_000_000,
+            folder.display(),
+            needed_bytes / 1_000_000,
+        ),
+        _ => Ok(()),
+    }
+}

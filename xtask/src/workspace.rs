@@ -56,6 +56,11 @@ impl Workspace {
         command.current_dir(&self.root).args(arguments);
         command
     }
+
+    /// A binary of ours as built for development.
+    pub(crate) fn binary(&self, name: &str) -> PathBuf {
+        self.target.join("debug").join(name)
+    }
 }
 
 /// Says what is being done, on standard error.

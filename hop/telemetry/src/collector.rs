@@ -1,4 +1,4 @@
-//! An OTLP/HTTP collector for tests: it keeps what it is sent, and every byte of it.
+//! An OTLP/HTTP collector for tests and for trying things: it keeps what it is sent, and every byte of it.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,16 +81,18 @@ impl Collector {
 
     /// All spans so far.
     pub fn spans(&self) -> Vec<ExportedSpan> {
-        let requests = self
+        let requests = self.received.requests.lock();
+        decoded(&requests.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// All spans since the last time, which are then forgotten.
+    pub fn drain(&self) -> Vec<ExportedSpan> {
+        let mut requests = self
             .received
             .requests
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        requests
-            .iter()
-            .filter_map(|request| ExportTraceServiceRequest::decode(request.clone()).ok())
-            .flat_map(spans)
-            .collect()
+        decoded(&std::mem::take(&mut *requests))
     }
 
     /// Every byte so far: whatever must not be exported must not be found in them.
@@ -136,6 +138,11 @@ impl ExportedSpan {
             .find(|(known, _)| known == key)
             .map(|(_, value)| value.as_str())
     }
+}
+
+fn decoded(requests: &[Bytes]) -> Vec<ExportedSpan> {
+    let decode = |request: &Bytes| ExportTraceServiceRequest::decode(request.clone()).ok();
+    requests.iter().filter_map(decode).flat_map(spans).collect()
 }
 
 async fn take(State(received): State<Arc<Received>>, body: Bytes) {

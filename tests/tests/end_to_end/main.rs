@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod dependency_rule;
+mod dev;
 mod hop;
 mod kills;
 mod memory;
