@@ -11,6 +11,7 @@ mod guests;
 mod lint;
 mod test;
 mod toolchain;
+mod ui;
 mod workspace;
 
 use std::process::ExitCode;
@@ -34,6 +35,10 @@ enum Task {
     Dev(dev::Arguments),
     /// Builds the policies that ship, and those that tests need, to WebAssembly.
     Policies,
+    /// Checks, tests and builds the front end.
+    Ui(ui::Arguments),
+    /// Drives the page in a real browser.
+    Browser,
     /// Checks the format and the lints of the whole workspace.
     Lint,
     /// Builds everything and runs every test.
@@ -55,6 +60,8 @@ fn run(Arguments { task }: Arguments) -> Result<()> {
     match task {
         Task::Dev(arguments) => dev::run(&workspace, &arguments),
         Task::Policies => guests::build(&workspace),
+        Task::Ui(arguments) => ui::run(&workspace, &arguments),
+        Task::Browser => ui::browser(&workspace),
         Task::Lint => lint::run(&workspace),
         Task::Test => test::run(&workspace),
     }

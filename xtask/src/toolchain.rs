@@ -37,6 +37,43 @@ pub(crate) fn guest_target(workspace: &Workspace) -> Result<()> {
         .args(["target", "add", GUEST_TARGET]))
 }
 
+/// Makes sure that there is a Node.js that builds the front end: what `engines` in its package.json says.
+pub(crate) fn node() -> Result<()> {
+    const OLDEST: (u32, u32) = (20, 19);
+    let advice = "install it from your distribution or https://nodejs.org";
+    let (major, minor) = OLDEST;
+    let Some(version) = answer("node", &["--version"]) else {
+        bail!("Node.js {major}.{minor} or newer is missing; {advice}");
+    };
+    let numbers = version.trim_start_matches('v').split('.');
+    let mut numbers = numbers.map_while(|part| part.parse().ok());
+    let found: Option<(u32, u32)> = numbers.next().zip(numbers.next());
+    if found.is_none_or(|found| found < OLDEST) {
+        bail!("Node.js {major}.{minor} or newer is needed and {version} is here; {advice}");
+    }
+    if answer("npm", &["--version"]).is_none() {
+        bail!(
+            "npm is missing; it comes with Node.js, or as the package `npm` of your distribution"
+        );
+    }
+    Ok(())
+}
+
+/// The browser that tests of the page are run in.
+pub(crate) fn chromium() -> Result<String> {
+    let set = std::env::var("CHROMIUM").ok();
+    let usual = ["chromium", "chromium-browser", "google-chrome"].map(str::to_owned);
+    let mut candidates = set.into_iter().chain(usual);
+    let found = candidates.find(|program| answer(program, &["--version"]).is_some());
+    let Some(found) = found else {
+        bail!(
+            "there is no Chromium; install it from your distribution (Debian: apt install chromium), or set CHROMIUM to its program"
+        );
+    };
+    // The tests start it by its path.
+    Ok(answer("which", &[&found]).unwrap_or(found))
+}
+
 /// Makes sure that there is a C compiler: the catalog's database is compiled from C.
 pub(crate) fn c_compiler() -> Result<()> {
     let set = std::env::var("CC").ok();
