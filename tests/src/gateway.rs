@@ -20,7 +20,7 @@ pub use disk::{Disk, sha256};
 pub use form::{Contents, Form};
 pub use policies::{Policies, component, guest};
 pub use proxy::{Behaviour, Proxy};
-pub use server::{Server, binary, refuses_to_start};
+pub use server::{Server, binary, check_config, refuses_to_start, start};
 
 /// The key between the two servers.
 pub const KEY: &str = "a-key-for-tests-0123456789abcdef";

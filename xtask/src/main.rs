@@ -2,10 +2,12 @@
 //! target folder and beside the sources that something is made from.
 #![forbid(unsafe_code)]
 #![expect(
+    clippy::print_stdout,
     clippy::print_stderr,
-    reason = "tasks tell the person who runs them what they do"
+    reason = "tasks talk to the person who runs them: results on standard output, progress on standard error"
 )]
 
+mod bench;
 mod dev;
 mod guests;
 mod lint;
@@ -35,6 +37,9 @@ enum Task {
     Dev(dev::Arguments),
     /// Builds the policies that ship, and those that tests need, to WebAssembly.
     Policies,
+    /// Measures, and prints tables.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Checks, tests and builds the front end.
     Ui(ui::Arguments),
     /// Drives the page in a real browser.
@@ -60,6 +65,7 @@ fn run(Arguments { task }: Arguments) -> Result<()> {
     match task {
         Task::Dev(arguments) => dev::run(&workspace, &arguments),
         Task::Policies => guests::build(&workspace),
+        Task::Bench(bench) => bench::run(&workspace, &bench),
         Task::Ui(arguments) => ui::run(&workspace, &arguments),
         Task::Browser => ui::browser(&workspace),
         Task::Lint => lint::run(&workspace),

@@ -59,6 +59,14 @@ pub(crate) fn node() -> Result<()> {
     Ok(())
 }
 
+/// The server that the bench compares with. On Debian it lies where only root looks.
+pub(crate) fn nginx() -> Option<&'static str> {
+    // nginx says its version on standard error, so that only its exit code counts here.
+    ["nginx", "/usr/sbin/nginx"]
+        .into_iter()
+        .find(|program| answer(program, &["-v"]).is_some())
+}
+
 /// The browser that tests of the page are run in.
 pub(crate) fn chromium() -> Result<String> {
     let set = std::env::var("CHROMIUM").ok();

@@ -57,10 +57,20 @@ impl Workspace {
         command
     }
 
+    /// A binary of ours as built for use.
+    pub(crate) fn release_binary(&self, name: &str) -> PathBuf {
+        self.target.join("release").join(name)
+    }
+
     /// A binary of ours as built for development.
     pub(crate) fn binary(&self, name: &str) -> PathBuf {
         self.target.join("debug").join(name)
     }
+}
+
+/// Shows a result, on standard output.
+pub(crate) fn show(result: impl std::fmt::Display) {
+    println!("{result}");
 }
 
 /// Says what is being done, on standard error.

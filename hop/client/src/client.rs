@@ -65,6 +65,10 @@ pub enum ClientError {
 /// How often a call that may be repeated is tried, and the pause before each repetition.
 const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(250)];
 
+/// How long a connection waits for its next call. Services close one after 15 s without a head; one that
+/// they are just closing would fail an append, which cannot be repeated.
+const POOL_IDLE: Duration = Duration::from_secs(5);
+
 /// How long a body that is read back may take in all, while it keeps coming.
 const LONGEST_READ: Duration = Duration::from_hours(24);
 
@@ -87,7 +91,7 @@ impl HopClient {
             .connect_timeout(settings.connect_timeout)
             .tcp_nodelay(true)
             .pool_max_idle_per_host(64)
-            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_idle_timeout(POOL_IDLE)
             .build()
             .map_err(ClientError::Http)?;
         Ok(Self {

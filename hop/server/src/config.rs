@@ -118,6 +118,43 @@ impl Resolved {
         value
     }
 
+    /// The same for a path.
+    pub fn pick_path(
+        &mut self,
+        key: &str,
+        given: impl IntoIterator<Item = (Option<PathBuf>, Source)>,
+        default: &str,
+    ) -> PathBuf {
+        struct Shown(PathBuf);
+        impl Display for Shown {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.display().fmt(f)
+            }
+        }
+        let given = given.into_iter();
+        let shown = given.map(|(path, source)| (path.map(Shown), source));
+        self.pick(key, shown, || Shown(default.into())).0
+    }
+
+    /// Reads the configuration file that the command line names, or the one at its default place; without
+    /// one there the defaults of every key.
+    pub fn read_file<T: Default + DeserializeOwned>(
+        &mut self,
+        flag: Option<&Path>,
+        default: &str,
+    ) -> Result<T, ConfigError> {
+        let (path, source) = match flag {
+            Some(path) => (path, Source::Flag("--config")),
+            None => (Path::new(default), Source::Default),
+        };
+        if flag.is_none() && !path.exists() {
+            self.note("config", "none".to_owned(), source);
+            return Ok(T::default());
+        }
+        self.note("config", path.display().to_string(), source);
+        read_toml(path)
+    }
+
     /// Remembers a value that was settled elsewhere.
     pub fn note(&mut self, key: &str, shown: String, source: Source) {
         self.lines.push((key.to_owned(), shown, source));

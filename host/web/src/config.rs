@@ -1,15 +1,12 @@
 //! The web host's configuration: a TOML file for what a site decides, the environment for what differs
 //! between machines. The environment wins.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use portcullis_hop::{ApiKey, HopSettings};
-use portcullis_server::{
-    ConfigError, Environment, Limits, Resolved, Role, Source, internal_keys, read_toml,
-};
+use portcullis_server::{ConfigError, Environment, Limits, Resolved, Role, Source, internal_keys};
 use serde::Deserialize;
 
 use crate::page::PageSettings;
@@ -107,7 +104,7 @@ impl Config {
         let mut resolved = Resolved::default();
         let role = Source::Variable("SERVER_ROLE");
         resolved.note("role", "web".to_owned(), role);
-        let file = read_file(flags.config.as_deref(), &mut resolved)?;
+        let file: File = resolved.read_file(flags.config.as_deref(), DEFAULT_FILE)?;
         let listen = [
             (flags.listen, Source::Flag("--listen")),
             (file.listen, Source::File),
@@ -115,11 +112,15 @@ impl Config {
         let listen = resolved.pick("listen", listen, || DEFAULT_LISTEN);
         let services_url = services_url(file.services_url, environment, &mut resolved)?;
         let api_key = api_key(environment, &mut resolved)?;
+        let policies = [
+            (flags.policies, Source::Flag("--policies")),
+            (file.policies, Source::File),
+        ];
         let anonymous = [(file.allow_anonymous, Source::File)];
         let (limits, uploads) = limits(&file.limits, &mut resolved);
         Ok(Self {
             listen,
-            policies: policies(flags.policies, file.policies, &mut resolved),
+            policies: resolved.pick_path("policies", policies, DEFAULT_POLICIES),
             services_url,
             api_key,
             allow_anonymous: resolved.pick("allow-anonymous", anonymous, || false),
@@ -130,17 +131,6 @@ impl Config {
             resolved,
         })
     }
-}
-
-fn read_file(given: Option<&Path>, resolved: &mut Resolved) -> Result<File, ConfigError> {
-    let path = given.unwrap_or(Path::new(DEFAULT_FILE));
-    if given.is_none() && !path.exists() {
-        resolved.note("config", "none".to_owned(), Source::Default);
-        return Ok(File::default());
-    }
-    let source = given.map_or(Source::Default, |_| Source::Flag("--config"));
-    resolved.note("config", path.display().to_string(), source);
-    read_toml(path)
 }
 
 fn services_url(
@@ -169,22 +159,6 @@ fn api_key(environment: Environment<'_>, resolved: &mut Resolved) -> Result<ApiK
         name: "INTERNAL_API_KEY",
         advice: "set it, or INTERNAL_API_KEY_FILE, to the key that services accept",
     })
-}
-
-fn policies(flag: Option<PathBuf>, file: Option<PathBuf>, resolved: &mut Resolved) -> PathBuf {
-    let given = [(flag, Source::Flag("--policies")), (file, Source::File)];
-    let shown = given.map(|(path, source)| (path.map(Shown), source));
-    let picked = resolved.pick("policies", shown, || Shown(DEFAULT_POLICIES.into()));
-    picked.0
-}
-
-/// A path that can be shown.
-struct Shown(PathBuf);
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.display().fmt(f)
-    }
 }
 
 fn limits(file: &LimitsFile, resolved: &mut Resolved) -> (Limits, UploadLimits) {
@@ -231,6 +205,8 @@ fn hop(file: &HopFile, resolved: &mut Resolved) -> HopSettings {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -280,6 +256,6 @@ mod tests {
     #[test]
     fn the_commented_example_is_a_valid_file() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/web.example.toml");
-        let _: File = read_toml(&path).expect("parses");
+        let _: File = portcullis_server::read_toml(&path).expect("parses");
     }
 }

@@ -12,7 +12,6 @@ use clap::Parser;
 use portcullis_telemetry::{Service, Telemetry};
 use portcullis_web::config::{Config, Flags};
 use portcullis_web::server::Server;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How long spans that wait to be sent may take at the end.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -70,7 +69,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let stop = portcullis_server::stop_signal().context("cannot listen for signals")?;
     let server = Server::start(config).await?;
     if let Some(revision) = server.revision() {
         tracing::info!(revision = %revision.digest(), "policies are in force");
@@ -81,13 +80,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         "listening on http://{}",
         server.address()
     )?;
-    server
-        .serve(async move {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-        })
-        .await;
+    server.serve(stop).await;
     Ok(())
 }

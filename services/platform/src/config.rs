@@ -2,15 +2,12 @@
 //! between machines. The environment wins.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use portcullis_hop::ApiKey;
-use portcullis_server::{
-    ConfigError, Environment, Limits, Resolved, Role, Source, internal_keys, read_toml,
-};
+use portcullis_server::{ConfigError, Environment, Limits, Resolved, Role, Source, internal_keys};
 use portcullis_types::DiskName;
 use serde::Deserialize;
 
@@ -109,7 +106,7 @@ impl Config {
             format!("{role:?}").to_lowercase(),
             Source::Variable("SERVER_ROLE"),
         );
-        let file = read_file(flags.config.as_deref(), &mut resolved)?;
+        let file: File = resolved.read_file(flags.config.as_deref(), DEFAULT_FILE)?;
         let listen = resolved.pick(
             "listen",
             [
@@ -140,37 +137,14 @@ impl Config {
     /// Where the catalog lies, for commands that need nothing else.
     pub fn catalog_of(flags: &Flags) -> Result<PathBuf, ConfigError> {
         let mut resolved = Resolved::default();
-        let file = read_file(flags.config.as_deref(), &mut resolved)?;
+        let file: File = resolved.read_file(flags.config.as_deref(), DEFAULT_FILE)?;
         Ok(catalog(flags.catalog.clone(), file.catalog, &mut resolved))
     }
 }
 
-fn read_file(given: Option<&Path>, resolved: &mut Resolved) -> Result<File, ConfigError> {
-    let path = given.unwrap_or(Path::new(DEFAULT_FILE));
-    if given.is_none() && !path.exists() {
-        resolved.note("config", "none".to_owned(), Source::Default);
-        return Ok(File::default());
-    }
-    let source = given.map_or(Source::Default, |_| Source::Flag("--config"));
-    resolved.note("config", path.display().to_string(), source);
-    read_toml(path)
-}
-
 fn catalog(flag: Option<PathBuf>, file: Option<PathBuf>, resolved: &mut Resolved) -> PathBuf {
     let given = [(flag, Source::Flag("--catalog")), (file, Source::File)];
-    let shown = given.map(|(path, source)| (path.map(Shown), source));
-    resolved
-        .pick("catalog", shown, || Shown(DEFAULT_CATALOG.into()))
-        .0
-}
-
-/// A path that can be shown.
-struct Shown(PathBuf);
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.display().fmt(f)
-    }
+    resolved.pick_path("catalog", given, DEFAULT_CATALOG)
 }
 
 fn disks(
@@ -261,7 +235,7 @@ fn limits(file: &LimitsFile, resolved: &mut Resolved) -> (Limits, UploadLimits) 
     };
     let uploads = UploadLimits {
         appends: count(pick("appends", file.appends, 128)),
-        stall: Duration::from_secs(pick("stall-seconds", file.stall_seconds, 60)),
+        stall: Duration::from_secs(pick("stall-seconds", file.stall_seconds, 120)),
         checkpoint_bytes: pick("checkpoint-bytes", file.checkpoint_bytes, 64 << 20),
         checkpoint_time: Duration::from_millis(pick("checkpoint-ms", file.checkpoint_ms, 2000)),
         reserve_bytes: pick("reserve-bytes", file.reserve_bytes, 256 << 20),
@@ -271,6 +245,8 @@ fn limits(file: &LimitsFile, resolved: &mut Resolved) -> (Limits, UploadLimits) 
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";

@@ -14,7 +14,6 @@ use clap::{Parser, Subcommand};
 use portcullis_services::config::{Config, Flags};
 use portcullis_services::server::Server;
 use portcullis_telemetry::{Service, Telemetry};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How long spans that wait to be sent may take at the end.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -84,7 +83,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let stop = portcullis_server::stop_signal().context("cannot listen for signals")?;
     let server = Server::start(config).await?;
     // Whoever starts the server waits for this line.
     writeln!(
@@ -92,13 +91,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         "listening on http://{}",
         server.address()
     )?;
-    server
-        .serve(async move {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-        })
-        .await;
+    server.serve(stop).await;
     Ok(())
 }

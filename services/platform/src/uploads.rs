@@ -32,7 +32,8 @@ const READ_BLOCKS: usize = 2;
 pub struct UploadLimits {
     /// Appends at once; each has a thread and up to 1 MiB of blocks.
     pub appends: usize,
-    /// How long the web host may pause within an append.
+    /// How long the web host may pause within an append. Default 2 min: longer than the web host lets its
+    /// own clients pause, so that the one who knows the client decides.
     pub stall: Duration,
     /// An append becomes durable after so many bytes. Default 64 MiB.
     pub checkpoint_bytes: u64,
@@ -46,7 +47,7 @@ impl Default for UploadLimits {
     fn default() -> Self {
         Self {
             appends: 128,
-            stall: Duration::from_mins(1),
+            stall: Duration::from_mins(2),
             checkpoint_bytes: 64 << 20,
             checkpoint_time: Duration::from_secs(2),
             reserve_bytes: 256 << 20,

@@ -73,6 +73,29 @@ async fn an_upload_to_which_nothing_comes_expires_and_its_bytes_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upload_to_which_bytes_come_lives_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = ManualClock::at(Clock::system().now());
+    let uploads = open(folder.path(), clock.clock());
+    let span = Span::root(SpanName::Upload, None);
+    let upload = new_upload(&span);
+    uploads.create(&upload, &span).await.expect("is created");
+    for round in 0..3 {
+        clock.advance(Duration::from_mins(50));
+        let body = Box::pin(futures_util::stream::iter([Ok("abc".into())]));
+        let mode = portcullis_hop::AppendMode::Acknowledged;
+        let from = Offset::new(3 * round);
+        let appended = uploads
+            .append(upload.id, Epoch::FIRST, from, mode, body, &span)
+            .await;
+        appended.expect("room");
+        assert_eq!(uploads.sweep().await, Ok(0));
+    }
+    clock.advance(Duration::from_mins(61));
+    assert_eq!(uploads.sweep().await, Ok(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_crash_left_behind_is_cleared_up_and_what_it_left_undone_is_done() {
     let Local { uploads, folder } = fresh().await;
     let span = Span::root(SpanName::Upload, None);
@@ -186,4 +209,63 @@ async fn what_arrives_before_an_append_breaks_off_is_kept() {
     assert_eq!(broken, Err(StoreError::Aborted));
     let record = uploads.record(upload.id, &span).await.expect("is there");
     assert_eq!(record.status.offset, Offset::new(7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_end_of_an_upload_is_one_row_of_the_audit() {
+    let Local { uploads, folder } = &fresh().await;
+    let span = Span::root(SpanName::Upload, None);
+    let file = portcullis_services::NewFile {
+        disk: "local".parse().expect("is valid"),
+        path: "a.csv".parse().expect("is safe"),
+        media_type: None,
+        metadata: Attributes::default(),
+        principal: portcullis_types::Principal::new("site-7", [""; 0]).expect("is valid"),
+    };
+    let body = Box::pin(futures_util::stream::iter([Ok("abc".into())]));
+    let stored = uploads.store(file, body, &span).await.expect("is stored");
+    let refused = new_upload(&span);
+    uploads.create(&refused, &span).await.expect("is created");
+    let conclusion = portcullis_hop::Conclusion {
+        epoch: Epoch::FIRST,
+        ending: portcullis_hop::Ending::Rejected,
+        refusal: None,
+        policies: Vec::new(),
+        findings: portcullis_types::Findings::default(),
+    };
+    for _ in 0..2 {
+        let concluded = uploads.conclude(refused.id, &conclusion, &span).await;
+        concluded.expect("is concluded");
+    }
+    let catalog = rusqlite::Connection::open(folder.path().join("catalog.sqlite")).expect("opens");
+    let mut rows = catalog
+        .prepare(
+            "SELECT action, subject, upload, path, version, trace_id FROM audit ORDER BY sequence",
+        )
+        .expect("is SQL");
+    let rows: Vec<String> = rows
+        .query_map([], |row| {
+            let text = |column: usize| row.get::<_, Option<String>>(column);
+            let (action, subject, upload) = (text(0)?, text(1)?, text(2)?);
+            let (path, version) = (text(3)?, row.get::<_, Option<i64>>(4)?);
+            Ok(format!(
+                "{action:?} {subject:?} {upload:?} {path:?} {version:?} {:?}",
+                text(5)?
+            ))
+        })
+        .expect("is read")
+        .collect::<Result<_, _>>()
+        .expect("is read");
+    let trace = span.context().trace_id();
+    let wanted = [
+        format!(
+            "Some(\"created\") Some(\"site-7\") Some(\"{}\") Some(\"a.csv\") Some(1) Some(\"{trace}\")",
+            stored.id
+        ),
+        format!(
+            "Some(\"rejected\") Some(\"site-7\") Some(\"{}\") None None Some(\"{trace}\")",
+            refused.id
+        ),
+    ];
+    assert_eq!(rows, wanted);
 }

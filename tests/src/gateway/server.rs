@@ -160,9 +160,14 @@ impl Server {
         text(&self.log)
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> Result<u32> {
+        self.child.id().context("the server has ended")
+    }
+
     /// The most memory that it ever had resident, in bytes (`VmHWM`).
     pub fn peak_memory_bytes(&self) -> Result<u64> {
-        let pid = self.child.id().context("the server has ended")?;
+        let pid = self.pid()?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = peak
@@ -205,28 +210,58 @@ impl Drop for Server {
     }
 }
 
+/// Starts a server by itself.
+pub async fn start(program: &'static str, environment: &[(&'static str, &str)]) -> Result<Server> {
+    launch(program, environment, &[]).start().await
+}
+
 /// Starts a server that must refuse to: gives what it said, with its exit status.
 pub async fn refuses_to_start(
     program: &'static str,
     environment: &[(&'static str, &str)],
     arguments: &[&str],
 ) -> Result<(ExitStatus, String)> {
+    let mut command = launch(program, environment, arguments).command();
+    said(program, &mut command).await
+}
+
+/// What `--check-config` says, without an address on the command line.
+pub async fn check_config(
+    program: &'static str,
+    environment: &[(&'static str, &str)],
+    arguments: &[&str],
+) -> Result<(ExitStatus, String)> {
+    let mut command = Command::new(binary(program));
+    command.args(arguments).arg("--check-config");
+    command
+        .env_remove("INTERNAL_API_KEY_FILE")
+        .envs(environment.iter().copied());
+    said(program, &mut command).await
+}
+
+fn launch(
+    program: &'static str,
+    environment: &[(&'static str, &str)],
+    arguments: &[&str],
+) -> Launch {
     let launch = environment
         .iter()
         .fold(Launch::new(program), |launch, (name, value)| {
             launch.env(name, *value)
         });
-    let launch = arguments
+    arguments
         .iter()
-        .fold(launch, |launch, argument| launch.argument(*argument));
-    let output = tokio::time::timeout(START, launch.command().output()).await;
+        .fold(launch, |launch, argument| launch.argument(*argument))
+}
+
+/// What a program that ends by itself said, on both streams.
+async fn said(program: &str, command: &mut Command) -> Result<(ExitStatus, String)> {
+    let output = tokio::time::timeout(START, command.output()).await;
     let output = output.with_context(|| {
         format!("{program} runs on, although it should have refused to start")
     })??;
-    Ok((
-        output.status,
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    ))
+    let said = [output.stdout, output.stderr].concat();
+    Ok((output.status, String::from_utf8_lossy(&said).into_owned()))
 }
 
 /// One of our binaries, beside the folder of the test that runs.

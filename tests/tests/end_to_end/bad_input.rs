@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use portcullis_tests::gateway::{
-    Answer, Behaviour, Contents, Form, Policies, Setup, TestGateway, guest, refuses_to_start,
+    Answer, Behaviour, Contents, Form, Policies, Setup, TestGateway, check_config, guest,
+    refuses_to_start, start,
 };
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -529,5 +530,31 @@ async fn a_wrong_role_or_a_missing_key_is_one_sentence_and_a_failure() -> Result
         );
         ensure!(said.trim().lines().count() == 1, "{said}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn in_the_role_testing_services_bring_their_own_disk_and_listen_on_loopback_alone()
+-> Result<()> {
+    let key = ("INTERNAL_API_KEY", "0123456789abcdef0123456789abcdef");
+    let environment = [("SERVER_ROLE", "testing"), key];
+    let services = start("portcullis-services", &environment).await?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let health = format!("http://{}/internal/storage/health", services.address());
+    let health = Answer::of(client.get(health).header("x-api-key", key.1)).await?;
+    ensure!(
+        health.status == 200 && health.json()?["disks"]["local"]["status"] == "ok",
+        "{health:?}"
+    );
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("services.toml");
+    std::fs::write(&config, "listen = \"0.0.0.0:0\"\n")?;
+    let shown = config.display().to_string();
+    let (status, said) =
+        check_config("portcullis-services", &environment, &["--config", &shown]).await?;
+    ensure!(
+        !status.success() && said.contains("only a loopback address is possible"),
+        "{said}"
+    );
     Ok(())
 }

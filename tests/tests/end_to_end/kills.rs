@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use portcullis_tests::gateway::{Contents, Disk, Form, TestGateway, sha256};
+use tokio::task::JoinHandle;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -13,6 +14,15 @@ const LIMIT: Duration = Duration::from_secs(30);
 fn stuck() -> Contents {
     let begin = Bytes::from("patid,sex\n".repeat(314_573));
     Contents::stream(stream::iter([begin]).chain(stream::pending()))
+}
+
+/// Begins an upload that never ends, and waits until bytes of it are on services.
+async fn begin(gateway: &TestGateway) -> Result<JoinHandle<reqwest::Result<reqwest::Response>>> {
+    let form = Form::submission("patient").file("patient.csv", stuck());
+    let request = gateway.upload_request(form);
+    let upload = tokio::spawn(async move { request.send().await });
+    bytes_arrive(&gateway.disk("local")).await?;
+    Ok(upload)
 }
 
 async fn bytes_arrive(disk: &Disk) -> Result<()> {
@@ -31,10 +41,7 @@ async fn bytes_arrive(disk: &Disk) -> Result<()> {
 async fn services_killed_midway_show_nothing_and_take_uploads_again() -> Result<()> {
     let mut gateway = TestGateway::start().await?;
     let disk = gateway.disk("local");
-    let form = Form::submission("patient").file("patient.csv", stuck());
-    let request = gateway.upload_request(form);
-    let upload = tokio::spawn(async move { request.send().await });
-    bytes_arrive(&disk).await?;
+    let upload = begin(&gateway).await?;
     gateway.services.kill().await?;
     let answer = tokio::time::timeout(LIMIT, upload)
         .await
@@ -53,10 +60,7 @@ async fn services_killed_midway_show_nothing_and_take_uploads_again() -> Result<
 async fn the_web_host_killed_midway_shows_nothing_and_keeps_nothing() -> Result<()> {
     let mut gateway = TestGateway::start().await?;
     let disk = gateway.disk("local");
-    let form = Form::submission("patient").file("patient.csv", stuck());
-    let request = gateway.upload_request(form);
-    let upload = tokio::spawn(async move { request.send().await });
-    bytes_arrive(&disk).await?;
+    let upload = begin(&gateway).await?;
     gateway.web.kill().await?;
     let answer = tokio::time::timeout(LIMIT, upload)
         .await

@@ -3,8 +3,10 @@
 mod bad_input;
 mod dependency_rule;
 mod dev;
+mod files;
 mod hop;
 mod kills;
 mod memory;
+mod promises;
 mod traces;
 mod uploads;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use portcullis_hop::{
     Commit, Conclusion, Epoch, NewUpload, Receipt, UploadRecord, UploadState, UploadStatus,
 };
@@ -63,17 +65,18 @@ impl UploadRow {
         Ok(changed == 1)
     }
 
-    /// Records how far an open upload is durable, unless it has been taken over. Says whether it was
-    /// recorded. The offset never goes back.
+    /// Records how far an open upload is durable, unless it has been taken over, and that it lives until
+    /// then. Says whether it was recorded. The offset never goes back.
     pub fn checkpoint(
         rows: &Rows,
         id: UploadId,
         epoch: Epoch,
         at: &Checkpoint,
+        until: Timestamp,
     ) -> Result<bool, CatalogError> {
         let changed = rows
             .prepare_cached(
-                "UPDATE uploads SET offset = ?3, hash_state = ?4
+                "UPDATE uploads SET offset = ?3, hash_state = ?4, expires_at = max(expires_at, ?5)
                  WHERE id = ?1 AND epoch = ?2 AND state = 'open' AND offset <= ?3",
             )?
             .execute(params![
@@ -81,6 +84,7 @@ impl UploadRow {
                 epoch.number().cast_signed(),
                 at.offset.bytes().cast_signed(),
                 at.hash_state,
+                until.as_ms(),
             ])?;
         Ok(changed == 1)
     }
@@ -124,6 +128,12 @@ impl UploadRow {
     /// How far the upload has come.
     pub fn status(&self) -> UploadStatus {
         self.record.status
+    }
+
+    /// How long it may live without a byte: what its creator gave it.
+    pub fn lifetime(&self) -> Duration {
+        let upload = &self.record.upload;
+        upload.expires_at.since(upload.received_at)
     }
 
     /// What was recorded of its stage.

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use portcullis_hop::{AppendMode, ByteStream, Epoch, StoreError, UploadStatus};
 use portcullis_storage::OpenStage;
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
-use portcullis_types::{Offset, UploadId};
+use portcullis_types::{Clock, Offset, UploadId};
 use tokio::sync::mpsc;
 
 use super::active::{Slot, Turn};
@@ -60,6 +60,7 @@ impl Inner {
             epoch,
             mode,
             parent: span.context(),
+            clock: self.clock.clone(),
         };
         let (blocks, waiting) = mpsc::channel(MAX_WAITING_BLOCKS);
         // It goes on to the end of what was sent when nobody waits for it any more.
@@ -100,6 +101,7 @@ impl Inner {
             epoch,
             mode: AppendMode::Acknowledged,
             parent: span.context(),
+            clock: self.clock.clone(),
         };
         tokio::task::spawn_blocking(move || writer.acknowledge(turn, offset))
             .await
@@ -144,6 +146,7 @@ struct Writer {
     epoch: Epoch,
     mode: AppendMode,
     parent: TraceContext,
+    clock: Clock,
 }
 
 impl Writer {
@@ -252,8 +255,9 @@ impl Writer {
 
     fn note(&self, checkpoint: portcullis_storage::Checkpoint) -> Result<(), Fault> {
         let (id, epoch) = (self.row.status().id, self.epoch);
+        let until = self.clock.now().plus(self.row.lifetime());
         let note = move |rows: &Rows| {
-            UploadRow::checkpoint(rows, id, epoch, &checkpoint).map_err(Fault::from)
+            UploadRow::checkpoint(rows, id, epoch, &checkpoint, until).map_err(Fault::from)
         };
         if self.catalog.run_blocking(note)? {
             Ok(())

@@ -1,0 +1,61 @@
+//! `cargo xtask bench`: the figures that the project promises, with what they were measured on. Both sides
+//! of every comparison run in the same minutes on the same machine, in turns.
+
+mod client;
+mod floor;
+mod machine;
+mod nginx;
+mod path;
+mod server;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::workspace::{Workspace, run as run_command, show};
+use crate::{guests, toolchain};
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Bench {
+    /// One large upload across both servers, beside nginx in front of nginx.
+    Path(Arguments),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The folder that uploads are stored in, on the file system to be measured. Default: in the target
+    /// folder.
+    #[arg(long)]
+    storage: Option<PathBuf>,
+    /// How often each upload is measured.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// The size of an upload in MiB.
+    #[arg(long, default_value_t = 1024)]
+    mib: u64,
+}
+
+pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
+    let Bench::Path(arguments) = bench;
+    guests::build(workspace)?;
+    let build = ["build", "--locked", "--release", "--workspace", "--bins"];
+    run_command(&mut workspace.cargo(build))?;
+    let storage = arguments.storage.clone();
+    let storage = storage.unwrap_or_else(|| workspace.target.join("bench"));
+    std::fs::create_dir_all(&storage)
+        .with_context(|| format!("{} cannot be made", storage.display()))?;
+    let storage = storage.canonicalize()?;
+    show(machine::describe(&storage));
+    let upload = path::Upload {
+        bytes: arguments.mib << 20,
+        rounds: arguments.rounds,
+    };
+    show(path::measure(
+        workspace,
+        &storage,
+        upload,
+        toolchain::nginx(),
+    )?);
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! The one client of both sides: a request whose body is text of a known length, sent from memory as fast
+//! as the connection takes it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// How much is written at once.
+const WRITE_BYTES: usize = 1 << 20;
+/// How long either direction may stand still.
+const STALL: Duration = Duration::from_mins(2);
+/// The longest head of an answer that is read, in lines.
+const MAX_HEAD_LINES: usize = 100;
+
+/// A request line and headers but for those that the client adds.
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+}
+
+/// Sends a body of so many bytes and waits for the status line, which must be a 201. Gives the seconds
+/// from the connection to that line.
+pub(crate) fn send(to: SocketAddr, request: &Request<'_>, bytes: u64) -> Result<f64> {
+    let block = block();
+    let started = Instant::now();
+    let mut stream = TcpStream::connect(to).with_context(|| format!("nobody listens on {to}"))?;
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(STALL))?;
+    stream.set_read_timeout(Some(STALL))?;
+    let Request {
+        method,
+        target,
+        headers,
+    } = request;
+    let mut head = Vec::new();
+    write!(head, "{method} {target} HTTP/1.1\r\nHost: {to}\r\n")?;
+    for (name, value) in *headers {
+        write!(head, "{name}: {value}\r\n")?;
+    }
+    write!(head, "Content-Length: {bytes}\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(&head)?;
+    let mut left = bytes;
+    while left > 0 {
+        let size = usize::try_from(left).unwrap_or(usize::MAX).min(block.len());
+        // A server that refuses may close before all is sent: what it said is what counts then.
+        if stream.write_all(&block[..size]).is_err() {
+            break;
+        }
+        left -= size as u64;
+    }
+    let mut answer = BufReader::new(&stream).lines();
+    let status = answer
+        .next()
+        .context("the server closed the connection without an answer")??;
+    let seconds = started.elapsed().as_secs_f64();
+    let code = status.split(' ').nth(1).unwrap_or_default().to_owned();
+    if code != "201" {
+        let rest: Vec<String> = answer.take(MAX_HEAD_LINES).map_while(Result::ok).collect();
+        bail!("the server answered {status}: {}", rest.join(" "));
+    }
+    ensure!(
+        left == 0,
+        "the server answered {status} before all was sent"
+    );
+    Ok(seconds)
+}
+
+/// Rows of a table, as text that every policy takes for a CSV.
+fn block() -> Vec<u8> {
+    let mut block = Vec::with_capacity(WRITE_BYTES + 64);
+    let mut row = 0;
+    while block.len() < WRITE_BYTES {
+        block.extend_from_slice(format!("P{row:08},Female,1971,2019-04-05,Asian,Yes\n").as_bytes());
+        row += 1;
+    }
+    block.truncate(WRITE_BYTES);
+    block
+}

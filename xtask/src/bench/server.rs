@@ -1,0 +1,162 @@
+//! Servers under measurement: started on free ports of the loopback address, stopped when dropped.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::workspace::Workspace;
+
+/// How long a server may take to listen; the web host compiles its policies before.
+const START: Duration = Duration::from_mins(1);
+/// The key between the two servers of a bench.
+const KEY: &str = "bench-key-of-two-servers-on-loopback";
+
+/// A server process.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended already, or ends now; in both cases there is nothing left to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Both servers with the policies of the bench: the kind of the file, every byte counted, a route.
+pub(crate) struct Pair {
+    pub(crate) web: Server,
+    _services: Server,
+    /// Where uploads come to lie.
+    pub(crate) disk: PathBuf,
+}
+
+impl Pair {
+    /// Starts services and then the web host, with everything they keep beneath `folder`.
+    pub(crate) fn start(workspace: &Workspace, folder: &Path) -> Result<Self> {
+        let disk = folder.join("disk");
+        fs::create_dir_all(&disk)?;
+        let policies = folder.join("policies.toml");
+        fs::write(&policies, policy_set(workspace))?;
+        let disks = format!(
+            r#"{{"local":{{"type":"local","root":{:?}}}}}"#,
+            disk.display().to_string()
+        );
+
+        let mut services = Command::new(workspace.release_binary("portcullis-services"));
+        services
+            .env("SERVER_ROLE", "services")
+            .env("INTERNAL_API_KEY", KEY)
+            .env("STORAGE_CONFIG", disks)
+            .args(["--listen", "127.0.0.1:0", "--catalog"])
+            .arg(folder.join("catalog.sqlite"));
+        let services = listening(services.current_dir(folder))?;
+        let config = folder.join("web.toml");
+        fs::write(&config, "allow-anonymous = true\n")?;
+        let mut web = Command::new(workspace.release_binary("portcullis-web"));
+        web.env("SERVER_ROLE", "web")
+            .env("INTERNAL_API_KEY", KEY)
+            .env("SERVICES_URL", format!("http://{}", services.address))
+            .args(["--listen", "127.0.0.1:0", "--policies"])
+            .arg(&policies)
+            .arg("--config")
+            .arg(&config);
+        let web = listening(web.current_dir(folder))?;
+        Ok(Self {
+            web,
+            _services: services,
+            disk,
+        })
+    }
+}
+
+fn policy_set(workspace: &Workspace) -> String {
+    let standard = workspace.root.join("policies/components");
+    let guests = workspace.target.join("guests");
+    format!(
+        r#"
+[[policy]]
+name = "file-type"
+component = {file_type:?}
+settings = {{ allow = ["csv"] }}
+
+[[policy]]
+name = "count"
+component = {count:?}
+settings = {{ do = "count" }}
+
+[[policy]]
+name = "route-by-attributes"
+component = {route:?}
+disks = ["local"]
+settings = {{ template = "bench/{{filename}}" }}
+"#,
+        file_type = standard.join("file-type.wasm").display().to_string(),
+        count = guests.join("hostile.wasm").display().to_string(),
+        route = standard
+            .join("route-by-attributes.wasm")
+            .display()
+            .to_string(),
+    )
+}
+
+/// Starts one of our servers and waits for the line that says where it listens.
+fn listening(command: &mut Command) -> Result<Server> {
+    let name = command.get_program().display().to_string();
+    command
+        .env("RUST_LOG", "warn")
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("{name} cannot be started"))?;
+    let stdout = child.stdout.take().context("standard output is piped")?;
+    let mut server = Server {
+        child,
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+    };
+    for line in BufReader::new(stdout).lines() {
+        if let Some(address) = line?.strip_prefix("listening on http://") {
+            server.address = address
+                .parse()
+                .with_context(|| format!("{name} listens on {address}"))?;
+            return Ok(server);
+        }
+    }
+    bail!("{name} ended before it listened; what it said stands above")
+}
+
+/// Starts a server that says nothing, and waits until it takes connections on an address.
+pub(crate) fn connectable(command: &mut Command, address: SocketAddr) -> Result<Server> {
+    let name = command.get_program().display().to_string();
+    let child = command
+        .stdin(Stdio::null())
+        .spawn()
+        .with_context(|| format!("{name} cannot be started"))?;
+    let mut server = Server { child, address };
+    let started = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        if let Some(status) = server.child.try_wait()? {
+            bail!("{name} ended before it listened ({status}); what it said stands above");
+        }
+        ensure!(
+            started.elapsed() < START,
+            "{name} does not listen on {address} after {} s",
+            START.as_secs()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(server)
+}
+
+/// An address of the loopback interface that is free now.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
