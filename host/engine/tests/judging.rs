@@ -39,12 +39,17 @@ impl Set {
 fn component(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let standard = root.join(format!("policies/components/{name}.wasm"));
-    let guest = root.join(format!("target/guests/{name}.wasm"));
+    let test = std::env::current_exe().expect("a test has a path");
+    // target/<profile>/deps/<test>
+    let target = test
+        .ancestors()
+        .nth(3)
+        .expect("is built into a target folder");
+    let guest = target.join(format!("guests/{name}.wasm"));
     let found = [standard, guest].into_iter().find(|path| path.exists());
-    found
-        .unwrap_or_else(|| panic!("{name}.wasm is not built; run `cargo xtask policies`"))
-        .canonicalize()
-        .expect("exists")
+    let found =
+        found.unwrap_or_else(|| panic!("{name}.wasm is not built; run `cargo xtask policies`"));
+    found.canonicalize().expect("exists")
 }
 
 /// The hostile policy with these settings and further keys.
