@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::{MetadataCommand, Package};
 
-/// The checkout that this task was built from.
+/// The checkout that this task was called in.
 pub(crate) struct Workspace {
     /// Its root.
     pub(crate) root: PathBuf,
@@ -19,7 +19,10 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Asks cargo.
     pub(crate) fn find() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        // As cargo says now, not as it said when this was built: two checkouts may share a target folder.
+        let own = std::env::var_os("CARGO_MANIFEST_DIR");
+        let own = own.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let manifest = Path::new(&own).join("../Cargo.toml");
         let metadata = MetadataCommand::new()
             .manifest_path(manifest)
             .no_deps()

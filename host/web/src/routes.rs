@@ -223,6 +223,12 @@ async fn files(
             form.next_file().await
         };
     };
+    if let Some(problem) = &broken
+        && problem.kind == ProblemKind::FieldAfterFile
+    {
+        // Whatever the policies said of the files, they said it without that field.
+        return vec![answer::unreadable(problem.clone(), span)];
+    }
     let mut answers = Vec::new();
     for (upload, staged) in judged {
         let outcome = match (staged, &broken) {

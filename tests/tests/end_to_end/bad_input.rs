@@ -268,6 +268,17 @@ async fn a_field_after_the_file_refuses_the_whole_form() -> Result<()> {
         "{problem}"
     );
     ensure!(gateway.disk("local").files()?.is_empty());
+    // Also where the file was refused for want of that very field.
+    let form = Form::default()
+        .field("cohort", "c1")
+        .file("a.csv", GOOD)
+        .field("table", "patient");
+    let problem = gateway
+        .upload(form)
+        .await?
+        .problem("field-after-file", 400)?;
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    ensure!(detail.contains("`table`"), "{problem}");
     until("what was staged goes", || {
         Ok(gateway.disk("local").staged()?.is_empty())
     })
