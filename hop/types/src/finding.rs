@@ -68,3 +68,52 @@ pub struct Findings {
     #[serde(default)]
     pub tallies: Vec<Tally>,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn any_finding()(
+            severity in prop::sample::select(vec![Severity::Info, Severity::Warning, Severity::Error]),
+            texts in prop::array::uniform3("\\PC{0,20}"),
+            place in any::<(Option<u64>, Option<u64>)>(),
+            content in prop::option::of("\\PC{0,20}"),
+        ) -> Finding {
+            let [rule, message, column] = texts;
+            Finding {
+                policy: "csv-schema".parse().expect("is a name"),
+                rule,
+                severity,
+                message,
+                row: place.0,
+                column: Some(column),
+                offset: place.1,
+                excerpt: content,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn findings_survive_their_json_and_what_is_not_known_is_refused(
+            listed in prop::collection::vec(any_finding(), 0..4),
+            count in any::<u64>(),
+        ) {
+            let policy = "csv-schema".parse().expect("is a name");
+            let tally = Tally { policy, rule: "range".to_owned(), column: None, count };
+            let findings = Findings { listed, tallies: vec![tally] };
+            let mut json = serde_json::to_value(&findings).expect("is JSON");
+            prop_assert_eq!(serde_json::from_value::<Findings>(json.clone()).ok(), Some(findings));
+            json["more"] = true.into();
+            prop_assert!(serde_json::from_value::<Findings>(json).is_err());
+        }
+    }
+
+    #[test]
+    fn severities_are_ordered_by_weight() {
+        assert!(Severity::Info < Severity::Warning && Severity::Warning < Severity::Error);
+    }
+}

@@ -97,7 +97,10 @@ pub(crate) fn compile(
     bytes: &[u8],
 ) -> Result<CheckedComponent, PolicyLoadError> {
     let digest = Sha256Digest::of(bytes);
-    let not_a_component = |error: wasmtime::Error| PolicyLoadError::NotAComponent(one_line(&error));
+    let not_a_component = |error: wasmtime::Error| PolicyLoadError::NotAComponent {
+        digest,
+        cause: one_line(&error),
+    };
     let component = Component::from_binary(engine, bytes).map_err(not_a_component)?;
     check_imports(engine, &component, digest)?;
     let kind = kind_of(engine, &component)?;

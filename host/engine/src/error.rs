@@ -193,10 +193,15 @@ pub enum PolicyLoadError {
     #[error("the component has {0} bytes; at most {max} are allowed", max = crate::component::MAX_COMPONENT_BYTES)]
     TooLarge(u64),
     /// The file is not a component, or one that does not validate.
-    #[error("the file is not a valid WebAssembly component: {0}")]
-    NotAComponent(String),
+    #[error("the file (sha256:{}) is not a valid WebAssembly component: {cause}", short(*digest))]
+    NotAComponent {
+        /// The digest of the file.
+        digest: Sha256Digest,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// The component imports something that policies may not have.
-    #[error("it imports `{import}` (sha256:{digest}), which policies may not use; {advice}")]
+    #[error("it (sha256:{}) imports `{import}`, which policies may not use; {advice}", short(*digest))]
     ForbiddenImport {
         /// The name of the import.
         import: String,
@@ -220,8 +225,13 @@ pub enum PolicyLoadError {
     #[error("its settings cannot be used: {0}")]
     Settings(#[from] SettingsError),
     /// `configure` refused the settings.
-    #[error("it refuses its settings: {0}")]
-    Refused(String),
+    #[error("it (sha256:{}) refuses its settings in `configure`: {reason}", short(*digest))]
+    Refused {
+        /// The digest of the component.
+        digest: Sha256Digest,
+        /// The policy's own words.
+        reason: String,
+    },
     /// `describe` or `configure` failed.
     #[error("{0}")]
     Failed(Box<PolicyFailure>),

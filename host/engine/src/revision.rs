@@ -326,9 +326,10 @@ async fn check_policy(mut policy: Policy, folder: &Path) -> Result<Policy, Polic
         PolicyKind::Routing => configure::<RoutingPolicy>(&shared).await,
     };
     configured.map_err(|failure| match failure.cause {
-        FailureCause::Declared(CannotJudge::BadSettings, reason) => {
-            PolicyLoadError::Refused(reason)
-        }
+        FailureCause::Declared(CannotJudge::BadSettings, reason) => PolicyLoadError::Refused {
+            digest: failure.digest,
+            reason,
+        },
         _ => PolicyLoadError::Failed(failure.into()),
     })?;
     Ok(Arc::into_inner(shared).expect("the instance that shared it is gone"))

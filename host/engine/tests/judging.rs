@@ -516,7 +516,7 @@ async fn a_set_with_a_fault_leaves_the_last_good_one_in_force() {
     for (faulty, words) in [
         (
             hostile("bad", "{ do = 'no-such-deed' }", ""),
-            "it refuses its settings",
+            "refuses its settings in `configure`",
         ),
         (hostile("bad", "{ unknown = 1 }", ""), "unknown"),
         (hostile("bad", "{}", "colour = 'red'"), "colour"),

@@ -77,6 +77,19 @@ async fn services_that_are_away_slow_or_refuse_the_key_are_told_apart() -> Resul
         .await?
         .problem("services-timeout", 504)?;
 
+    let cut = Setup::default().through(Behaviour::CutAfter(1 << 20));
+    let cut = cut.start().await?;
+    let big = "patid,sex\n".repeat(400_000);
+    let form = Form::submission("patient").file("patient.csv", big.as_str());
+    let problem = cut.upload(form).await?;
+    problem.problem("services-unavailable", 503)?;
+    ensure!(cut.disk("local").files()?.is_empty());
+
+    let slow = Setup::default().through(Behaviour::Slow(8 << 20));
+    let slow = slow.start().await?;
+    let form = Form::submission("patient").file("patient.csv", big.as_str());
+    slow.upload(form).await?.receipt()?;
+
     let stranger = Setup::default()
         .web_key("another-key-0123456789abcdef")
         .start()
@@ -462,7 +475,7 @@ async fn a_wrong_policy_set_is_refused_with_its_line_and_key() -> Result<()> {
         ),
         (
             format!("{policy}settings = {{ colour = 'red' }}\n{router}"),
-            "it refuses its settings: unknown setting `colour`",
+            "refuses its settings in `configure`: unknown setting `colour`",
         ),
         (
             "[[policy]]\nname = 'x'\ncomponent = 'missing.wasm'\n".to_owned(),
