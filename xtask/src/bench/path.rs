@@ -94,7 +94,7 @@ fn measure_in(
         ]);
     };
     row(
-        "portcullis: web -> services, 2 policies, SHA-256, fsync",
+        "portcullis: web -> services, 3 policies, SHA-256, fsync",
         ours,
     );
     if nginx.is_some() {
