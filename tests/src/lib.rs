@@ -3,3 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod gateway;
+mod wait;
+
+pub use wait::{LIMIT, until};

@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -57,6 +58,13 @@ impl FromStr for AttributeName {
 
 wraps_text!(AttributeName, InvalidAttribute);
 
+/// A name is looked up by its text: it is ordered and compared as that.
+impl Borrow<str> for AttributeName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Attributes {
     /// The most attributes of one upload.
     pub const MAX: usize = 64;
@@ -84,9 +92,7 @@ impl Attributes {
 
     /// The value of an attribute.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value)
+        self.0.get(name).map(AsRef::as_ref)
     }
 
     /// All of them, sorted by name.

@@ -233,12 +233,21 @@ fn limits(file: &LimitsFile, resolved: &mut Resolved) -> (Limits, UploadLimits) 
         header: Duration::from_secs(pick("header-seconds", file.header_seconds, 15)),
         drain: Duration::from_secs(pick("drain-seconds", file.drain_seconds, 30)),
     };
+    let usual = UploadLimits::default();
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let stall = pick("stall-seconds", file.stall_seconds, usual.stall.as_secs());
+    let checkpoint_ms = ms(usual.checkpoint_time);
+    let checkpoint_ms = pick("checkpoint-ms", file.checkpoint_ms, checkpoint_ms);
     let uploads = UploadLimits {
-        appends: count(pick("appends", file.appends, 128)),
-        stall: Duration::from_secs(pick("stall-seconds", file.stall_seconds, 120)),
-        checkpoint_bytes: pick("checkpoint-bytes", file.checkpoint_bytes, 64 << 20),
-        checkpoint_time: Duration::from_millis(pick("checkpoint-ms", file.checkpoint_ms, 2000)),
-        reserve_bytes: pick("reserve-bytes", file.reserve_bytes, 256 << 20),
+        appends: count(pick("appends", file.appends, usual.appends as u64)),
+        stall: Duration::from_secs(stall),
+        checkpoint_bytes: pick(
+            "checkpoint-bytes",
+            file.checkpoint_bytes,
+            usual.checkpoint_bytes,
+        ),
+        checkpoint_time: Duration::from_millis(checkpoint_ms),
+        reserve_bytes: pick("reserve-bytes", file.reserve_bytes, usual.reserve_bytes),
     };
     (limits, uploads)
 }

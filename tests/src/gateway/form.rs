@@ -26,6 +26,13 @@ impl Contents {
         }
     }
 
+    /// A table of about so many bytes after which nothing comes, nor an end.
+    pub fn stuck(bytes: usize) -> Self {
+        let row = "patid,sex\n";
+        let begin = Bytes::from(row.repeat(bytes / row.len()));
+        Self::stream(stream::iter([begin]).chain(stream::pending()))
+    }
+
     /// A request body.
     pub(crate) fn into_body(self) -> reqwest::Body {
         reqwest::Body::wrap_stream(self.blocks.map(Ok::<_, Infallible>))

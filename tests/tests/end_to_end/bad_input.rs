@@ -2,7 +2,6 @@
 //! or half shown by it.
 
 use std::os::unix::fs::symlink;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -11,27 +10,14 @@ use portcullis_tests::gateway::{
     Answer, Behaviour, Contents, Form, Policies, Setup, TestGateway, check_config, guest,
     refuses_to_start, start,
 };
+use portcullis_tests::{LIMIT, until};
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const GOOD: &str = "patid,sex\n1,F\n";
-const LIMIT: Duration = Duration::from_secs(30);
 
 fn good() -> Form {
     Form::submission("patient").file("patient.csv", GOOD)
-}
-
-/// Waits until something holds.
-async fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
-    let wait = async {
-        while !holds()? {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Ok(())
-    };
-    tokio::time::timeout(LIMIT, wait)
-        .await
-        .with_context(|| what.to_owned())?
 }
 
 /// A file that never ends.
@@ -39,12 +25,6 @@ fn endless() -> Contents {
     let line = Bytes::from("1,F\n".repeat(16 << 10));
     let head = stream::iter([Bytes::from("patid,sex\n")]);
     Contents::stream(head.chain(stream::repeat(line)))
-}
-
-/// A file of which nothing comes after its beginning.
-fn stuck(bytes: usize) -> Contents {
-    let begin = Bytes::from("patid,sex\n".repeat(bytes / 10));
-    Contents::stream(stream::iter([begin]).chain(stream::pending()))
 }
 
 #[tokio::test]
@@ -330,7 +310,8 @@ async fn a_client_that_goes_away_midway_leaves_nothing_behind() -> Result<()> {
     let gateway = TestGateway::start().await?;
     let disk = gateway.disk("local");
     {
-        let upload = gateway.upload(Form::submission("patient").file("a.csv", stuck(3 << 20)));
+        let upload =
+            gateway.upload(Form::submission("patient").file("a.csv", Contents::stuck(3 << 20)));
         tokio::pin!(upload);
         let begun = until("bytes arrive on services", || {
             Ok(!disk.staged()?.is_empty())

@@ -1,40 +1,18 @@
 //! `kill -9` of either server in the middle of an upload, and what is then visible.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use portcullis_tests::gateway::{Contents, Disk, Form, TestGateway, sha256};
+use portcullis_tests::gateway::{Contents, Form, TestGateway, sha256};
+use portcullis_tests::{LIMIT, until};
 use tokio::task::JoinHandle;
-
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// A file of which nothing comes after its first 3 MiB.
-fn stuck() -> Contents {
-    let begin = Bytes::from("patid,sex\n".repeat(314_573));
-    Contents::stream(stream::iter([begin]).chain(stream::pending()))
-}
 
 /// Begins an upload that never ends, and waits until bytes of it are on services.
 async fn begin(gateway: &TestGateway) -> Result<JoinHandle<reqwest::Result<reqwest::Response>>> {
-    let form = Form::submission("patient").file("patient.csv", stuck());
+    let form = Form::submission("patient").file("patient.csv", Contents::stuck(3 << 20));
     let request = gateway.upload_request(form);
     let upload = tokio::spawn(async move { request.send().await });
-    bytes_arrive(&gateway.disk("local")).await?;
+    let disk = gateway.disk("local");
+    until("no bytes arrive", || Ok(!disk.staged()?.is_empty())).await?;
     Ok(upload)
-}
-
-async fn bytes_arrive(disk: &Disk) -> Result<()> {
-    let arrive = async {
-        while disk.staged()?.is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok(())
-    };
-    tokio::time::timeout(LIMIT, arrive)
-        .await
-        .context("no bytes arrive")?
 }
 
 #[tokio::test]

@@ -1,12 +1,10 @@
 //! What Portcullis promises, looked at from outside.
 
 use std::fs;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
-use futures_util::{StreamExt, stream};
 use portcullis_tests::gateway::{Contents, Form, TestGateway};
+use portcullis_tests::until;
 
 /// `O_ACCMODE` of Linux: the two lowest bits tell how a file was opened, and 0 is for reading.
 const ACCESS_MODE: u32 = 0o3;
@@ -15,21 +13,11 @@ const ACCESS_MODE: u32 = 0o3;
 async fn the_web_host_has_no_file_open_for_writing_while_bytes_pass() -> Result<()> {
     let gateway = TestGateway::start().await?;
     let disk = gateway.disk("local");
-    let begin = Bytes::from("patid,sex\n".repeat(500_000));
-    let contents = Contents::stream(stream::iter([begin]).chain(stream::pending()));
+    let contents = Contents::stuck(5 << 20);
     let form = Form::submission("patient").file("patient.csv", contents);
     let request = gateway.upload_request(form);
     let upload = tokio::spawn(async move { request.send().await });
-    let arrive = async {
-        while disk.staged()?.is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok::<_, anyhow::Error>(())
-    };
-    let limit = Duration::from_secs(30);
-    tokio::time::timeout(limit, arrive)
-        .await
-        .context("no bytes arrive")??;
+    until("no bytes arrive", || Ok(!disk.staged()?.is_empty())).await?;
 
     let process = format!("/proc/{}", gateway.web.pid()?);
     let mut looked_at = 0;

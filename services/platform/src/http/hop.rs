@@ -69,12 +69,8 @@ async fn create(State(site): State<Site>, headers: HeaderMap, body: Body) -> Res
 }
 
 async fn record(State(site): State<Site>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    let call = async |_, span: Arc<Span>| {
-        let id = identify(&id, &span)?;
-        Ok(json(&site.uploads().record(id, &span).await?))
-    };
-    site.answer(SpanName::Status, &headers, Scope::Stages, call)
-        .await
+    let call = async |id, span: Arc<Span>| Ok(json(&site.uploads().record(id, &span).await?));
+    site.on_upload(SpanName::Status, &headers, &id, call).await
 }
 
 async fn take_over(
@@ -82,11 +78,8 @@ async fn take_over(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let call = async |_, span: Arc<Span>| {
-        let id = identify(&id, &span)?;
-        Ok(json(&site.uploads().take_over(id, &span).await?))
-    };
-    site.answer(SpanName::TakeOver, &headers, Scope::Stages, call)
+    let call = async |id, span: Arc<Span>| Ok(json(&site.uploads().take_over(id, &span).await?));
+    site.on_upload(SpanName::TakeOver, &headers, &id, call)
         .await
 }
 
@@ -96,8 +89,7 @@ async fn append(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let call = async |_, span: Arc<Span>| {
-        let id = identify(&id, &span)?;
+    let call = async |id, span: Arc<Span>| {
         let epoch = Epoch::new(number(&headers, wire::UPLOAD_EPOCH)?);
         let from = Offset::new(number(&headers, wire::UPLOAD_OFFSET)?);
         let mode = mode(&headers)?;
@@ -107,8 +99,7 @@ async fn append(
             .await;
         Ok(json(&appended?))
     };
-    site.answer(SpanName::Append, &headers, Scope::Stages, call)
-        .await
+    site.on_upload(SpanName::Append, &headers, &id, call).await
 }
 
 async fn checkpoint(
@@ -117,13 +108,12 @@ async fn checkpoint(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let call = async |_, span: Arc<Span>| {
-        let id = identify(&id, &span)?;
+    let call = async |id, span: Arc<Span>| {
         let wire::Checkpoint { epoch, offset } = parsed(body).await?;
         let status = site.uploads().checkpoint(id, epoch, offset, &span).await;
         Ok(json(&status?))
     };
-    site.answer(SpanName::Checkpoint, &headers, Scope::Stages, call)
+    site.on_upload(SpanName::Checkpoint, &headers, &id, call)
         .await
 }
 
@@ -139,14 +129,12 @@ async fn read(
     Query(From { from }): Query<From>,
     headers: HeaderMap,
 ) -> Response {
-    let call = async |_, span: Arc<Span>| {
-        let id = identify(&id, &span)?;
+    let call = async |id, span: Arc<Span>| {
         let bytes = site.uploads().read(id, Offset::new(from), &span).await?;
         let octets = [(header::CONTENT_TYPE, "application/octet-stream")];
         Ok((octets, Body::from_stream(bytes)).into_response())
     };
-    site.answer(SpanName::Read, &headers, Scope::Stages, call)
-        .await
+    site.on_upload(SpanName::Read, &headers, &id, call).await
 }
 
 async fn commit(
@@ -155,8 +143,7 @@ async fn commit(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let call = async |_, span: Arc<Span>| {
-        let id = identify(&id, &span)?;
+    let call = async |id, span: Arc<Span>| {
         let commit: Commit = parsed(body).await?;
         let receipt = site.uploads().commit(id, &commit, &span).await?;
         span.set(Attribute::Disk(receipt.disk.clone()));
@@ -164,8 +151,7 @@ async fn commit(
         stored(&receipt);
         Ok(json(&receipt))
     };
-    site.answer(SpanName::Commit, &headers, Scope::Stages, call)
-        .await
+    site.on_upload(SpanName::Commit, &headers, &id, call).await
 }
 
 async fn conclude(
@@ -174,15 +160,14 @@ async fn conclude(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let call = async |_, span: Arc<Span>| {
-        let id = identify(&id, &span)?;
+    let call = async |id, span: Arc<Span>| {
         let conclusion: Conclusion = parsed(body).await?;
         let status = site.uploads().conclude(id, &conclusion, &span).await?;
         let trace_id = span.context().trace_id();
         tracing::info!(upload = %id, outcome = %status.state, %trace_id, "upload ended");
         Ok(json(&status))
     };
-    site.answer(SpanName::Conclude, &headers, Scope::Stages, call)
+    site.on_upload(SpanName::Conclude, &headers, &id, call)
         .await
 }
 
@@ -202,10 +187,22 @@ pub(super) fn stored(receipt: &Receipt) {
     );
 }
 
-fn identify(id: &str, span: &Span) -> Result<UploadId, Failure> {
-    let id: UploadId = id.parse().map_err(|_| StoreError::NotFound)?;
-    span.set(Attribute::UploadId(id));
-    Ok(id)
+impl Site {
+    /// Answers a call of the web host on one upload.
+    async fn on_upload(
+        &self,
+        name: SpanName,
+        headers: &HeaderMap,
+        id: &str,
+        call: impl AsyncFnOnce(UploadId, Arc<Span>) -> Result<Response, Failure>,
+    ) -> Response {
+        let identified = async |_, span: Arc<Span>| {
+            let id: UploadId = id.parse().map_err(|_| StoreError::NotFound)?;
+            span.set(Attribute::UploadId(id));
+            call(id, span).await
+        };
+        self.answer(name, headers, Scope::Stages, identified).await
+    }
 }
 
 fn number(headers: &HeaderMap, name: &'static str) -> Result<u64, Failure> {

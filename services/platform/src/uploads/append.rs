@@ -52,16 +52,7 @@ impl Inner {
         let turn = turn.map_err(|_| Fault(StoreError::Unavailable))?;
         // Again: whoever had the turn may have moved the offset, or ended the upload.
         let row = self.open_row(id, epoch).await?;
-        let writer = Writer {
-            disk: self.disk(&row)?.clone(),
-            catalog: self.catalog.clone(),
-            limits: self.limits,
-            row,
-            epoch,
-            mode,
-            parent: span.context(),
-            clock: self.clock.clone(),
-        };
+        let writer = self.writer(row, epoch, mode, span)?;
         let (blocks, waiting) = mpsc::channel(MAX_WAITING_BLOCKS);
         // It goes on to the end of what was sent when nobody waits for it any more.
         let written = tokio::task::spawn_blocking(move || {
@@ -80,6 +71,25 @@ impl Inner {
         }
     }
 
+    fn writer(
+        &self,
+        row: UploadRow,
+        epoch: Epoch,
+        mode: AppendMode,
+        span: &Span,
+    ) -> Result<Writer, Fault> {
+        Ok(Writer {
+            disk: self.disk(&row)?.clone(),
+            catalog: self.catalog.clone(),
+            limits: self.limits,
+            row,
+            epoch,
+            mode,
+            parent: span.context(),
+            clock: self.clock.clone(),
+        })
+    }
+
     pub(super) async fn checkpoint(
         &self,
         id: UploadId,
@@ -93,16 +103,7 @@ impl Inner {
         if row.status().offset == offset {
             return Ok(row.status());
         }
-        let writer = Writer {
-            disk: self.disk(&row)?.clone(),
-            catalog: self.catalog.clone(),
-            limits: self.limits,
-            row,
-            epoch,
-            mode: AppendMode::Acknowledged,
-            parent: span.context(),
-            clock: self.clock.clone(),
-        };
+        let writer = self.writer(row, epoch, AppendMode::Acknowledged, span)?;
         tokio::task::spawn_blocking(move || writer.acknowledge(turn, offset))
             .await
             .map_err(Fault::lost)?
