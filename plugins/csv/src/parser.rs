@@ -1,0 +1,358 @@
+use crate::block::{BLOCK_BYTES, Masks};
+use crate::cell::{self, Cell, Quotes, Separator};
+use crate::scan::{self, State};
+
+/// The most bytes of one cell that are kept, quotes included: 64 KiB. The rest of a longer one is skipped.
+pub const MAX_CELL_BYTES: usize = 64 << 10;
+
+/// The UTF-8 encoding of U+FEFF, which Excel puts before its files.
+const BYTE_ORDER_MARK: &[u8; 3] = b"\xef\xbb\xbf";
+
+/// Takes what a [`Parser`] finds, in the order of the file.
+pub trait Sink {
+    /// The next cell of the row.
+    fn cell(&mut self, cell: Cell<'_>);
+
+    /// The row is complete: it had at least one cell. `offset` is where its line end stands, or the end of
+    /// the file.
+    fn row_end(&mut self, offset: u64);
+}
+
+/// Splits a file that comes in pieces.
+///
+/// Rows end with LF, CR LF or CR; empty lines are skipped; a byte order mark at the start is skipped.
+/// Memory: at most [`MAX_CELL_BYTES`] twice, for a cell that was cut in two.
+#[derive(Debug)]
+pub struct Parser {
+    separator: u8,
+    state: State,
+    /// Bytes taken so far.
+    offset: u64,
+    /// How many bytes of a byte order mark have come; absent once it is known whether there is one.
+    mark: Option<usize>,
+    /// Whether the row has a cell already.
+    in_row: bool,
+    cell: Under,
+    scratch: Vec<u8>,
+}
+
+/// The cell that is under way.
+#[derive(Debug, Default)]
+struct Under {
+    /// Where it began, if it is carried.
+    offset: u64,
+    /// Its bytes from before this piece of the file.
+    carried: Vec<u8>,
+    has_quote: bool,
+    has_odd: bool,
+    is_cut: bool,
+}
+
+/// A block of the file, scanned.
+struct Scanned {
+    masks: Masks,
+    /// Where cells end.
+    ends: u64,
+}
+
+impl Parser {
+    /// Before the first byte.
+    pub fn new(separator: Separator) -> Self {
+        Self {
+            separator: separator.byte(),
+            state: State::Start,
+            offset: 0,
+            mark: Some(0),
+            in_row: false,
+            cell: Under::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes of the file, and gives every cell that ends in them.
+    pub fn push<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) {
+        let bytes = self.skip_mark(bytes, sink);
+        if !bytes.is_empty() {
+            self.split(bytes, sink);
+        }
+    }
+
+    /// Ends the file: gives the last row, if no line end stands behind it.
+    pub fn finish<S: Sink>(&mut self, sink: &mut S) {
+        if let Some(seen) = self.mark.take().filter(|&seen| seen > 0) {
+            self.split(&BYTE_ORDER_MARK[..seen], sink);
+        }
+        if self.in_row || self.state != State::Start {
+            self.emit(&[], 0, sink);
+            self.end_row(self.offset, sink);
+        }
+    }
+
+    /// The bytes behind a byte order mark, or all of them.
+    fn skip_mark<'a, S: Sink>(&mut self, bytes: &'a [u8], sink: &mut S) -> &'a [u8] {
+        let Some(seen) = self.mark else {
+            return bytes;
+        };
+        let rest = &BYTE_ORDER_MARK[seen..];
+        let same = rest.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+        if same == rest.len() {
+            self.mark = None;
+            self.offset = BYTE_ORDER_MARK.len() as u64;
+            return &bytes[same..];
+        }
+        if same == bytes.len() {
+            self.mark = Some(seen + same);
+            return &[];
+        }
+        self.mark = None;
+        if seen > 0 {
+            self.split(&BYTE_ORDER_MARK[..seen], sink);
+        }
+        bytes
+    }
+
+    fn split<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) {
+        let mut start = 0;
+        let (blocks, tail) = bytes.as_chunks::<BLOCK_BYTES>();
+        for (nth, block) in blocks.iter().enumerate() {
+            let scanned = self.scan(block, BLOCK_BYTES);
+            self.cells(bytes, nth * BLOCK_BYTES, &scanned, &mut start, sink);
+        }
+        if !tail.is_empty() {
+            let mut block = [b' '; BLOCK_BYTES];
+            block[..tail.len()].copy_from_slice(tail);
+            let scanned = self.scan(&block, tail.len());
+            self.cells(bytes, bytes.len() - tail.len(), &scanned, &mut start, sink);
+        }
+        self.carry(&bytes[start..], self.offset + start as u64);
+        self.offset += bytes.len() as u64;
+    }
+
+    #[inline]
+    fn scan(&mut self, block: &[u8; BLOCK_BYTES], length: usize) -> Scanned {
+        let mut masks = Masks::of(block, self.separator);
+        masks.odd &= !(masks.separators | masks.newlines);
+        let (ends, state) = scan::ends(self.state, &masks, length);
+        self.state = state;
+        Scanned { masks, ends }
+    }
+
+    /// Gives the cells that end in a block which begins at `at`; `start` is where the first of them begins.
+    #[inline]
+    fn cells<S: Sink>(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        scanned: &Scanned,
+        start: &mut usize,
+        sink: &mut S,
+    ) {
+        let masks = &scanned.masks;
+        let mut ends = scanned.ends;
+        // The bits from the start of the cell on.
+        let mut from = u64::MAX;
+        while ends != 0 {
+            let end = ends & ends.wrapping_neg();
+            ends ^= end;
+            let of_cell = from & (end - 1);
+            from = !(end | (end - 1));
+            self.cell.has_quote |= masks.quotes & of_cell != 0;
+            self.cell.has_odd |= masks.odd & of_cell != 0;
+            let stop = at + end.trailing_zeros() as usize;
+            let is_newline = masks.newlines & end != 0;
+            let is_empty_line =
+                is_newline && stop == *start && !self.in_row && !self.cell.is_carried();
+            if !is_empty_line {
+                self.emit(&bytes[*start..stop], *start, sink);
+                if is_newline {
+                    self.end_row(self.offset + stop as u64, sink);
+                }
+            }
+            *start = stop + 1;
+        }
+        self.cell.has_quote |= masks.quotes & from != 0;
+        self.cell.has_odd |= masks.odd & from != 0;
+    }
+
+    /// Gives the cell under way, whose last bytes, which begin at `start`, are these.
+    #[inline]
+    fn emit<S: Sink>(&mut self, bytes: &[u8], start: usize, sink: &mut S) {
+        self.in_row = true;
+        let is_simple = !(self.cell.has_quote | self.cell.is_carried());
+        if is_simple && bytes.len() <= MAX_CELL_BYTES {
+            sink.cell(Cell {
+                value: bytes,
+                offset: self.offset + start as u64,
+                quotes: Quotes::None,
+                is_plain: !self.cell.has_odd,
+                is_cut: false,
+            });
+            self.cell.has_odd = false;
+        } else {
+            self.emit_special(bytes, start, sink);
+        }
+    }
+
+    /// As [`emit`](Self::emit), for a cell with quotes, or that was cut, or is too long.
+    fn emit_special<S: Sink>(&mut self, bytes: &[u8], start: usize, sink: &mut S) {
+        let offset = self.offset + start as u64;
+        if self.cell.is_carried() {
+            self.carry(bytes, offset);
+        }
+        let cell = &self.cell;
+        let (raw, offset, is_cut) = if cell.is_carried() {
+            (cell.carried.as_slice(), cell.offset, cell.is_cut)
+        } else {
+            let kept = bytes.len().min(MAX_CELL_BYTES);
+            (&bytes[..kept], offset, kept < bytes.len())
+        };
+        let (value, quotes) = if cell.has_quote && raw.contains(&b'"') {
+            cell::unquote(raw, &mut self.scratch)
+        } else {
+            (raw, Quotes::None)
+        };
+        sink.cell(Cell {
+            value,
+            offset,
+            quotes,
+            is_plain: !cell.has_odd,
+            is_cut,
+        });
+        self.cell.clear();
+    }
+
+    #[inline]
+    fn end_row<S: Sink>(&mut self, offset: u64, sink: &mut S) {
+        self.in_row = false;
+        sink.row_end(offset);
+    }
+
+    /// Keeps the next bytes, which stand at `offset`, of a cell that goes on in the next piece.
+    fn carry(&mut self, bytes: &[u8], offset: u64) {
+        if bytes.is_empty() {
+            return;
+        }
+        let cell = &mut self.cell;
+        if !cell.is_carried() {
+            cell.offset = offset;
+        }
+        let room = MAX_CELL_BYTES - cell.carried.len();
+        let kept = bytes.len().min(room);
+        cell.carried.extend_from_slice(&bytes[..kept]);
+        cell.is_cut |= kept < bytes.len();
+    }
+}
+
+impl Under {
+    fn is_carried(&self) -> bool {
+        !self.carried.is_empty()
+    }
+
+    /// Ready for the next cell; the memory is kept.
+    fn clear(&mut self) {
+        self.carried.clear();
+        self.has_quote = false;
+        self.has_odd = false;
+        self.is_cut = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// All that a parser says, in words.
+    #[derive(Default)]
+    struct Heard(Vec<String>);
+
+    impl Sink for Heard {
+        fn cell(&mut self, cell: Cell<'_>) {
+            let value = String::from_utf8_lossy(cell.value);
+            let mut heard = format!("{}:{value}", cell.offset);
+            if cell.quotes != Quotes::None {
+                let _ = write!(heard, " {:?}", cell.quotes);
+            }
+            if !cell.is_plain {
+                heard.push_str(" odd");
+            }
+            self.0.push(heard);
+        }
+
+        fn row_end(&mut self, offset: u64) {
+            self.0.push(format!("end {offset}"));
+        }
+    }
+
+    fn heard(text: &str, piece: usize) -> Vec<String> {
+        let mut parser = Parser::new(Separator::Comma);
+        let mut heard = Heard::default();
+        for bytes in text.as_bytes().chunks(piece) {
+            parser.push(bytes, &mut heard);
+        }
+        parser.finish(&mut heard);
+        heard.0
+    }
+
+    #[test]
+    fn cells_come_with_their_place_and_how_they_were_written() {
+        for piece in 1..8 {
+            for (text, expected) in [
+                ("", &[][..]),
+                ("\n\r\n", &[]),
+                ("a,b\n", &["0:a", "2:b", "end 3"]),
+                ("a,", &["0:a", "2:", "end 2"]),
+                (
+                    "\u{feff}a\r\n\r\n\"\"\r\n",
+                    &["3:a", "end 4", "8: Regular", "end 10"],
+                ),
+                (
+                    "\"x\ny\",\"say \"\"hi\"\"\"\n",
+                    &["0:x\ny Regular", "6:say \"hi\" Regular", "end 18"],
+                ),
+                (
+                    "5\" pipe,\"a\"b\n\u{e9},\"open",
+                    &[
+                        "0:5\" pipe Stray",
+                        "8:ab Stray",
+                        "end 12",
+                        "13:\u{e9} odd",
+                        "16:open Unclosed",
+                        "end 21",
+                    ],
+                ),
+            ] {
+                assert_eq!(heard(text, piece), expected, "{text:?} in {piece}s");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cell_that_is_too_long_is_cut_and_the_file_goes_on() {
+        #[derive(Default)]
+        struct Lengths(Vec<(usize, bool)>);
+        impl Sink for Lengths {
+            fn cell(&mut self, cell: Cell<'_>) {
+                self.0.push((cell.value.len(), cell.is_cut));
+            }
+            fn row_end(&mut self, _: u64) {}
+        }
+        let long = "x".repeat(3 * MAX_CELL_BYTES);
+        let text = format!("{long},\"{long}\",y\n");
+        for piece in [1000, 64 << 10, text.len()] {
+            let mut parser = Parser::new(Separator::Comma);
+            let mut lengths = Lengths::default();
+            for bytes in text.as_bytes().chunks(piece) {
+                parser.push(bytes, &mut lengths);
+            }
+            parser.finish(&mut lengths);
+            let expected = [
+                (MAX_CELL_BYTES, true),
+                (MAX_CELL_BYTES - 1, true),
+                (1, false),
+            ];
+            assert_eq!(lengths.0, expected, "in pieces of {piece}");
+        }
+    }
+}
