@@ -80,7 +80,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Other policies than those that ship.
+    /// Other policies than the usual ones.
     #[must_use]
     pub fn policies(mut self, policies: Policies) -> Self {
         self.policies = policies;
@@ -202,7 +202,7 @@ impl Setup {
 const DISKS: [&str; 2] = ["local", "workspace"];
 
 impl TestGateway {
-    /// The usual pair with the policies that ship.
+    /// The usual pair, whatever stands in a table.
     pub async fn start() -> Result<Self> {
         Setup::default().start().await
     }

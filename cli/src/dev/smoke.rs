@@ -9,7 +9,10 @@ use serde_json::Value;
 
 use super::server::Server;
 
-const GOOD: &str = "patid,sex\n1,F\n2,M\n";
+/// A table that fits `policies/definitions/diagnosis.json`.
+const GOOD: &str = "cohortPatientId,diagnosis,diagnosisDate,source\nP1,PCP,2024-02-29,D1\n";
+/// One that does not: there was no such day.
+const WRONG: &str = "cohortPatientId,diagnosis,diagnosisDate,source\nP1,PCP,2023-02-29,D1\n";
 const BAD: &[u8] = b"\x7fELF\x02\x01\x01\0 is no table";
 
 /// Tries everything once; the first thing that is not as it should be is the error.
@@ -57,6 +60,14 @@ pub(super) async fn test(
     step("a program that is called .csv is refused", status == 422)?;
     step("the refusal names its rule", answer["rule"] == "executable")?;
 
+    let (status, answer) = upload(&client, &web, &name, WRONG.as_bytes()).await?;
+    step("a table with an impossible date is refused", status == 422)?;
+    let finding = &answer["findings"][0];
+    step(
+        "the finding names row and column",
+        finding["row"] == 1 && finding["column"] == "diagnosisDate",
+    )?;
+
     let bare = client
         .get(format!("{services}/internal/storage/list"))
         .send()
@@ -83,7 +94,7 @@ async fn upload(
 ) -> Result<(u16, Value)> {
     let request = client
         .post(format!(
-            "{web}/uploads?cohort=c1&table=patient&protocol_year=2024"
+            "{web}/uploads?cohort=c1&table=diagnosis&protocol_year=2024"
         ))
         .header("content-type", "text/csv")
         .header(

@@ -8,8 +8,10 @@ use anyhow::{Context, Result};
 #[derive(Clone, Debug, Default)]
 pub enum Policies {
     /// Those that ship: `policies/policies.toml`.
-    #[default]
     Standard,
+    /// Those that ship but for `csv-schema`: for tests that are not about what stands in a table.
+    #[default]
+    AnyTable,
     /// The text of a policy set of its own.
     Set(String),
 }
@@ -36,7 +38,7 @@ impl Policies {
     #[must_use]
     pub fn and(self, name: &str, component: &Path, settings: &str, more: &str) -> Self {
         let before = match self {
-            Self::Standard => String::new(),
+            Self::Standard | Self::AnyTable => String::new(),
             Self::Set(text) => text,
         };
         let component = component.display();
@@ -49,13 +51,29 @@ impl Policies {
     pub(crate) fn place(&self, folder: &Path) -> Result<PathBuf> {
         match self {
             Self::Standard => Ok(root().join("policies/policies.toml")),
-            Self::Set(text) => {
-                let path = folder.join("policies.toml");
-                std::fs::write(&path, text).with_context(|| path.display().to_string())?;
-                Ok(path)
-            }
+            Self::AnyTable => write(folder, &any_table()),
+            Self::Set(text) => write(folder, text),
         }
     }
+}
+
+fn any_table() -> String {
+    let (file_type, route) = (component("file-type"), component("route-by-attributes"));
+    format!(
+        "[[policy]]\nname = 'file-type'\ncomponent = '{}'\n\
+         settings = {{ allow = ['csv', 'tsv'] }}\n\
+         [[policy]]\nname = 'route-by-attributes'\ncomponent = '{}'\n\
+         disks = ['local', 'workspace']\n\
+         settings = {{ template = 'submissions/{{cohort}}/{{protocol_year}}/{{table}}/{{filename}}' }}\n",
+        file_type.display(),
+        route.display()
+    )
+}
+
+fn write(folder: &Path, set: &str) -> Result<PathBuf> {
+    let path = folder.join("policies.toml");
+    std::fs::write(&path, set).with_context(|| path.display().to_string())?;
+    Ok(path)
 }
 
 /// A component that ships.

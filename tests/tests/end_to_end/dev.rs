@@ -89,9 +89,11 @@ async fn it_says_where_everything_is_shows_each_trace_and_stops_both_on_ctrl_c()
 
     let client = reqwest::Client::builder().no_proxy().build()?;
     let request = client
-        .post(format!("{web}?cohort=c1&table=patient&protocol_year=2024"))
+        .post(format!(
+            "{web}?cohort=c1&table=diagnosis&protocol_year=2024"
+        ))
         .header("content-disposition", "attachment; filename=patient.csv")
-        .body("a\n1\n");
+        .body("cohortPatientId,diagnosis,diagnosisDate,source\nP1,PCP,2024-02-29,D1\n");
     let trace = Answer::of(request).await?.receipt()?["trace_id"].to_string();
     next("POST /uploads 201").await?;
     next("services: POST /internal/uploads/{id}/commit").await?;

@@ -1,0 +1,354 @@
+//! Days as definitions write them, such as `YYYY-MM-DD`.
+
+/// A day of the Gregorian calendar, ordered as days are: 9 bits for month and day, the year above them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Day(u32);
+
+impl Day {
+    fn year(self) -> u32 {
+        self.0 >> 9
+    }
+
+    fn month(self) -> u32 {
+        self.0 >> 5 & 15
+    }
+
+    fn of_month(self) -> u32 {
+        self.0 & 31
+    }
+}
+
+/// How a date is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// As the definition has it, for messages.
+    written: String,
+    parts: Vec<Part>,
+    /// `YYYY-MM-DD`, which nearly all files have.
+    is_iso: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// So many digits.
+    Year,
+    YearOfCentury,
+    Month,
+    Day,
+    Hour,
+    Minute,
+    Second,
+    /// Three letters of an English month.
+    MonthName,
+    /// One or two digits.
+    ShortMonth,
+    ShortDay,
+    Literal(u8),
+}
+
+/// What a definition can write, and what it stands for. Longer ones come first.
+const WORDS: [(&str, Part); 10] = [
+    ("YYYY", Part::Year),
+    ("YY", Part::YearOfCentury),
+    ("MMM", Part::MonthName),
+    ("MM", Part::Month),
+    ("M", Part::ShortMonth),
+    ("DD", Part::Day),
+    ("D", Part::ShortDay),
+    ("HH", Part::Hour),
+    ("mm", Part::Minute),
+    ("ss", Part::Second),
+];
+
+/// The same in the words of C's `strftime`, which pandas uses.
+const PERCENT: [(u8, &str); 9] = [
+    (b'Y', "YYYY"),
+    (b'y', "YY"),
+    (b'b', "MMM"),
+    (b'm', "MM"),
+    (b'd', "DD"),
+    (b'H', "HH"),
+    (b'M', "mm"),
+    (b'S', "ss"),
+    (b'F', "YYYY-MM-DD"),
+];
+
+const MONTHS: [&[u8; 3]; 12] = [
+    b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
+];
+
+/// Why a cell is no date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotADate {
+    /// It is written in another way.
+    Form,
+    /// The calendar has no such day, or the clock no such time.
+    NoSuchDay,
+}
+
+impl Format {
+    /// Reads a format such as `YYYY-MM-DD`, `M/D/YYYY`, `DD-MMM-YYYY` or `YYYY-MM-DD HH:mm:ss`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, for whoever wrote the definition.
+    pub fn parse(written: &str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut rest = written;
+        while let Some(first) = rest.bytes().next() {
+            if let Some((word, part)) = WORDS.iter().find(|(word, _)| rest.starts_with(word)) {
+                parts.push(*part);
+                rest = &rest[word.len()..];
+            } else if matches!(first, b'-' | b'/' | b'.' | b' ' | b':' | b'T' | b',' | b'Z') {
+                parts.push(Part::Literal(first));
+                rest = &rest[1..];
+            } else {
+                return Err(format!(
+                    "the date format {written:?} is not known; use YYYY, YY, MM, M, MMM, DD, D, HH, mm, ss and - / . : T Z between them"
+                ));
+            }
+        }
+        let has = |wanted: &[Part]| parts.iter().any(|part| wanted.contains(part));
+        if !has(&[Part::Year, Part::YearOfCentury])
+            || !has(&[Part::Month, Part::ShortMonth, Part::MonthName])
+            || !has(&[Part::Day, Part::ShortDay])
+        {
+            return Err(format!(
+                "the date format {written:?} must have a year, a month and a day"
+            ));
+        }
+        Ok(Self {
+            written: written.to_owned(),
+            parts,
+            is_iso: written == "YYYY-MM-DD",
+        })
+    }
+
+    /// Reads a format of pandas, such as `%Y-%m-%d`.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_percent(written: &str) -> Result<Self, String> {
+        let mut words = String::new();
+        let mut bytes = written.bytes();
+        while let Some(byte) = bytes.next() {
+            if byte != b'%' {
+                words.push(char::from(byte));
+                continue;
+            }
+            let directive = bytes.next();
+            let word = PERCENT.iter().find(|(known, _)| Some(*known) == directive);
+            let Some((_, word)) = word else {
+                return Err(format!(
+                    "the date format {written:?} is not known; use %Y, %y, %m, %b, %d, %H, %M and %S"
+                ));
+            };
+            words.push_str(word);
+        }
+        Self::parse(&words)
+    }
+
+    /// As the definition has it.
+    pub fn written(&self) -> &str {
+        &self.written
+    }
+
+    /// Whether it is `YYYY-MM-DD`.
+    pub(crate) fn is_iso(&self) -> bool {
+        self.is_iso
+    }
+
+    /// The day that a cell stands for.
+    ///
+    /// # Errors
+    ///
+    /// Why it stands for none.
+    #[inline]
+    pub fn read(&self, cell: &[u8]) -> Result<Day, NotADate> {
+        if self.is_iso {
+            iso(cell)
+        } else {
+            self.read_parts(cell)
+        }
+    }
+
+    /// A day in this format; its time is midnight.
+    pub fn write(&self, day: Day) -> String {
+        let mut written = String::new();
+        for part in &self.parts {
+            let text = match part {
+                Part::Year => format!("{:04}", day.year()),
+                Part::YearOfCentury => format!("{:02}", day.year() % 100),
+                Part::Month => format!("{:02}", day.month()),
+                Part::ShortMonth => day.month().to_string(),
+                Part::MonthName => {
+                    let name = MONTHS[day.month() as usize - 1];
+                    String::from_utf8_lossy(name).into_owned()
+                }
+                Part::Day => format!("{:02}", day.of_month()),
+                Part::ShortDay => day.of_month().to_string(),
+                Part::Hour | Part::Minute | Part::Second => "00".to_owned(),
+                Part::Literal(literal) => char::from(*literal).to_string(),
+            };
+            written.push_str(&text);
+        }
+        written
+    }
+
+    fn read_parts(&self, cell: &[u8]) -> Result<Day, NotADate> {
+        let mut rest = cell;
+        let (mut year, mut month, mut day) = (0, 0, 0);
+        let mut time_is_right = true;
+        for part in &self.parts {
+            match part {
+                Part::Year => year = number(&mut rest, 4, 4)?,
+                // As POSIX has it: 69 to 99 are of the 20th century.
+                Part::YearOfCentury => {
+                    let of_century = number(&mut rest, 2, 2)?;
+                    year = of_century + if of_century < 69 { 2000 } else { 1900 };
+                }
+                Part::Month => month = number(&mut rest, 2, 2)?,
+                Part::ShortMonth => month = number(&mut rest, 1, 2)?,
+                Part::MonthName => month = month_name(&mut rest)?,
+                Part::Day => day = number(&mut rest, 2, 2)?,
+                Part::ShortDay => day = number(&mut rest, 1, 2)?,
+                Part::Hour => time_is_right &= number(&mut rest, 2, 2)? < 24,
+                // A leap second is one.
+                Part::Minute => time_is_right &= number(&mut rest, 2, 2)? < 60,
+                Part::Second => time_is_right &= number(&mut rest, 2, 2)? <= 60,
+                Part::Literal(literal) => {
+                    let (first, after) = rest.split_first().ok_or(NotADate::Form)?;
+                    if first != literal {
+                        return Err(NotADate::Form);
+                    }
+                    rest = after;
+                }
+            }
+        }
+        if !rest.is_empty() {
+            return Err(NotADate::Form);
+        }
+        if !time_is_right {
+            return Err(NotADate::NoSuchDay);
+        }
+        calendar(year, month, day)
+    }
+}
+
+/// A day of the form `YYYY-MM-DD`.
+#[inline]
+pub(crate) fn iso(cell: &[u8]) -> Result<Day, NotADate> {
+    let Ok(cell) = <&[u8; 10]>::try_from(cell) else {
+        return Err(NotADate::Form);
+    };
+    let [y1, y2, y3, y4, first, m1, m2, second, d1, d2] = *cell;
+    // All at once: digits become 0 to 9.
+    let found = u64::from_le_bytes([y1, y2, y3, y4, m1, m2, d1, d2]) ^ 0x3030_3030_3030_3030;
+    let too_large = (found | found.wrapping_add(0x7676_7676_7676_7676)) & 0x8080_8080_8080_8080;
+    if too_large != 0 || first != b'-' || second != b'-' {
+        return Err(NotADate::Form);
+    }
+    let [y1, y2, y3, y4, m1, m2, d1, d2] = found.to_le_bytes().map(u32::from);
+    calendar(
+        y1 * 1000 + y2 * 100 + y3 * 10 + y4,
+        m1 * 10 + m2,
+        d1 * 10 + d2,
+    )
+}
+
+#[inline]
+fn calendar(year: u32, month: u32, day: u32) -> Result<Day, NotADate> {
+    const DAYS: [u32; 13] = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let is_leap =
+        || year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut days = DAYS.get(month as usize).copied().unwrap_or(0);
+    if month == 2 && day == 29 && is_leap() {
+        days = 29;
+    }
+    if (1..=days).contains(&day) {
+        Ok(Day(year << 9 | month << 5 | day))
+    } else {
+        Err(NotADate::NoSuchDay)
+    }
+}
+
+fn number(rest: &mut &[u8], least: usize, most: usize) -> Result<u32, NotADate> {
+    let digits = rest
+        .iter()
+        .take(most)
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    if digits < least {
+        return Err(NotADate::Form);
+    }
+    let (number, after) = rest.split_at(digits);
+    *rest = after;
+    Ok(number
+        .iter()
+        .fold(0, |sum, byte| sum * 10 + u32::from(byte - b'0')))
+}
+
+fn month_name(rest: &mut &[u8]) -> Result<u32, NotADate> {
+    let (name, after) = rest.split_at_checked(3).ok_or(NotADate::Form)?;
+    let month = MONTHS
+        .iter()
+        .zip(1..)
+        .find(|(month, _)| month.eq_ignore_ascii_case(name));
+    *rest = after;
+    month.map(|(_, nth)| nth).ok_or(NotADate::Form)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_one_of_the_calendar_in_the_given_form() {
+        for (format, cell, expected) in [
+            ("YYYY-MM-DD", "2024-02-29", None),
+            ("YYYY-MM-DD", "2023-02-29", Some(NotADate::NoSuchDay)),
+            ("YYYY-MM-DD", "1900-02-29", Some(NotADate::NoSuchDay)),
+            ("YYYY-MM-DD", "2000-02-29", None),
+            ("YYYY-MM-DD", "2024-13-01", Some(NotADate::NoSuchDay)),
+            ("YYYY-MM-DD", "2024-00-10", Some(NotADate::NoSuchDay)),
+            ("YYYY-MM-DD", "2024-1-1", Some(NotADate::Form)),
+            ("YYYY-MM-DD", "2024/01/01", Some(NotADate::Form)),
+            ("YYYY-MM-DD", "2024-01-0a", Some(NotADate::Form)),
+            ("YYYY-MM-DD", " 2024-01-01", Some(NotADate::Form)),
+            ("M/D/YYYY", "2/9/2024", None),
+            ("M/D/YYYY", "12/31/2024", None),
+            ("MM/DD/YYYY", "2/9/2024", Some(NotADate::Form)),
+            ("DDMMMYYYY", "04jul2021", None),
+            ("DD-MMM-YY", "31-APR-21", Some(NotADate::NoSuchDay)),
+            ("YYYY-MM-DD HH:mm:ss", "2024-01-01 23:59:60", None),
+            (
+                "YYYY-MM-DD HH:mm",
+                "2024-01-01 24:00",
+                Some(NotADate::NoSuchDay),
+            ),
+            ("YYYY-MM-DD HH:mm", "2024-01-01", Some(NotADate::Form)),
+        ] {
+            let format = Format::parse(format).expect("a format");
+            assert_eq!(format.read(cell.as_bytes()).err(), expected, "{cell}");
+        }
+    }
+
+    #[test]
+    fn days_are_ordered_and_pandas_formats_are_read() {
+        let format = Format::parse_percent("%d.%m.%Y").expect("a format");
+        assert_eq!(format.written(), "DD.MM.YYYY");
+        let day = |cell: &str| format.read(cell.as_bytes()).expect("a day");
+        assert!(day("31.12.1999") < day("01.01.2000"));
+        assert!(day("02.01.2000") > day("01.01.2000"));
+        assert_eq!(format.write(day("02.01.2000")), "02.01.2000");
+    }
+
+    #[test]
+    fn a_format_that_is_not_known_is_refused() {
+        for format in ["", "YYYY", "YYYY-QQ-DD", "MM-DD"] {
+            assert!(Format::parse(format).is_err(), "{format}");
+        }
+        assert!(Format::parse_percent("%Y-%j").is_err());
+    }
+}
