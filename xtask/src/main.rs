@@ -11,6 +11,7 @@ mod bench;
 mod dev;
 mod guests;
 mod lint;
+mod sample;
 mod test;
 mod toolchain;
 mod ui;
@@ -37,6 +38,8 @@ enum Task {
     Dev(dev::Arguments),
     /// Builds the policies that ship, and those that tests need, to WebAssembly.
     Policies,
+    /// Makes a table of any size from a data definition, valid or with planted errors.
+    Sample(sample::Arguments),
     /// Measures, and prints tables.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -65,6 +68,7 @@ fn run(Arguments { task }: Arguments) -> Result<()> {
     match task {
         Task::Dev(arguments) => dev::run(&workspace, &arguments),
         Task::Policies => guests::build(&workspace),
+        Task::Sample(arguments) => sample::run(&workspace, &arguments),
         Task::Bench(bench) => bench::run(&workspace, &bench),
         Task::Ui(arguments) => ui::run(&workspace, &arguments),
         Task::Browser => ui::browser(&workspace),

@@ -21,22 +21,25 @@ pub(crate) struct Masks {
 impl Masks {
     #[inline]
     pub(crate) fn of(block: &[u8; BLOCK_BYTES], separator: u8) -> Self {
-        let mut masks = Self::default();
-        for (nth, &bytes) in block.as_chunks::<16>().0.iter().enumerate() {
-            let found = sixteen(bytes, separator);
-            let shift = 16 * nth;
-            masks.quotes |= u64::from(found[0]) << shift;
-            masks.separators |= u64::from(found[1]) << shift;
-            masks.newlines |= u64::from(found[2]) << shift;
-            masks.odd |= u64::from(found[3]) << shift;
+        let (quarters, _) = block.as_chunks::<16>();
+        let found: [[u64; 4]; 4] = std::array::from_fn(|nth| {
+            let found = sixteen(&quarters[nth], separator);
+            found.map(|bits| u64::from(bits) << (16 * nth))
+        });
+        let all =
+            |which: usize| found[0][which] | found[1][which] | found[2][which] | found[3][which];
+        Self {
+            quotes: all(0),
+            separators: all(1),
+            newlines: all(2),
+            odd: all(3),
         }
-        masks
     }
 }
 
 #[inline]
-fn sixteen(bytes: [u8; 16], separator: u8) -> [u32; 4] {
-    let found = u8x16::new(bytes);
+fn sixteen(bytes: &[u8; 16], separator: u8) -> [u32; 4] {
+    let found = u8x16::new(*bytes);
     let equal = |byte: u8| found.simd_eq(u8x16::splat(byte));
     // The highest bit of a byte counts: it is set beyond ASCII, and by the subtraction below a space.
     let odd = found | (found - u8x16::splat(b' '));
@@ -65,7 +68,7 @@ mod tests {
                     !(0x20..=0x7f).contains(&byte),
                 ];
                 let expected = expected.map(|is_set| u32::from(is_set) << place);
-                assert_eq!(sixteen(bytes, b','), expected, "{byte} at {place}");
+                assert_eq!(sixteen(&bytes, b','), expected, "{byte} at {place}");
             }
         }
     }

@@ -52,6 +52,19 @@ pub struct Cell<'a> {
     pub is_cut: bool,
 }
 
+impl<'a> Cell<'a> {
+    /// A cell without quotes, of which nothing is to be said.
+    pub const fn plain(value: &'a [u8], offset: u64) -> Self {
+        Self {
+            value,
+            offset,
+            quotes: Quotes::None,
+            is_plain: true,
+            is_cut: false,
+        }
+    }
+}
+
 /// Takes the quotes off a cell that contains some. What stands in `scratch` is overwritten.
 pub(crate) fn unquote<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> (&'a [u8], Quotes) {
     let Some((b'"', mut rest)) = raw.split_first() else {

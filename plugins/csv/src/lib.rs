@@ -11,4 +11,4 @@ mod parser;
 mod scan;
 
 pub use cell::{Cell, Quotes, Separator};
-pub use parser::{MAX_CELL_BYTES, Parser, Sink};
+pub use parser::{MAX_CELL_BYTES, Parser, Row, Sink};

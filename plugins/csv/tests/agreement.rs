@@ -1,6 +1,6 @@
 //! The parser and the `csv` crate split the same bytes into the same cells, however the parser gets them.
 
-use portcullis_csv::{Cell, Parser, Separator, Sink};
+use portcullis_csv::{Cell, Parser, Row, Separator, Sink};
 use proptest::prelude::*;
 
 #[derive(Default)]
@@ -10,7 +10,8 @@ struct Rows {
 }
 
 impl Sink for Rows {
-    fn cell(&mut self, cell: Cell<'_>) {
+    fn cell(&mut self, nth: usize, cell: Cell<'_>) {
+        assert_eq!(nth, self.row.len());
         assert!(!cell.is_cut);
         if cell.is_plain {
             assert!(
@@ -22,7 +23,8 @@ impl Sink for Rows {
         self.row.push(cell.value.to_vec());
     }
 
-    fn row_end(&mut self, _: u64) {
+    fn row_end(&mut self, row: Row) {
+        assert_eq!(row.cells, self.row.len());
         self.rows.push(std::mem::take(&mut self.row));
     }
 }

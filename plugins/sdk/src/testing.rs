@@ -2,7 +2,7 @@
 //!
 //! What a native run cannot show is what the sandbox adds: limits on memory, time and answers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use crate::{
@@ -33,6 +33,7 @@ pub enum Outcome {
 thread_local! {
     static FINDINGS: RefCell<Vec<Finding>> = const { RefCell::new(Vec::new()) };
     static TALLIES: RefCell<BTreeMap<String, u64>> = const { RefCell::new(BTreeMap::new()) };
+    static CAP: Cell<usize> = const { Cell::new(usize::MAX) };
     static RESOURCES: RefCell<BTreeMap<String, Vec<u8>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
@@ -44,6 +45,12 @@ pub fn take_findings() -> Vec<Finding> {
 /// What was tallied in this thread since the last call, by rule.
 pub fn take_tallies() -> BTreeMap<String, u64> {
     TALLIES.take()
+}
+
+/// Keeps at most so many findings of a rule in this thread from now on, as a host does; without it all are
+/// kept.
+pub fn keep_findings(per_rule: usize) {
+    CAP.set(per_rule);
 }
 
 /// Gives a resource to the policies that run in this thread.
@@ -58,8 +65,16 @@ pub(crate) fn provided(name: &str) -> Option<Vec<u8>> {
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn record(finding: Finding) -> bool {
-    FINDINGS.with_borrow_mut(|findings| findings.push(finding));
-    true
+    FINDINGS.with_borrow_mut(|findings| {
+        let of_rule = findings.iter().filter(|kept| kept.rule == finding.rule);
+        // Counting is for hosts that cap: the others keep everything, however much it is.
+        if CAP.get() != usize::MAX && of_rule.count() >= CAP.get() {
+            TALLIES.with_borrow_mut(|tallies| *tallies.entry(finding.rule).or_default() += 1);
+            return false;
+        }
+        findings.push(finding);
+        true
+    })
 }
 
 #[cfg(not(target_arch = "wasm32"))]

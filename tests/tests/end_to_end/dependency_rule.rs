@@ -82,7 +82,7 @@ const NEVER: [(&str, &[&str]); 9] = [
 ];
 
 /// The crates of ours that each may name in its manifest.
-const MAY_NAME: [(&str, &[&str]); 10] = [
+const MAY_NAME: [(&str, &[&str]); 12] = [
     ("portcullis-types", &[]),
     ("portcullis-telemetry", &["portcullis-types"]),
     (
@@ -113,7 +113,9 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
         ],
     ),
     ("portcullis-policy", &[]),
-    ("xtask", &[]),
+    ("portcullis-csv", &[]),
+    ("portcullis-generator", &[]),
+    ("xtask", &["portcullis-generator"]),
 ];
 
 /// What is linked into a crate's library and binaries: dependencies of tests and of builds are not.

@@ -236,6 +236,27 @@ impl Format {
     }
 }
 
+/// Whether a cell is a day of the form `YYYY-MM-DD`.
+#[inline]
+pub(crate) fn is_iso(cell: &[u8]) -> bool {
+    let Some((&[y1, y2, y3, y4, first, m1, m2, second], &[d1, d2])) = cell
+        .split_first_chunk()
+        .and_then(|(front, back)| Some((front, <&[u8; 2]>::try_from(back).ok()?)))
+    else {
+        return false;
+    };
+    // All at once: digits become 0 to 9, dashes 0; the sum carries into the highest bit of those that do not.
+    let front = u64::from_le_bytes([y1, y2, y3, y4, first, m1, m2, second])
+        ^ u64::from_le_bytes(*b"0000-00-");
+    let sum = front.wrapping_add(0x7f76_767f_7676_7676);
+    let [d1, d2] = [d1, d2].map(|digit| u32::from(digit.wrapping_sub(b'0')));
+    let [m1, m2] = [m1, m2].map(|digit| u32::from(digit.wrapping_sub(b'0')));
+    let has_form = (front | sum) & 0x8080_8080_8080_8080 == 0 && d1 <= 9 && d2 <= 9;
+    let (month, day) = (m1 * 10 + m2, d1 * 10 + d2);
+    // These are in every month: the calendar is asked for the last days of one alone.
+    has_form && (1..=12).contains(&month) && ((1..=28).contains(&day) || iso(cell).is_ok())
+}
+
 /// A day of the form `YYYY-MM-DD`.
 #[inline]
 pub(crate) fn iso(cell: &[u8]) -> Result<Day, NotADate> {
@@ -332,6 +353,32 @@ mod tests {
             let format = Format::parse(format).expect("a format");
             assert_eq!(format.read(cell.as_bytes()).err(), expected, "{cell}");
         }
+    }
+
+    #[test]
+    fn the_short_way_agrees_with_the_long_one() {
+        for cell in [
+            "2024-02-29",
+            "2023-02-29",
+            "2024-01-31",
+            "2024-04-31",
+            "2024-13-01",
+            "2024-01-00",
+        ] {
+            assert_eq!(
+                is_iso(cell.as_bytes()),
+                iso(cell.as_bytes()).is_ok(),
+                "{cell}"
+            );
+        }
+        for place in 0..10 {
+            for byte in 0..=u8::MAX {
+                let mut cell = *b"2024-10-12";
+                cell[place] = byte;
+                assert_eq!(is_iso(&cell), iso(&cell).is_ok(), "{byte} at {place}");
+            }
+        }
+        assert!(!is_iso(b"2024-10-1") && !is_iso(b"2024-10-123") && !is_iso(b""));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod check;
 mod choices;
 mod date;
 pub mod definition;
+mod glance;
 mod header;
 mod number;
 mod policy;

@@ -35,7 +35,7 @@ struct Found {
     errors: u64,
     /// The host wants no more of it.
     is_full: bool,
-    /// Not yet told to the host, by place of the column; the last one is for none.
+    /// Not yet told to the host: without a column first, then by place of the column.
     untold: Vec<u64>,
 }
 
@@ -62,11 +62,7 @@ impl Report {
             self.errors += 1;
         }
         if found.is_full {
-            let column = place.column.map_or(0, |(nth, _)| nth + 1);
-            if found.untold.len() <= column {
-                found.untold.resize(column + 1, 0);
-            }
-            found.untold[column] += 1;
+            found.count(place.column.map_or(0, |(nth, _)| nth + 1), 1);
             return;
         }
         let mut finding = Finding::new(severity, rule.id(), message()).at_row(place.row);
@@ -81,6 +77,18 @@ impl Report {
             finding = finding.quoting(beginning(&String::from_utf8_lossy(content)));
         }
         found.is_full = !findings::report(finding);
+    }
+
+    /// Counts what the host wants no more findings of, and what is no error.
+    pub(crate) fn count(&mut self, rule: Rule, column: usize, n: u64) {
+        if n > 0 {
+            self.rules[rule as usize].count(column + 1, n);
+        }
+    }
+
+    /// Whether the host wants no more findings of a rule.
+    pub(crate) fn is_full(&self, rule: Rule) -> bool {
+        self.rules[rule as usize].is_full
     }
 
     /// Tells the host what was only counted. `names` are the columns of the file.
@@ -110,6 +118,15 @@ impl Report {
             .collect();
         counts.sort_by_key(|(_, errors)| std::cmp::Reverse(*errors));
         counts
+    }
+}
+
+impl Found {
+    fn count(&mut self, place: usize, n: u64) {
+        if self.untold.len() <= place {
+            self.untold.resize(place + 1, 0);
+        }
+        self.untold[place] += n;
     }
 }
 

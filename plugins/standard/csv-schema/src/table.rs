@@ -1,11 +1,11 @@
 //! A table while it comes: each cell is checked against its column, each row for itself.
 
-use portcullis_csv::{Cell, Quotes, Separator, Sink};
+use portcullis_csv::{Cell, Quotes, Row, Separator, Sink};
 use portcullis_policy::Severity;
 
 use crate::check;
-use crate::date;
-use crate::definition::{Condition, Definition, Effect, Kind, Presence};
+use crate::definition::{Condition, Definition, Effect, Presence};
+use crate::glance::Glance;
 use crate::header::{self, Named, Unusable};
 use crate::report::{Place, Report};
 use crate::rule::Rule;
@@ -33,16 +33,14 @@ pub(crate) struct Table {
     columns: Vec<FileColumn>,
     /// For each of them what can be decided at a glance.
     glances: Vec<Glance>,
+    /// For each of them the empty cells that were only counted.
+    counted: Vec<u64>,
     /// What depends on other cells of the row.
     conditions: Vec<Conditional>,
     /// Why the file cannot be judged.
     unusable: Option<Unusable>,
     /// The rows that are complete; the header is not counted.
     rows: u64,
-    /// Which cell of the row comes next.
-    next: usize,
-    /// Where the row begins.
-    row_offset: u64,
     is_in_header: bool,
 }
 
@@ -59,27 +57,6 @@ struct FileColumn {
     is_watched: bool,
     is_filled: bool,
     offset: u64,
-}
-
-/// What is right in a column for certain, small enough that those of a whole row lie in one cache line: what
-/// a glance does not settle gets a closer look.
-#[derive(Clone, Copy, Debug)]
-struct Glance {
-    may_be_empty: bool,
-    filled: Filled,
-}
-
-/// Which filled cells are right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Filled {
-    /// All.
-    Any,
-    /// Those without spaces around them.
-    Id,
-    /// Days as ISO 8601 writes them.
-    IsoDay,
-    /// A closer look is needed.
-    Unsure,
 }
 
 /// What an empty cell means on its own.
@@ -110,11 +87,10 @@ impl Table {
             header: Vec::new(),
             columns: Vec::new(),
             glances: Vec::new(),
+            counted: Vec::new(),
             conditions: Vec::new(),
             unusable: None,
             rows: 0,
-            next: 0,
-            row_offset: 0,
             is_in_header: true,
         }
     }
@@ -138,6 +114,10 @@ impl Table {
 
     /// Tells the host what was only counted.
     pub(crate) fn tally(&mut self) {
+        for (column, counted) in self.counted.iter_mut().enumerate() {
+            self.report.count(Rule::Recommended, column, *counted);
+            *counted = 0;
+        }
         let (columns, definition) = (&self.columns, &self.definition);
         self.report
             .tally(|nth| match nth.checked_sub(columns.len()) {
@@ -251,12 +231,16 @@ impl Table {
         }
         self.watch(&places);
         let glance = |column: &FileColumn| {
+            if column.is_watched || column.seen.is_some() {
+                return Glance::UNSURE;
+            }
             let kind = column
                 .known
                 .map(|known| &self.definition.columns[known].kind);
-            Glance::new(column, kind)
+            Glance::new(kind, matches!(column.empty, Empty::Allowed))
         };
         self.glances = self.columns.iter().map(glance).collect();
+        self.counted = vec![0; self.columns.len()];
     }
 
     /// Finds out which cells depend on which.
@@ -308,6 +292,10 @@ impl Table {
     #[inline(never)]
     fn look_closer(&mut self, nth: usize, cell: &Cell<'_>) {
         let is_filled = !cell.value.is_empty();
+        if !is_filled && self.glances[nth].counts_empty() {
+            self.counted[nth] += 1;
+            return;
+        }
         let column = &mut self.columns[nth];
         if column.is_watched {
             column.is_filled = is_filled;
@@ -349,6 +337,9 @@ impl Table {
                     .add(Rule::Recommended, Severity::Warning, place, || {
                         message.to_owned()
                     });
+                if self.report.is_full(Rule::Recommended) && !column.is_watched {
+                    self.glances[nth].count_empty();
+                }
             }
         }
     }
@@ -405,12 +396,12 @@ impl Table {
     }
 
     #[cold]
-    fn ragged_row(&mut self) {
-        let (found, expected) = (self.next, self.columns.len());
+    fn ragged_row(&mut self, row: Row) {
+        let (found, expected) = (row.cells, self.columns.len());
         let place = Place {
             row: self.rows + 1,
             column: None,
-            offset: Some(self.row_offset),
+            offset: Some(row.offset),
             content: None,
         };
         self.report.add(Rule::RaggedRow, Severity::Error, place, || {
@@ -491,38 +482,6 @@ impl Table {
     }
 }
 
-impl Glance {
-    /// Of a column of the definition, or of one that is not in it.
-    fn new(column: &FileColumn, kind: Option<&Kind>) -> Self {
-        let needs_more = column.is_watched || column.seen.is_some();
-        Self {
-            may_be_empty: matches!(column.empty, Empty::Allowed) && !needs_more,
-            filled: match kind {
-                _ if needs_more => Filled::Unsure,
-                None | Some(Kind::Text) => Filled::Any,
-                Some(Kind::Id) => Filled::Id,
-                Some(Kind::Date(format, bounds)) if format.is_iso() && bounds.are_open() => {
-                    Filled::IsoDay
-                }
-                Some(_) => Filled::Unsure,
-            },
-        }
-    }
-
-    #[inline]
-    fn settles(self, value: &[u8]) -> bool {
-        let (Some(first), Some(last)) = (value.first(), value.last()) else {
-            return self.may_be_empty;
-        };
-        match self.filled {
-            Filled::Any => true,
-            Filled::Id => *first > b' ' && *last > b' ',
-            Filled::IsoDay => date::iso(value).is_ok(),
-            Filled::Unsure => false,
-        }
-    }
-}
-
 /// Whether a cell was written in a way that says nothing.
 #[inline]
 fn is_usual(cell: &Cell<'_>) -> bool {
@@ -530,38 +489,40 @@ fn is_usual(cell: &Cell<'_>) -> bool {
 }
 
 impl Sink for Table {
+    fn cell(&mut self, nth: usize, cell: Cell<'_>) {
+        if nth < self.columns.len() {
+            self.look_closer(nth, &cell);
+        } else {
+            self.cell_without_column(&cell);
+        }
+    }
+
     #[expect(
         clippy::inline_always,
         reason = "measured: a call for each cell costs a third more"
     )]
     #[inline(always)]
-    fn cell(&mut self, cell: Cell<'_>) {
-        let nth = self.next;
-        self.next = nth + 1;
-        if nth == 0 {
-            self.row_offset = cell.offset;
-        }
-        let Some(glance) = self.glances.get(nth) else {
-            return self.cell_without_column(&cell);
+    fn plain_cell(&mut self, nth: usize, value: &[u8], offset: u64) {
+        let Some(&glance) = self.glances.get(nth) else {
+            return self.cell_without_column(&Cell::plain(value, offset));
         };
-        if !(is_usual(&cell) && glance.settles(cell.value)) {
-            self.look_closer(nth, &cell);
+        if !glance.settles(value) {
+            self.look_closer(nth, &Cell::plain(value, offset));
         }
     }
 
     #[inline]
-    fn row_end(&mut self, _: u64) {
+    fn row_end(&mut self, row: Row) {
         if self.is_in_header {
             self.header_end();
         } else if self.unusable.is_none() {
-            if self.next != self.columns.len() {
-                self.ragged_row();
+            if row.cells != self.columns.len() {
+                self.ragged_row(row);
             } else if !self.conditions.is_empty() {
                 self.check_conditions();
             }
             self.rows += 1;
         }
-        self.next = 0;
     }
 }
 
