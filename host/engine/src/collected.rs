@@ -1,6 +1,8 @@
 //! What one policy reports about one upload, kept within limits and counted beyond them.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use portcullis_types::{Attributes, Finding, Findings, PolicyName, Tally};
 
@@ -11,21 +13,44 @@ const MAX_TALLIES: usize = 1_000;
 /// The most facts of one upload.
 const MAX_FACTS: usize = Attributes::MAX;
 
+/// Hears of each finding that is kept, in the moment in which the policy reports it. It must not wait.
+pub type FindingListener = Arc<dyn Fn(&Finding) + Send + Sync>;
+
 /// Findings, counts and facts of one policy.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Collected {
+    listener: Option<FindingListener>,
     listed: Vec<Finding>,
     listed_by_rule: BTreeMap<String, usize>,
     unlisted: BTreeMap<(String, Option<String>), u64>,
     facts: Vec<(String, String)>,
 }
 
+impl fmt::Debug for Collected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collected")
+            .field("listed", &self.listed.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Collected {
+    /// Nothing yet; each finding is told to the listener.
+    pub(crate) fn heard_by(listener: Option<FindingListener>) -> Self {
+        Self {
+            listener,
+            ..Self::default()
+        }
+    }
+
     /// Keeps a finding, or only counts it. Says whether it was kept.
     pub(crate) fn report(&mut self, finding: Finding, limits: &Limits) -> bool {
         let of_rule = self.listed_by_rule.entry(finding.rule.clone()).or_default();
         if *of_rule < limits.findings_per_rule && self.listed.len() < limits.findings {
             *of_rule += 1;
+            if let Some(listener) = &self.listener {
+                listener(&finding);
+            }
             self.listed.push(finding);
             return true;
         }

@@ -6,6 +6,7 @@ use wasmtime::component::Linker;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::clock::Ticker;
+use crate::collected::FindingListener;
 use crate::guest::Guest;
 use crate::judgement::{self, Admission};
 use crate::revision::{self, Revision};
@@ -96,8 +97,9 @@ impl Engine {
 
     /// Shows the headers of an upload to every validation policy and asks where it is to be kept. The
     /// revision in force now judges the upload to its end.
-    pub async fn admit(&self, upload: &Upload) -> Admission {
-        judgement::admit(self.revision(), upload).await
+    /// `listener` hears of findings as they are made.
+    pub async fn admit(&self, upload: &Upload, listener: Option<FindingListener>) -> Admission {
+        judgement::admit(self.revision(), upload, listener).await
     }
 }
 

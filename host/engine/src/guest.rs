@@ -15,7 +15,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::clock::Standing;
-use crate::collected::Collected;
+use crate::collected::{Collected, FindingListener};
 use crate::resources::Resources;
 use crate::revision::Policy;
 use crate::{FailureCause, Limits};
@@ -97,6 +97,11 @@ impl Guest {
             total_ticks: 0,
             exceeded: None,
         }
+    }
+
+    /// Tells the listener of each finding from now on.
+    pub(crate) fn listen(&mut self, listener: Option<FindingListener>) {
+        self.collected = Collected::heard_by(listener);
     }
 
     pub(crate) fn policy(&self) -> &PolicyName {

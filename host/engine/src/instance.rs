@@ -7,7 +7,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::answer::{Admission, Conclusion, Failure, Progress, Refusal};
 use crate::clock;
-use crate::collected::Collected;
+use crate::collected::{Collected, FindingListener};
 use crate::component::{Exports, one_line};
 use crate::contract::v0_1::{self, RoutingPolicy, ValidationPolicy};
 use crate::guest::{Guest, Occasion};
@@ -62,12 +62,17 @@ impl<E: Kind> Instance<E> {
     }
 
     /// Makes an instance for an upload, with the settings of the set, which accepted them when it loaded.
-    pub(crate) async fn ready(policy: &Arc<Policy>, upload: &Upload) -> Result<Self, Failed> {
+    pub(crate) async fn ready(
+        policy: &Arc<Policy>,
+        upload: &Upload,
+        listener: Option<FindingListener>,
+    ) -> Result<Self, Failed> {
         let occasion = Occasion {
             upload: Some(upload.id),
             received_at: upload.received_at,
         };
         let mut instance = Self::start(policy, occasion).await?;
+        instance.store.data_mut().listen(listener);
         match instance.configure().await {
             Ok(()) => Ok(instance),
             Err(failure) => Err(Failed {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use portcullis_types::{DiskName, DiskPath, Findings, PolicyName, Sha256Digest, Verdict};
 
 use crate::answer::{self, Conclusion, Extent, Progress};
+use crate::collected::FindingListener;
 use crate::contract::v0_1::{RoutingPolicy, ValidationPolicy};
 use crate::instance::{Failed, Instance, failure};
 use crate::policy_set::OnFailure;
@@ -57,6 +58,7 @@ struct SoFar {
     findings: Findings,
     facts: Vec<(String, String)>,
     quarantine: Option<Refusal>,
+    listener: Option<FindingListener>,
 }
 
 /// What becomes of an upload that may pass.
@@ -110,8 +112,15 @@ pub enum RefusalCause {
     Overloaded,
 }
 
-pub(crate) async fn admit(revision: Option<Arc<Revision>>, upload: &Upload) -> Admission {
-    let mut so_far = SoFar::default();
+pub(crate) async fn admit(
+    revision: Option<Arc<Revision>>,
+    upload: &Upload,
+    listener: Option<FindingListener>,
+) -> Admission {
+    let mut so_far = SoFar {
+        listener,
+        ..SoFar::default()
+    };
     let Some(revision) = revision else {
         return so_far.refused(RefusalCause::NoPolicies);
     };
@@ -250,7 +259,13 @@ impl SoFar {
     ) -> Result<Option<Seat>, RefusalCause> {
         let place = self.records.len();
         self.records.push(None);
-        let mut instance = match Instance::<ValidationPolicy>::ready(policy, upload).await {
+        let mut instance = match Instance::<ValidationPolicy>::ready(
+            policy,
+            upload,
+            self.listener.clone(),
+        )
+        .await
+        {
             Ok(instance) => instance,
             Err(Failed { failure, record }) => {
                 self.records[place] = Some(record);
@@ -330,7 +345,7 @@ impl SoFar {
     ) -> Result<(Router, DiskName), RefusalCause> {
         let place = self.records.len();
         self.records.push(None);
-        let mut instance = match Instance::<RoutingPolicy>::ready(policy, upload).await {
+        let mut instance = match Instance::<RoutingPolicy>::ready(policy, upload, None).await {
             Ok(instance) => instance,
             Err(Failed { failure, record }) => {
                 self.records[place] = Some(record);

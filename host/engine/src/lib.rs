@@ -23,6 +23,7 @@ mod settings;
 mod upload;
 
 pub use answer::Refusal;
+pub use collected::FindingListener;
 pub use engine::{Engine, EngineSettings};
 pub use error::{
     Call, CannotJudge, EngineError, FailureCause, LoadError, PolicyFailure, PolicyLoadError,

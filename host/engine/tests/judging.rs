@@ -91,7 +91,7 @@ fn end(bytes: &[u8]) -> End {
 }
 
 async fn admitted(engine: &Engine) -> Box<Inspection> {
-    match engine.admit(&upload("a.csv")).await {
+    match engine.admit(&upload("a.csv"), None).await {
         Admission::Inspect(inspection) => inspection,
         Admission::Refused(refused) => panic!("refused: {:?}", refused.cause),
     }
@@ -107,7 +107,7 @@ async fn judge_upload(
     upload: &Upload,
     bytes: &[u8],
 ) -> Result<Passed, Box<Refused>> {
-    let mut inspection = match engine.admit(upload).await {
+    let mut inspection = match engine.admit(upload, None).await {
         Admission::Inspect(inspection) => inspection,
         Admission::Refused(refused) => return Err(refused),
     };
@@ -426,7 +426,7 @@ async fn a_slow_policy_does_not_stall_its_neighbours() {
     slow.attributes.insert("slow", "yes").expect("fits");
     let looping = tokio::spawn({
         let engine = Arc::clone(&engine);
-        async move { engine.admit(&slow).await }
+        async move { engine.admit(&slow, None).await }
     });
     tokio::task::yield_now().await;
     let started = Instant::now();
@@ -588,7 +588,7 @@ async fn when_all_instances_are_in_use_an_upload_is_told_to_come_back() {
     engine.load(&set.path()).await.expect("loads");
     let mut held = Vec::new();
     let cause = loop {
-        match engine.admit(&upload("a.csv")).await {
+        match engine.admit(&upload("a.csv"), None).await {
             Admission::Inspect(inspection) => held.push(inspection),
             Admission::Refused(refused) => break refused.cause,
         }

@@ -9,6 +9,7 @@ use portcullis_telemetry::{Attribute, ErrorType, Span};
 use serde::Serialize;
 
 use crate::gateway::Failure;
+use crate::lines;
 use crate::linger::BodyError;
 use crate::page;
 
@@ -37,23 +38,31 @@ pub struct StoredAnswer {
 pub(crate) enum Format {
     Json,
     Html,
+    /// As it comes, one object on each line.
+    Lines,
 }
 
 impl Format {
-    /// A page when the client names `text/html`, as browsers do for forms; JSON otherwise.
+    /// Lines when the client names their media type, a page when it names `text/html`, as browsers do for
+    /// forms; JSON otherwise.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let accepts_html = headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .any(|range| {
-                range
-                    .split(';')
-                    .next()
-                    .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
-            });
-        if accepts_html { Self::Html } else { Self::Json }
+        let accepts = |wanted: &str| {
+            let values = headers.get_all(header::ACCEPT).iter();
+            let mut ranges = values
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(','));
+            ranges.any(|range| {
+                let kind = range.split(';').next().unwrap_or_default();
+                kind.trim().eq_ignore_ascii_case(wanted)
+            })
+        };
+        if accepts(lines::MEDIA_TYPE) {
+            Self::Lines
+        } else if accepts("text/html") {
+            Self::Html
+        } else {
+            Self::Json
+        }
     }
 }
 
@@ -94,14 +103,16 @@ pub(crate) fn respond(mut answers: Vec<Answer>, format: Format, span: &Span) -> 
     span.set(Attribute::StatusCode(status.as_u16()));
     let mut response = match (format, answers.len()) {
         (Format::Html, _) => html(status, page::outcome(&answers)),
-        (Format::Json, _) if status == StatusCode::CREATED => {
+        (Format::Json | Format::Lines, _) if status == StatusCode::CREATED => {
             json(status, &serde_json::json!({ "uploads": answers }))
         }
-        (Format::Json, 1) if matches!(answers[0], Answer::Problem(_)) => match answers.remove(0) {
-            Answer::Problem(problem) => problem_response(*problem),
-            Answer::Stored(stored) => json(status, &serde_json::json!({ "uploads": [stored] })),
-        },
-        (Format::Json, count) => {
+        (Format::Json | Format::Lines, 1) if matches!(answers[0], Answer::Problem(_)) => {
+            match answers.remove(0) {
+                Answer::Problem(problem) => problem_response(*problem),
+                Answer::Stored(stored) => json(status, &serde_json::json!({ "uploads": [stored] })),
+            }
+        }
+        (Format::Json | Format::Lines, count) => {
             let stored = answers
                 .iter()
                 .filter(|answer| matches!(answer, Answer::Stored(_)))
@@ -113,12 +124,17 @@ pub(crate) fn respond(mut answers: Vec<Answer>, format: Format, span: &Span) -> 
             problem_response(problem.with_support_id(span.context().trace_id()))
         }
     };
+    add_trace(&mut response, span);
+    response
+}
+
+/// Names the trace of a request in its response.
+pub(crate) fn add_trace(response: &mut Response, span: &Span) {
     let context = span.context();
     let timing = format!("traceparent;desc=\"{context}\"");
     if let Ok(timing) = HeaderValue::from_str(&timing) {
         response.headers_mut().insert("server-timing", timing);
     }
-    response
 }
 
 /// A problem as a response.

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::chunks::Chunks;
 use crate::forward::{Forward, ForwardError, forward};
+use crate::lines::Live;
 use crate::linger::BodyError;
 use crate::raw::Headers;
 use crate::record;
@@ -139,11 +140,12 @@ impl Gateway {
         }
     }
 
-    /// Judges an upload while its bytes go to services.
+    /// Judges an upload while its bytes go to services; findings are told at once.
     pub(crate) async fn stage<B>(
         &self,
         upload: &Upload,
         body: B,
+        live: &Live,
         span: &Arc<Span>,
     ) -> Result<Staged, Failure>
     where
@@ -156,7 +158,7 @@ impl Gateway {
             return Err(Failure::TooLarge { limit });
         }
         let revision = self.engine.revision().map(|revision| revision.digest());
-        let inspection = match self.engine.admit(upload).await {
+        let inspection = match self.engine.admit(upload, live.listener(upload.id)).await {
             Admission::Inspect(inspection) => inspection,
             Admission::Refused(refused) => {
                 self.keep_refusal(upload, revision, &refused, span).await;

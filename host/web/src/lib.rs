@@ -9,6 +9,7 @@ pub mod config;
 mod content_disposition;
 mod forward;
 mod gateway;
+mod lines;
 mod linger;
 mod media_type;
 mod multipart;

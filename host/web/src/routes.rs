@@ -14,6 +14,7 @@ use portcullis_types::Principal;
 
 use crate::answer::{self, Answer, Format};
 use crate::gateway::Gateway;
+use crate::lines::{self, Live};
 use crate::linger::LingeringBody;
 use crate::multipart::{FilePart, Form};
 use crate::{media_type, page, raw};
@@ -104,11 +105,37 @@ async fn uploads(State(site): State<Arc<Site>>, uri: OriginalUri, request: Reque
     ));
     let format = Format::of(&parts.headers);
     let body = LingeringBody::new(body, site.idle, site.gateway.tasks().clone());
-    let answers = match principal(&site, &parts.headers, &span).await {
-        Err(problem) => vec![answer::unreadable(problem, &span)],
-        Ok(principal) => take(&site.gateway, &parts.headers, &uri, body, principal, &span).await,
+    let principal = match principal(&site, &parts.headers, &span).await {
+        Ok(principal) => principal,
+        Err(problem) => {
+            let answers = vec![answer::unreadable(problem, &span)];
+            return answer::respond(answers, format, &span);
+        }
     };
+    let request = Incoming {
+        headers: parts.headers,
+        uri,
+        principal,
+    };
+    if format == Format::Lines {
+        span.set(Attribute::StatusCode(StatusCode::OK.as_u16()));
+        let own = Arc::clone(&site);
+        let of_work = Arc::clone(&span);
+        let mut response = lines::respond(site.gateway.tasks(), |live| async move {
+            take(&own.gateway, request, body, &live, &of_work).await
+        });
+        answer::add_trace(&mut response, &span);
+        return response;
+    }
+    let answers = take(&site.gateway, request, body, &Live::default(), &span).await;
     answer::respond(answers, format, &span)
+}
+
+/// A request but for its body.
+struct Incoming {
+    headers: HeaderMap,
+    uri: OriginalUri,
+    principal: Principal,
 }
 
 /// Who sends this: whoever the token belongs to, or nobody where that is allowed.
@@ -139,18 +166,17 @@ async fn principal(site: &Site, headers: &HeaderMap, span: &Span) -> Result<Prin
 /// Takes what the request brings, by its content type.
 async fn take(
     gateway: &Gateway,
-    headers: &HeaderMap,
-    uri: &OriginalUri,
+    request: Incoming,
     body: LingeringBody,
-    principal: Principal,
+    live: &Live,
     span: &Arc<Span>,
 ) -> Vec<Answer> {
-    let content_type = headers.get(header::CONTENT_TYPE);
+    let content_type = request.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
     let content_type = content_type.unwrap_or_default();
     match media_type::essence(content_type).as_deref() {
         Some("multipart/form-data") => match Form::new(content_type, body) {
-            Ok(form) => files(gateway, form, &principal, span).await,
+            Ok(form) => files(gateway, form, &request.principal, live, span).await,
             Err(problem) => vec![answer::unreadable(problem, span)],
         },
         Some(other) if other.starts_with("multipart/") => {
@@ -160,26 +186,25 @@ async fn take(
             let problem = Problem::new(ProblemKind::UnsupportedMediaType, detail);
             vec![answer::unreadable(problem, span)]
         }
-        _ => vec![single(gateway, headers, uri, body, principal, span).await],
+        _ => vec![single(gateway, request, body, live, span).await],
     }
 }
 
 /// The body of the request is the file.
 async fn single(
     gateway: &Gateway,
-    headers: &HeaderMap,
-    uri: &OriginalUri,
+    request: Incoming,
     body: LingeringBody,
-    principal: Principal,
+    live: &Live,
     span: &Arc<Span>,
 ) -> Answer {
-    let headers = match raw::headers(headers, uri) {
+    let headers = match raw::headers(&request.headers, &request.uri) {
         Ok(headers) => headers,
         Err(problem) => return answer::unreadable(problem, span),
     };
-    let upload = gateway.receive(headers, principal);
+    let upload = gateway.receive(headers, request.principal);
     span.set(Attribute::UploadId(upload.id));
-    let outcome = match gateway.stage(&upload, body, span).await {
+    let outcome = match gateway.stage(&upload, body, live, span).await {
         Ok(staged) => staged.commit().await,
         Err(failure) => Err(failure),
     };
@@ -192,6 +217,7 @@ async fn files(
     gateway: &Gateway,
     mut form: Form,
     principal: &Principal,
+    live: &Live,
     span: &Arc<Span>,
 ) -> Vec<Answer> {
     let mut judged = Vec::new();
@@ -209,7 +235,7 @@ async fn files(
         }
         let upload = gateway.receive(headers, principal.clone());
         span.set(Attribute::UploadId(upload.id));
-        let staged = gateway.stage(&upload, &mut body, span).await;
+        let staged = gateway.stage(&upload, &mut body, live, span).await;
         drop(body);
         let refused = staged.is_err();
         judged.push((upload, staged));

@@ -8,5 +8,6 @@ mod hop;
 mod kills;
 mod memory;
 mod promises;
+mod tables;
 mod traces;
 mod uploads;
