@@ -8,8 +8,8 @@ use std::time::Duration;
 use portcullis_types::Timestamp;
 use wasmtime_wasi::HostWallClock;
 
-/// How often a running guest gives way to other uploads, and the step in which its time is counted.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+/// How often a running guest gives way to other uploads, and its limits in time are looked at.
+pub(crate) const TICK: Duration = Duration::from_millis(4);
 
 /// A thread that moves the engine's epoch on with every tick, for as long as this value lives.
 pub(crate) struct Ticker {
@@ -44,12 +44,6 @@ impl Drop for Ticker {
             let _ = thread.join();
         }
     }
-}
-
-/// How many ticks a duration lasts, at least one.
-pub(crate) fn ticks(duration: Duration) -> u64 {
-    let ticks = duration.as_millis().div_ceil(TICK.as_millis());
-    u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
 }
 
 /// The wall clock of a guest: it stands at the moment in which the upload was received, so that an upload is

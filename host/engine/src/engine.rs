@@ -1,36 +1,55 @@
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use portcullis_types::{PolicyName, Sha256Digest};
+use tokio::sync::oneshot;
 use wasmtime::component::Linker;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::budget::Budget;
 use crate::clock::Ticker;
 use crate::collected::FindingListener;
+use crate::executor::Executor;
 use crate::guest::Guest;
-use crate::judgement::{self, Admission};
+use crate::inspection::Admission;
 use crate::revision::{self, Revision};
-use crate::{EngineError, LoadError, Upload, component};
+use crate::{EngineError, LoadError, Upload, component, judgement};
 
 /// How much the sandbox may use in all.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineSettings {
-    /// Instances that live at once: policies times uploads under way. Default 1,000. Each reserves
+    /// Uploads under way at once, for each of which there must be room: a set for which there is not enough
+    /// is refused. Default 64.
+    pub uploads: usize,
+    /// Instances that live at once: policies times uploads under way. Default 2,048. Each reserves
     /// address space, not memory.
     pub max_instances: u32,
     /// The most that a policy's `memory-bytes` can be. Default 1 GiB.
     pub max_memory_bytes: usize,
+    /// Linear memory of all instances together in bytes. Default 2 GiB. Where it is used up, uploads are
+    /// told to come again.
+    pub guest_bytes: usize,
+    /// Threads on which policies run. Default: as many as there are cores.
+    pub threads: usize,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
         Self {
-            max_instances: 1_000,
+            uploads: 64,
+            max_instances: 2_048,
             max_memory_bytes: 1 << 30,
+            guest_bytes: 2 << 30,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
 }
 
+/// How long a policy set may take to load. Compiling cannot be stopped: what takes longer goes on by itself,
+/// and what comes of it is dropped.
+const MAX_LOAD: Duration = Duration::from_mins(2);
 /// Stack of a guest in bytes.
 const WASM_STACK_BYTES: usize = 256 << 10;
 /// Stack on which an asynchronous guest call runs in bytes: the guest's and what host calls need.
@@ -45,12 +64,59 @@ const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 ///
 /// Judging an upload never waits for a set that is being loaded: the current revision is taken as it is.
 pub struct Engine {
-    wasmtime: wasmtime::Engine,
-    linker: Arc<Linker<Guest>>,
-    settings: EngineSettings,
+    sandbox: Arc<Sandbox>,
     current: ArcSwapOption<Revision>,
+    /// Held by the thread that loads a set.
+    loading: Arc<Mutex<()>>,
+    executor: Arc<Executor>,
     // Last: guests stop being timed after everything else is gone.
     _ticker: Ticker,
+}
+
+/// What all components share.
+pub(crate) struct Sandbox {
+    pub(crate) wasmtime: wasmtime::Engine,
+    pub(crate) linker: Arc<Linker<Guest>>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) settings: EngineSettings,
+}
+
+impl Sandbox {
+    /// What is wrong with a set of so many policies whose instances begin with so much memory together, if
+    /// the uploads that may be under way at once would not all have room.
+    pub(crate) fn lack_of_room(&self, policies: usize, least_bytes: usize) -> Option<String> {
+        let EngineSettings {
+            uploads,
+            max_instances,
+            guest_bytes,
+            ..
+        } = self.settings;
+        if policies.saturating_mul(uploads) > max_instances as usize {
+            return Some(format!(
+                "{uploads} uploads at once with an instance of each of {policies} policies need more than the {max_instances} instances that there are; take fewer policies, or fewer uploads at once (`limits.uploads`)"
+            ));
+        }
+        let needed = least_bytes.saturating_mul(uploads);
+        (needed > guest_bytes).then(|| {
+            format!(
+                "{uploads} uploads at once need at least {needed} bytes of memory for its policies, and {guest_bytes} are allowed; raise `limits.policy-memory-bytes`, or take fewer uploads at once (`limits.uploads`)"
+            )
+        })
+    }
+}
+
+/// Which policy is being loaded: for the error when it takes too long.
+#[derive(Default)]
+pub(crate) struct Progress(Mutex<String>);
+
+impl Progress {
+    pub(crate) fn at(&self, policy: &PolicyName) {
+        policy.as_str().clone_into(&mut self.lock());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Engine {
@@ -58,34 +124,46 @@ impl Engine {
     pub fn start(settings: EngineSettings) -> Result<Self, EngineError> {
         let wasmtime = wasmtime::Engine::new(&config(&settings)).map_err(EngineError::Sandbox)?;
         let linker = component::linker(&wasmtime).map_err(EngineError::Sandbox)?;
-        let ticker = Ticker::start(wasmtime.clone()).map_err(EngineError::Ticker)?;
+        let ticker = Ticker::start(wasmtime.clone()).map_err(EngineError::Threads)?;
+        let executor = Executor::start(settings.threads).map_err(EngineError::Threads)?;
         Ok(Self {
-            wasmtime,
-            linker,
-            settings,
+            sandbox: Arc::new(Sandbox {
+                wasmtime,
+                linker,
+                budget: Budget::new(settings.guest_bytes),
+                settings,
+            }),
             current: ArcSwapOption::empty(),
+            loading: Arc::default(),
+            executor: Arc::new(executor),
             _ticker: ticker,
         })
     }
 
     /// Loads a policy set and puts it in force as one revision. When anything about it is wrong, whatever
-    /// was in force stays so. Compiling happens on a thread of its own.
+    /// was in force stays so. All of it happens on a thread of its own, within two minutes.
     pub async fn load(&self, path: &Path) -> Result<Arc<Revision>, LoadError> {
-        let (wasmtime, linker) = (self.wasmtime.clone(), Arc::clone(&self.linker));
-        let (previous, max_memory_bytes) =
-            (self.current.load_full(), self.settings.max_memory_bytes);
-        let path = path.to_owned();
-        let compiled = tokio::task::spawn_blocking(move || {
-            revision::compile(
-                &wasmtime,
-                &linker,
-                max_memory_bytes,
-                &path,
-                previous.as_deref(),
-            )
+        let (sandbox, loading) = (Arc::clone(&self.sandbox), Arc::clone(&self.loading));
+        let (path, previous) = (path.to_owned(), self.revision());
+        let progress = Arc::new(Progress::default());
+        let told = Arc::clone(&progress);
+        let (give, loaded) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("policy-loader".to_owned());
+        let started = thread.spawn(move || {
+            let loaded = match loading.try_lock() {
+                Ok(_one_at_a_time) => load(&sandbox, &path, previous.as_deref(), &told),
+                Err(_) => Err(LoadError::Busy),
+            };
+            // When nobody waits any more, it was too slow.
+            let _ = give.send(loaded);
         });
-        let draft = compiled.await.map_err(|_| LoadError::Interrupted)??;
-        let revision = Arc::new(draft.check().await?);
+        started.map_err(|_| LoadError::Interrupted)?;
+        let draft = tokio::time::timeout(MAX_LOAD, loaded).await;
+        let draft = draft.map_err(|_| LoadError::TooSlow {
+            policy: progress.lock().clone(),
+            limit: MAX_LOAD,
+        })?;
+        let revision = Arc::new(draft.map_err(|_| LoadError::Interrupted)??);
         self.current.store(Some(Arc::clone(&revision)));
         Ok(revision)
     }
@@ -96,10 +174,41 @@ impl Engine {
     }
 
     /// Shows the headers of an upload to every validation policy and asks where it is to be kept. The
-    /// revision in force now judges the upload to its end.
-    /// `listener` hears of findings as they are made.
+    /// revision in force now judges the upload to its end. `listener` hears of findings as they are made.
     pub async fn admit(&self, upload: &Upload, listener: Option<FindingListener>) -> Admission {
-        judgement::admit(self.revision(), upload, listener).await
+        let (revision, upload) = (self.revision(), upload.clone());
+        let digest = revision.as_ref().map(|revision| revision.digest());
+        let admitted = self
+            .executor
+            .run(async move { judgement::admit(revision, &upload, listener).await });
+        let digest = digest.unwrap_or_else(|| Sha256Digest::of(&[]));
+        Admission::new(admitted.await, Arc::clone(&self.executor), digest)
+    }
+
+    /// Linear memory in bytes that no guest has now, of [`EngineSettings::guest_bytes`].
+    pub fn free_guest_bytes(&self) -> usize {
+        self.sandbox.budget.free()
+    }
+}
+
+/// Compiles a set, and asks its components what they are, on this thread alone.
+fn load(
+    sandbox: &Sandbox,
+    path: &Path,
+    previous: Option<&Revision>,
+    progress: &Progress,
+) -> Result<Revision, LoadError> {
+    let draft = revision::compile(sandbox, path, previous, progress)?;
+    let policies = draft.policies();
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|_| LoadError::Interrupted)?;
+    let revision = runtime.block_on(draft.check(progress))?;
+    match sandbox.lack_of_room(policies, revision.least_bytes()) {
+        None => Ok(revision),
+        Some(reason) => Err(LoadError::Set {
+            path: path.to_owned(),
+            reason,
+        }),
     }
 }
 

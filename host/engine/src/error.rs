@@ -13,9 +13,9 @@ pub enum EngineError {
     /// wasmtime refuses the configuration, or there is no room for the instance pool.
     #[error("the sandbox cannot be started: {0}")]
     Sandbox(wasmtime::Error),
-    /// The thread that limits the time of guests cannot be started.
-    #[error("the thread that limits the time of policies cannot be started: {0}")]
-    Ticker(std::io::Error),
+    /// The threads that policies run on, or the one that limits their time, cannot be started.
+    #[error("the threads of the policies cannot be started: {0}")]
+    Threads(std::io::Error),
 }
 
 /// A function that the host calls on a policy.
@@ -117,10 +117,10 @@ pub enum FailureCause {
     #[error("it used up its stack; recursion without an end is the usual cause")]
     Stack,
     /// One call ran too long.
-    #[error("the call ran for over {} ms without an answer (limit `call-time-ms`)", .0.as_millis())]
+    #[error("the call used over {} ms of CPU time without an answer (limit `call-time-ms`)", .0.as_millis())]
     CallTime(Duration),
     /// All calls together ran too long.
-    #[error("its calls for this upload ran for over {} ms in all (limit `total-time-ms`)", .0.as_millis())]
+    #[error("its calls for this upload used over {} ms of CPU time in all (limit `total-time-ms`)", .0.as_millis())]
     TotalTime(Duration),
     /// It wanted more memory than it may have.
     #[error("it asked for more than {0} bytes of memory (limit `memory-bytes`)")]
@@ -134,9 +134,10 @@ pub enum FailureCause {
     /// It answered something the contract does not allow.
     #[error("its answer breaks the contract: {0}")]
     Answer(String),
-    /// The pool of instances is used up.
-    #[error("all instances are in use")]
-    PoolExhausted,
+    /// All instances are in use, or all the memory that policies have together, or this machine has so much to
+    /// do that the call did not come to its end: not the policy's fault.
+    #[error("there is no room for it on this machine now")]
+    NoRoom,
 }
 
 /// A policy set cannot be used. Whatever served before goes on serving.
@@ -178,9 +179,20 @@ pub enum LoadError {
         /// Why.
         cause: Box<PolicyLoadError>,
     },
-    /// The thread that loaded the set ended early.
+    /// The thread that loaded the set cannot be started, or ended early.
     #[error("loading the policy set was interrupted")]
     Interrupted,
+    /// It takes too long, mostly because a component takes long to compile.
+    #[error("loading the policy set took over {} s, at policy `{policy}`; a component this hard to compile is not taken", .limit.as_secs())]
+    TooSlow {
+        /// The policy that was being loaded.
+        policy: String,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// Another set is being loaded.
+    #[error("another policy set is being loaded; try again when it is done")]
+    Busy,
 }
 
 /// Why one policy cannot be used.

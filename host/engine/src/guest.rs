@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wasmtime::ResourceLimiter;
@@ -14,8 +15,10 @@ use portcullis_types::{Finding, PolicyName, Timestamp, UploadId};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::budget::Share;
 use crate::clock::Standing;
 use crate::collected::{Collected, FindingListener};
+use crate::meter::Meter;
 use crate::resources::Resources;
 use crate::revision::Policy;
 use crate::{FailureCause, Limits};
@@ -28,6 +31,10 @@ const MAX_LOG_LINE_BYTES: usize = 512;
 const MAX_STDERR_BYTES: usize = 2 * 1024;
 /// The most random bytes of one call: enough to seed a hash map.
 const MAX_RANDOM_BYTES: u64 = 4 * 1024;
+
+/// How long one call may take by the clock on the wall, whatever CPU time it got: this machine has too much
+/// to do, and the upload had better come again.
+const MAX_CALL: Duration = Duration::from_mins(1);
 
 /// The most counters that are kept of one upload.
 const MAX_COUNTERS: usize = 64;
@@ -52,11 +59,12 @@ pub(crate) struct Guest {
     resources: ResourceTable,
     stderr: Stderr,
     log_lines: u32,
-    memory_bytes: usize,
+    /// What it has of the memory of all guests.
+    memory: Share,
     pub(crate) collected: Collected,
-    /// Ticks in which this call, and all calls, were running.
-    pub(crate) call_ticks: u64,
-    pub(crate) total_ticks: u64,
+    pub(crate) meter: Arc<Meter>,
+    /// When the call under way began.
+    pub(crate) call_began: Instant,
     /// The limit that ended the instance, noted where it was reached: the trap's own text says less.
     pub(crate) exceeded: Option<FailureCause>,
 }
@@ -91,10 +99,10 @@ impl Guest {
             resources: ResourceTable::with_capacity(0),
             stderr,
             log_lines: 0,
-            memory_bytes: 0,
+            memory: policy.budget.share(),
             collected: Collected::default(),
-            call_ticks: 0,
-            total_ticks: 0,
+            meter: Arc::default(),
+            call_began: Instant::now(),
             exceeded: None,
         }
     }
@@ -139,7 +147,7 @@ impl Guest {
 
     /// The most linear memory that the instance has had, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.memory_bytes
+        self.memory.bytes()
     }
 
     /// What the instance wrote to standard error, such as a panic's message.
@@ -191,11 +199,13 @@ impl ResourceLimiter for Guest {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let memory_bytes = self.memory_bytes + desired.saturating_sub(current);
-        if memory_bytes > self.limits.memory_bytes {
+        let more = desired.saturating_sub(current);
+        if self.memory.bytes().saturating_add(more) > self.limits.memory_bytes {
             return Err(self.exceed(FailureCause::Memory(self.limits.memory_bytes)));
         }
-        self.memory_bytes = memory_bytes;
+        if !self.memory.take(more) {
+            return Err(self.exceed(FailureCause::NoRoom));
+        }
         Ok(true)
     }
 
@@ -213,6 +223,21 @@ impl ResourceLimiter for Guest {
 }
 
 impl Guest {
+    /// Asked with every tick while it runs: the limit in time that it has exceeded, if it has.
+    pub(crate) fn out_of_time(&self) -> Option<FailureCause> {
+        let limits = &self.limits;
+        let (call, total) = self.meter.so_far();
+        if call > limits.call_time() {
+            Some(FailureCause::CallTime(limits.call_time()))
+        } else if total > limits.total_time() {
+            Some(FailureCause::TotalTime(limits.total_time()))
+        } else if self.call_began.elapsed() > MAX_CALL {
+            Some(FailureCause::NoRoom)
+        } else {
+            None
+        }
+    }
+
     /// Notes a limit that was reached, and makes the trap that ends the call.
     pub(crate) fn exceed(&mut self, cause: FailureCause) -> wasmtime::Error {
         let error = wasmtime::Error::msg(cause.to_string());

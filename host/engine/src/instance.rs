@@ -6,11 +6,12 @@ use std::time::{Instant, SystemTime};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::answer::{Admission, Conclusion, Failure, Progress, Refusal};
-use crate::clock;
 use crate::collected::{Collected, FindingListener};
 use crate::component::{Exports, one_line};
 use crate::contract::v0_1::{self, RoutingPolicy, ValidationPolicy};
+use crate::executor;
 use crate::guest::{Guest, Occasion};
+use crate::meter::Meter;
 use crate::record::PolicyRecord;
 use crate::revision::Policy;
 use crate::{Call, Description, End, FailureCause, PolicyFailure, Upload};
@@ -45,7 +46,9 @@ impl<E: Kind> Instance<E> {
     pub(crate) async fn start(policy: &Arc<Policy>, occasion: Occasion) -> Result<Self, Failed> {
         let mut store = new_store(policy, occasion);
         let mut record = PolicyRecord::of(policy);
-        match E::instantiate(&policy.component.exports, &mut store).await {
+        let meter = Arc::clone(&store.data().meter);
+        let made = E::instantiate(&policy.component.exports, &mut store);
+        match meter.measure(made).await {
             Ok(exports) => Ok(Self {
                 policy: Arc::clone(policy),
                 store,
@@ -84,25 +87,29 @@ impl<E: Kind> Instance<E> {
 
     /// Asks what the component is.
     pub(crate) async fn describe(&mut self) -> Result<Description, PolicyFailure> {
-        let started = self.begin();
-        let outcome = self.exports.describe(&mut self.store).await;
-        self.end(Call::Describe, started, outcome.map(Ok))
+        let meter = self.begin();
+        let outcome = meter.measure(self.exports.describe(&mut self.store)).await;
+        self.end(Call::Describe, outcome.map(Ok))
     }
 
     /// Hands over the settings.
     pub(crate) async fn configure(&mut self) -> Result<(), PolicyFailure> {
-        let started = self.begin();
+        let meter = self.begin();
         let settings = &self.policy.settings;
-        let outcome = self.exports.configure(&mut self.store, settings).await;
-        self.end(Call::Configure, started, outcome)
+        let outcome = meter
+            .measure(self.exports.configure(&mut self.store, settings))
+            .await;
+        self.end(Call::Configure, outcome)
     }
 }
 
 impl Instance<ValidationPolicy> {
     pub(crate) async fn admit(&mut self, upload: &Upload) -> Result<Admission, PolicyFailure> {
-        let started = self.begin();
-        let outcome = v0_1::admit(&self.exports, &mut self.store, upload).await;
-        self.end(Call::Admit, started, outcome)
+        let meter = self.begin();
+        let outcome = meter
+            .measure(v0_1::admit(&self.exports, &mut self.store, upload))
+            .await;
+        self.end(Call::Admit, outcome)
     }
 
     pub(crate) async fn chunk(
@@ -110,16 +117,20 @@ impl Instance<ValidationPolicy> {
         offset: u64,
         bytes: &[u8],
     ) -> Result<Progress, PolicyFailure> {
-        let started = self.begin();
-        let outcome = v0_1::chunk(&self.exports, &mut self.store, offset, bytes).await;
+        let meter = self.begin();
+        let outcome = meter
+            .measure(v0_1::chunk(&self.exports, &mut self.store, offset, bytes))
+            .await;
         self.record.bytes += bytes.len() as u64;
-        self.end(Call::Chunk, started, outcome)
+        self.end(Call::Chunk, outcome)
     }
 
     pub(crate) async fn finish(&mut self, end: &End) -> Result<Conclusion, PolicyFailure> {
-        let started = self.begin();
-        let outcome = v0_1::finish(&self.exports, &mut self.store, end).await;
-        self.end(Call::Finish, started, outcome)
+        let meter = self.begin();
+        let outcome = meter
+            .measure(v0_1::finish(&self.exports, &mut self.store, end))
+            .await;
+        self.end(Call::Finish, outcome)
     }
 }
 
@@ -128,9 +139,11 @@ impl Instance<RoutingPolicy> {
         &mut self,
         upload: &Upload,
     ) -> Result<Result<String, Refusal>, PolicyFailure> {
-        let started = self.begin();
-        let outcome = v0_1::place(&self.exports, &mut self.store, upload).await;
-        self.end(Call::Place, started, outcome)
+        let meter = self.begin();
+        let outcome = meter
+            .measure(v0_1::place(&self.exports, &mut self.store, upload))
+            .await;
+        self.end(Call::Place, outcome)
     }
 
     pub(crate) async fn route(
@@ -139,15 +152,28 @@ impl Instance<RoutingPolicy> {
         end: &End,
         facts: &[(String, String)],
     ) -> Result<Result<String, Refusal>, PolicyFailure> {
-        let started = self.begin();
-        let outcome = v0_1::route(&self.exports, &mut self.store, upload, end, facts).await;
-        self.end(Call::Route, started, outcome)
+        let meter = self.begin();
+        let outcome = meter
+            .measure(v0_1::route(
+                &self.exports,
+                &mut self.store,
+                upload,
+                end,
+                facts,
+            ))
+            .await;
+        self.end(Call::Route, outcome)
     }
 }
 
 impl<E> Instance<E> {
     pub(crate) fn policy(&self) -> &Arc<Policy> {
         &self.policy
+    }
+
+    /// The linear memory that it has, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.store.data().memory_bytes()
     }
 
     /// Drops the instance, and gives what it did and what it reported.
@@ -163,10 +189,11 @@ impl<E> Instance<E> {
     }
 
     /// Before a call: its own time begins anew.
-    fn begin(&mut self) -> Instant {
-        self.store.data_mut().call_ticks = 0;
+    fn begin(&mut self) -> Arc<Meter> {
         self.store.set_epoch_deadline(1);
-        Instant::now()
+        let guest = self.store.data_mut();
+        guest.call_began = Instant::now();
+        Arc::clone(&guest.meter)
     }
 
     /// After a call: the record is brought up to date and a failure named. An instance whose call failed
@@ -174,10 +201,9 @@ impl<E> Instance<E> {
     fn end<R>(
         &mut self,
         call: Call,
-        started: Instant,
         outcome: wasmtime::Result<Result<R, Failure>>,
     ) -> Result<R, PolicyFailure> {
-        self.record.busy += started.elapsed();
+        self.record.busy = self.store.data().meter.total();
         self.record.ended = SystemTime::now();
         self.record.calls += 1;
         self.record.memory_bytes = self.store.data().memory_bytes() as u64;
@@ -199,24 +225,14 @@ fn new_store(policy: &Policy, occasion: Occasion) -> Store<Guest> {
     store.set_hostcall_fuel(limits.hostcall_bytes);
     store.set_max_component_handles(limits.handles);
     store.set_epoch_deadline(1);
-    let (call_ticks, total_ticks) = (
-        clock::ticks(limits.call_time()),
-        clock::ticks(limits.total_time()),
-    );
     store.epoch_deadline_callback(move |mut store| {
         let guest = store.data_mut();
-        guest.call_ticks += 1;
-        guest.total_ticks += 1;
-        if guest.call_ticks > call_ticks {
-            return Err(guest.exceed(FailureCause::CallTime(limits.call_time())));
+        if let Some(cause) = guest.out_of_time() {
+            return Err(guest.exceed(cause));
         }
-        if guest.total_ticks > total_ticks {
-            return Err(guest.exceed(FailureCause::TotalTime(limits.total_time())));
-        }
-        // Other uploads come first; the time that this one waits is not counted against it.
         Ok(UpdateDeadline::YieldCustom(
             1,
-            Box::pin(tokio::task::yield_now()),
+            Box::pin(executor::give_way()),
         ))
     });
     store
@@ -238,7 +254,7 @@ fn cause_of(error: &wasmtime::Error, guest: &mut Guest, policy: &Policy) -> Fail
         return cause;
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-        return FailureCause::PoolExhausted;
+        return FailureCause::NoRoom;
     }
     let stderr = guest.stderr();
     match error.downcast_ref::<Trap>() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_types::{DiskName, DiskPath, Findings, PolicyName, Sha256Digest, Verdict};
+use portcullis_types::{DiskName, DiskPath, Findings, PolicyName, Verdict};
 
 use crate::answer::{self, Conclusion, Extent, Progress};
 use crate::collected::FindingListener;
@@ -17,18 +17,16 @@ use crate::{Call, End, FailureCause, PolicyFailure, Refusal, Upload};
 const MAX_CHUNK_BYTES: usize = 64 << 10;
 
 /// What the policies say to the headers of an upload.
-pub enum Admission {
-    /// It may come; show every byte to the [`Inspection`] before passing it on.
-    Inspect(Box<Inspection>),
-    /// It may not.
+pub(crate) enum Admitted {
+    Inspect(Box<Judgement>, DiskName),
     Refused(Box<Refused>),
 }
 
-/// An upload that is being judged.
-pub struct Inspection {
-    revision: Arc<Revision>,
+/// An upload that is being judged. Everything here runs on the threads of the policies.
+pub(crate) struct Judgement {
+    // What judges stays in force for this upload to its end.
+    _revision: Arc<Revision>,
     upload: Upload,
-    disk: DiskName,
     offset: u64,
     seats: Vec<Seat>,
     router: Router,
@@ -116,7 +114,7 @@ pub(crate) async fn admit(
     revision: Option<Arc<Revision>>,
     upload: &Upload,
     listener: Option<FindingListener>,
-) -> Admission {
+) -> Admitted {
     let mut so_far = SoFar {
         listener,
         ..SoFar::default()
@@ -135,35 +133,34 @@ pub(crate) async fn admit(
         return so_far.dismiss(seats, None).refused(RefusalCause::NoRoute);
     };
     match so_far.place(policy, upload).await {
-        Ok((router, disk)) => Admission::Inspect(Box::new(Inspection {
-            upload: upload.clone(),
-            revision: Arc::clone(&revision),
-            disk,
-            offset: 0,
-            seats,
-            router,
-            so_far,
-        })),
+        Ok((router, disk)) => {
+            let judgement = Judgement {
+                upload: upload.clone(),
+                _revision: Arc::clone(&revision),
+                offset: 0,
+                seats,
+                router,
+                so_far,
+            };
+            Admitted::Inspect(Box::new(judgement), disk)
+        }
         Err(cause) => so_far.dismiss(seats, None).refused(cause),
     }
 }
 
-impl Inspection {
-    /// The disk that the upload goes to.
-    pub fn disk(&self) -> &DiskName {
-        &self.disk
+impl Judgement {
+    /// Takes the next bytes into account without a policy that wants to see them; false when there is one.
+    pub(crate) fn skip(&mut self, bytes: &[u8]) -> bool {
+        if !self.seats.is_empty() {
+            return false;
+        }
+        self.offset += bytes.len() as u64;
+        true
     }
 
-    /// The revision that judges it.
-    pub fn revision(&self) -> Sha256Digest {
-        self.revision.digest()
-    }
-
-    /// Shows the next bytes to every policy that wants them. Only after this may they be passed on.
-    ///
-    /// # Errors
-    /// The upload may not pass. Nothing more may be called but [`abandon`](Self::abandon).
-    pub async fn chunk(&mut self, bytes: &[u8]) -> Result<(), RefusalCause> {
+    /// Shows the next bytes to every policy that wants them. After an error only [`refuse`](Self::refuse) and
+    /// [`abandon`](Self::abandon) may be called.
+    pub(crate) async fn chunk(&mut self, bytes: &[u8]) -> Result<(), RefusalCause> {
         for piece in bytes.chunks(MAX_CHUNK_BYTES) {
             let mut next = 0;
             while next < self.seats.len() {
@@ -181,10 +178,7 @@ impl Inspection {
     }
 
     /// Tells every policy that has not decided yet that the upload is complete, and asks where it stays.
-    ///
-    /// # Errors
-    /// The upload may not pass.
-    pub async fn finish(mut self, end: &End) -> Result<Passed, Box<Refused>> {
+    pub(crate) async fn finish(mut self, end: &End) -> Result<Passed, Box<Refused>> {
         while !self.seats.is_empty() {
             let mut seat = self.seats.remove(0);
             let decided = seat.instance.finish(end).await;
@@ -210,14 +204,14 @@ impl Inspection {
         }
     }
 
-    /// Ends the inspection for this reason, and gives what the policies did and noticed.
-    pub fn refuse(self, cause: RefusalCause) -> Box<Refused> {
+    /// Ends the judgement for this reason, and gives what the policies did and noticed.
+    pub(crate) fn refuse(self, cause: RefusalCause) -> Box<Refused> {
         let so_far = self.so_far.dismiss(self.seats, Some(self.router));
         so_far.into_refused(cause)
     }
 
     /// What the policies did so far, for an upload that ends for another reason than theirs.
-    pub fn abandon(self) -> Vec<PolicyRecord> {
+    pub(crate) fn abandon(self) -> Vec<PolicyRecord> {
         let so_far = self.so_far.dismiss(self.seats, Some(self.router));
         so_far.records.into_iter().flatten().collect()
     }
@@ -433,8 +427,8 @@ impl SoFar {
         self
     }
 
-    fn refused(self, cause: RefusalCause) -> Admission {
-        Admission::Refused(self.into_refused(cause))
+    fn refused(self, cause: RefusalCause) -> Admitted {
+        Admitted::Refused(self.into_refused(cause))
     }
 
     fn into_refused(self, cause: RefusalCause) -> Box<Refused> {
@@ -457,7 +451,7 @@ fn fail(policy: &Policy, failure: PolicyFailure) -> Result<(), RefusalCause> {
 }
 
 fn refusal_of(failure: PolicyFailure) -> RefusalCause {
-    if failure.cause == FailureCause::PoolExhausted {
+    if failure.cause == FailureCause::NoRoom {
         return RefusalCause::Overloaded;
     }
     tracing::warn!(target: "policy", "{failure}");

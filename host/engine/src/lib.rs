@@ -1,20 +1,24 @@
 //! Runs policies: each upload is judged by sandboxed WASM components of exactly one policy-set revision.
-//! The engine bounds every call in time, memory and size, and never speaks HTTP, opens a socket or
-//! writes a file.
+//! The engine bounds every call in CPU time, memory and size, runs them on threads of its own, and never
+//! speaks HTTP, opens a socket or writes a file.
 #![forbid(unsafe_code)]
 
 mod answer;
+mod budget;
 mod clock;
 mod collected;
 mod component;
 mod contract;
 mod engine;
 mod error;
+mod executor;
 mod guest;
+mod inspection;
 mod instance;
 mod judgement;
 mod limits;
 mod matching;
+mod meter;
 mod policy_set;
 mod record;
 mod resources;
@@ -28,7 +32,8 @@ pub use engine::{Engine, EngineSettings};
 pub use error::{
     Call, CannotJudge, EngineError, FailureCause, LoadError, PolicyFailure, PolicyLoadError,
 };
-pub use judgement::{Admission, Disposition, Inspection, Passed, RefusalCause, Refused};
+pub use inspection::{Admission, Inspection};
+pub use judgement::{Disposition, Passed, RefusalCause, Refused};
 pub use limits::Limits;
 pub use record::PolicyRecord;
 pub use resources::ResourceError;

@@ -15,10 +15,10 @@ pub struct Limits {
     pub handles: usize,
     /// Bytes that one host call, or one answer of the policy, may carry to the host. Default 8 MiB.
     pub hostcall_bytes: usize,
-    /// Running time of one call in milliseconds, told in steps of [`crate::clock::TICK`]. Default 1,000.
+    /// CPU time of one call in milliseconds, looked at every 4 ms. Default 1,000.
     pub call_time_ms: u64,
-    /// Running time of all calls for one upload in milliseconds. Default 600,000: 100 GB at the speed of
-    /// the standard policies.
+    /// CPU time of all calls for one upload in milliseconds. Default 600,000: 100 GB at the speed of the
+    /// standard policies.
     pub total_time_ms: u64,
     /// Findings that are kept of one upload. Default 1,000.
     pub findings: usize,
@@ -42,12 +42,12 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Running time of one call.
+    /// CPU time of one call.
     pub fn call_time(&self) -> Duration {
         Duration::from_millis(self.call_time_ms)
     }
 
-    /// Running time of all calls for one upload.
+    /// CPU time of all calls for one upload.
     pub fn total_time(&self) -> Duration {
         Duration::from_millis(self.total_time_ms)
     }

@@ -23,7 +23,7 @@ pub struct PolicyRecord {
     pub started: SystemTime,
     /// When its last call ended.
     pub ended: SystemTime,
-    /// Time within its calls, waiting for other uploads included.
+    /// CPU time of its calls.
     pub busy: Duration,
     /// How often it was called.
     pub calls: u64,

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portcullis_types::{Attributes, DiskName, PolicyName, Sha256Digest, Sha256Hasher, Timestamp};
-use wasmtime::component::Linker;
 
+use crate::budget::Budget;
 use crate::component::{self, CheckedComponent};
 use crate::contract::v0_1::{RoutingPolicy, ValidationPolicy};
+use crate::engine::{Progress, Sandbox};
 use crate::error::PolicyLoadError;
-use crate::guest::{Guest, Occasion};
+use crate::guest::Occasion;
 use crate::instance::{Failed, Instance, Kind};
 use crate::matching::Matching;
 use crate::policy_set::{MAX_POLICIES, OnFailure, PolicyEntry, PolicySet};
@@ -45,6 +46,10 @@ pub struct Policy {
     pub(crate) limits: Limits,
     pub(crate) disks: Vec<DiskName>,
     pub(crate) resources: Arc<Resources>,
+    /// The memory of all guests.
+    pub(crate) budget: Arc<Budget>,
+    /// The linear memory in bytes that an instance has once it is configured.
+    least_bytes: usize,
     /// Its component, as the set names it.
     source: PathBuf,
 }
@@ -86,6 +91,11 @@ impl Revision {
     /// The policies in the order in which uploads meet them.
     pub fn policies(&self) -> &[Arc<Policy>] {
         &self.policies
+    }
+
+    /// The linear memory in bytes that one upload needs at least.
+    pub(crate) fn least_bytes(&self) -> usize {
+        self.policies.iter().map(|policy| policy.least_bytes).sum()
     }
 
     /// The validation policies that are asked about an upload with these attributes, in order.
@@ -142,11 +152,10 @@ impl Policy {
 ///
 /// Blocks for as long as compiling takes.
 pub(crate) fn compile(
-    engine: &wasmtime::Engine,
-    linker: &Linker<Guest>,
-    max_memory_bytes: usize,
+    sandbox: &Sandbox,
     path: &Path,
     previous: Option<&Revision>,
+    progress: &Progress,
 ) -> Result<Draft, LoadError> {
     let text = read(path)?;
     let set: PolicySet = toml::from_str(&text).map_err(|error| invalid(path, &text, &error))?;
@@ -171,7 +180,8 @@ pub(crate) fn compile(
     let mut policies = Vec::new();
     for entry in set.policies {
         let (name, component) = (entry.name.clone(), entry.component.clone());
-        let compiled = compile_policy(engine, linker, max_memory_bytes, &folder, entry, previous);
+        progress.at(&name);
+        let compiled = compile_policy(sandbox, &folder, entry, previous);
         policies.push(compiled.map_err(|cause| LoadError::Policy {
             policy: name,
             component,
@@ -218,14 +228,14 @@ fn read(path: &Path) -> Result<String, LoadError> {
 }
 
 fn compile_policy(
-    engine: &wasmtime::Engine,
-    linker: &Linker<Guest>,
-    max_memory_bytes: usize,
+    sandbox: &Sandbox,
     folder: &Path,
     entry: PolicyEntry,
     previous: Option<&Revision>,
 ) -> Result<Policy, PolicyLoadError> {
-    if let Some(problem) = entry.limits.problem(max_memory_bytes) {
+    let settings = &sandbox.settings;
+    let most_memory = settings.max_memory_bytes.min(settings.guest_bytes);
+    if let Some(problem) = entry.limits.problem(most_memory) {
         return Err(PolicyLoadError::Limits(problem));
     }
     let bytes = component::read(&folder.join(&entry.component))?;
@@ -238,7 +248,7 @@ fn compile_policy(
     });
     let component = match known {
         Some(policy) => policy.component.clone(),
-        None => component::compile(engine, linker, &bytes)?,
+        None => component::compile(&sandbox.wasmtime, &sandbox.linker, &bytes)?,
     };
     check_kind(&component, &entry)?;
     let settings = settings::to_json(&entry.settings)?;
@@ -252,6 +262,8 @@ fn compile_policy(
         settings: settings.to_string().into(),
         limits: entry.limits,
         disks: entry.disks,
+        budget: Arc::clone(&sandbox.budget),
+        least_bytes: 0,
         resources: Arc::default(),
         source: entry.component,
     })
@@ -274,14 +286,20 @@ fn check_kind(component: &CheckedComponent, entry: &PolicyEntry) -> Result<(), P
 }
 
 impl Draft {
+    /// How many policies it has.
+    pub(crate) fn policies(&self) -> usize {
+        self.policies.len()
+    }
+
     /// Asks every component what it is, reads what it asks for, and asks whether it takes its settings, on
     /// instances of their own.
-    pub(crate) async fn check(self) -> Result<Revision, LoadError> {
+    pub(crate) async fn check(self, progress: &Progress) -> Result<Revision, LoadError> {
         let mut digest = Sha256Hasher::default();
         digest.update(Sha256Digest::of(self.text.as_bytes()).as_bytes());
         let mut policies = Vec::new();
         for policy in self.policies {
             let (name, component) = (policy.name.clone(), policy.source.clone());
+            progress.at(&name);
             let checked = check_policy(policy, &self.folder).await;
             let policy = checked.map_err(|cause| LoadError::Policy {
                 policy: name,
@@ -308,16 +326,7 @@ async fn check_policy(mut policy: Policy, folder: &Path) -> Result<Policy, Polic
     };
     let description = description.map_err(|failure| PolicyLoadError::Failed(failure.into()))?;
     policy = Arc::into_inner(shared).expect("the instance that shared it is gone");
-    let (folder, patterns) = (folder.to_owned(), description.resources.clone());
-    let resources = tokio::task::spawn_blocking(move || Resources::read(&folder, &patterns));
-    policy.resources = match resources.await {
-        Ok(resources) => Arc::new(resources?),
-        Err(_) => {
-            return Err(PolicyLoadError::Kind(
-                "reading its resources was interrupted",
-            ));
-        }
-    };
+    policy.resources = Arc::new(Resources::read(folder, &description.resources)?);
     policy.description = description;
 
     let shared = Arc::new(policy);
@@ -325,14 +334,16 @@ async fn check_policy(mut policy: Policy, folder: &Path) -> Result<Policy, Polic
         PolicyKind::Validation => configure::<ValidationPolicy>(&shared).await,
         PolicyKind::Routing => configure::<RoutingPolicy>(&shared).await,
     };
-    configured.map_err(|failure| match failure.cause {
+    let least_bytes = configured.map_err(|failure| match failure.cause {
         FailureCause::Declared(CannotJudge::BadSettings, reason) => PolicyLoadError::Refused {
             digest: failure.digest,
             reason,
         },
         _ => PolicyLoadError::Failed(failure.into()),
     })?;
-    Ok(Arc::into_inner(shared).expect("the instance that shared it is gone"))
+    let mut policy = Arc::into_inner(shared).expect("the instance that shared it is gone");
+    policy.least_bytes = least_bytes;
+    Ok(policy)
 }
 
 /// Nothing is uploaded when a component is only asked what it is.
@@ -351,10 +362,10 @@ async fn describe<E: Kind>(policy: &Arc<Policy>) -> Result<Description, PolicyFa
         .await
 }
 
-async fn configure<E: Kind>(policy: &Arc<Policy>) -> Result<(), PolicyFailure> {
+/// Gives the linear memory that the instance has then, in bytes.
+async fn configure<E: Kind>(policy: &Arc<Policy>) -> Result<usize, PolicyFailure> {
     let started = Instance::<E>::start(policy, no_upload()).await;
-    started
-        .map_err(|Failed { failure, .. }| failure)?
-        .configure()
-        .await
+    let mut instance = started.map_err(|Failed { failure, .. }| failure)?;
+    instance.configure().await?;
+    Ok(instance.memory_bytes())
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use portcullis_engine::{
     Admission, Call, CannotJudge, Disposition, End, Engine, EngineSettings, FailureCause,
     Inspection, LoadError, Passed, RefusalCause, Refused, Upload,
@@ -25,7 +26,7 @@ impl Set {
 
     fn write(&self, policies: &str) {
         let router = format!(
-            "[[policy]]\nname = 'route'\ncomponent = '{}'\ndisks = ['local']\nsettings = {{ template = 'in/{{filename}}' }}\n",
+            "[[policy]]\nname = 'route'\ncomponent = '{}'\ndisks = ['local']\nsettings = {{ template = 'in/{{filename}}', ignore = ['deed', 'innocent'] }}\n",
             component("route-by-attributes").display()
         );
         std::fs::write(self.path(), format!("{policies}\n{router}")).expect("a file");
@@ -63,6 +64,7 @@ fn hostile(name: &str, settings: &str, more: &str) -> String {
 
 async fn engine(set: &Set) -> Engine {
     let engine = Engine::start(EngineSettings {
+        uploads: 8,
         max_instances: 64,
         ..EngineSettings::default()
     })
@@ -112,11 +114,11 @@ async fn judge_upload(
         Admission::Refused(refused) => return Err(refused),
     };
     for chunk in bytes.chunks(100_000) {
-        if let Err(cause) = inspection.chunk(chunk).await {
-            return Err(inspection.refuse(cause));
+        if let Err(cause) = inspection.chunk(Bytes::copy_from_slice(chunk)).await {
+            return Err(inspection.refuse(cause).await);
         }
     }
-    inspection.finish(&end(bytes)).await
+    inspection.finish(end(bytes)).await
 }
 
 /// The failure that refuses an upload under a set with one hostile policy.
@@ -191,12 +193,12 @@ async fn a_rejection_midway_ends_the_upload_in_that_chunk() {
     let set = Set::new(&hostile("stop", "{ do = 'reject-at:70000' }", ""));
     let engine = engine(&set).await;
     let mut inspection = admitted(&engine).await;
-    assert!(inspection.chunk(&vec![1; 65_536]).await.is_ok());
+    assert!(inspection.chunk(vec![1; 65_536].into()).await.is_ok());
     let cause = inspection
-        .chunk(&vec![1; 65_536])
+        .chunk(vec![1; 65_536].into())
         .await
         .expect_err("is refused");
-    let refused = inspection.refuse(cause);
+    let refused = inspection.refuse(cause).await;
     let RefusalCause::Rejected { policy, refusal } = &refused.cause else {
         panic!("{:?}", refused.cause);
     };
@@ -416,12 +418,20 @@ async fn floods_of_lines_are_swallowed() {
     }
 }
 
-#[tokio::test(flavor = "current_thread")]
-async fn a_slow_policy_does_not_stall_its_neighbours() {
-    // One thread serves both uploads: the neighbour gets its turn only because the slow one gives way.
+/// An engine with one thread on which a policy computes without an end for every upload with the attribute
+/// `slow`, and such an upload under way.
+async fn engine_with_a_busy_thread(
+    more: &str,
+) -> (Arc<Engine>, tokio::task::JoinHandle<Admission>) {
     let limits = "match = { slow = '*' }\nlimits = { call-time-ms = 1500 }";
-    let set = Set::new(&hostile("slow", "{ do = 'loop', when = 'admit' }", limits));
-    let engine = Arc::new(engine(&set).await);
+    let slow = hostile("slow", "{ do = 'loop', when = 'admit' }", limits);
+    let set = Set::new(&format!("{slow}{more}"));
+    let engine = Engine::start(EngineSettings {
+        threads: 1,
+        ..EngineSettings::default()
+    });
+    let engine = Arc::new(engine.expect("starts"));
+    engine.load(&set.path()).await.expect("loads");
     let mut slow = upload("a.csv");
     slow.attributes.insert("slow", "yes").expect("fits");
     let looping = tokio::spawn({
@@ -429,19 +439,110 @@ async fn a_slow_policy_does_not_stall_its_neighbours() {
         async move { engine.admit(&slow, None).await }
     });
     tokio::task::yield_now().await;
+    (engine, looping)
+}
+
+#[tokio::test]
+async fn a_slow_policy_does_not_stall_its_neighbours() {
+    let (engine, looping) = engine_with_a_busy_thread("").await;
     let started = Instant::now();
     for _ in 0..20 {
         assert!(judge(&engine, &vec![1; 100_000]).await.is_ok());
     }
-    assert!(
-        !looping.is_finished(),
-        "the neighbours waited {:?}",
-        started.elapsed()
-    );
+    let waited = started.elapsed();
+    assert!(!looping.is_finished(), "the neighbours waited {waited:?}");
     assert!(matches!(
         looping.await.expect("ends"),
         Admission::Refused(_)
     ));
+}
+
+#[tokio::test]
+async fn a_busy_neighbour_never_makes_an_innocent_policy_time_out() {
+    // It needs most of its own time, and twice as long by the clock on the wall, since it shares the thread.
+    let limits = "match = { innocent = '*' }\nlimits = { call-time-ms = 400 }";
+    let innocent = hostile("innocent", "{ do = 'slow:100', when = 'admit' }", limits);
+    let (engine, looping) = engine_with_a_busy_thread(&innocent).await;
+    let mut upload = upload("a.csv");
+    upload.attributes.insert("innocent", "yes").expect("fits");
+    let started = Instant::now();
+    let passed = judge_upload(&engine, &upload, b"x").await;
+    let passed = passed.unwrap_or_else(|refused| panic!("{:?}", refused.cause));
+    let busy = passed.records[0].busy;
+    let waited = started.elapsed();
+    assert!(
+        !looping.is_finished() && waited > busy * 3 / 2,
+        "{busy:?} of {waited:?}"
+    );
+    looping.abort();
+}
+
+#[tokio::test]
+async fn a_set_without_room_for_all_uploads_is_refused_with_what_to_do() {
+    let set = Set::new(&hostile("count", "{ do = 'count' }", ""));
+    let defaults = EngineSettings::default();
+    for (settings, key) in [
+        (
+            EngineSettings {
+                uploads: 2_000,
+                ..defaults
+            },
+            "`limits.uploads`",
+        ),
+        (
+            EngineSettings {
+                guest_bytes: 80 << 20,
+                ..defaults
+            },
+            "`limits.policy-memory-bytes`",
+        ),
+    ] {
+        let engine = Engine::start(settings).expect("starts");
+        let error = engine.load(&set.path()).await.err().expect("is refused");
+        assert!(error.to_string().contains(key), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_memory_of_all_policies_is_limited_together_and_comes_back() {
+    let deeds = [
+        "count",
+        "trap",
+        "panic",
+        "memory-bomb",
+        "deep-recursion",
+        "oversized-return",
+    ];
+    let sets = deeds.map(|deed| {
+        let only = format!("match = {{ deed = '{deed}' }}");
+        hostile(deed, &format!("{{ do = '{deed}' }}"), &only)
+    });
+    let set = Set::new(&sets.concat());
+    let settings = EngineSettings {
+        uploads: 4,
+        guest_bytes: 64 << 20,
+        ..EngineSettings::default()
+    };
+    let engine = Engine::start(settings).expect("starts");
+    engine.load(&set.path()).await.expect("loads");
+    for deed in deeds {
+        let mut upload = upload("a.csv");
+        upload.attributes.insert("deed", deed).expect("fits");
+        let passes = judge_upload(&engine, &upload, b"x").await.is_ok();
+        assert_eq!(passes, deed == "count", "{deed}");
+        assert_eq!(engine.free_guest_bytes(), 64 << 20, "after {deed}");
+    }
+    let mut held = Vec::new();
+    let cause = loop {
+        match engine.admit(&upload("a.csv"), None).await {
+            Admission::Inspect(inspection) => held.push(inspection),
+            Admission::Refused(refused) => break refused.cause,
+        }
+        assert!(held.len() < 64, "the budget has no end");
+    };
+    assert_eq!(cause, RefusalCause::Overloaded);
+    drop(held);
+    assert!(judge(&engine, b"x").await.is_ok());
 }
 
 #[tokio::test]
@@ -502,9 +603,12 @@ async fn an_upload_keeps_its_revision_while_another_is_put_in_force() {
     set.write(&hostile("second", "{ do = 'reject' }", ""));
     let after = engine.load(&set.path()).await.expect("loads").digest();
     assert_ne!(before, after);
-    under_way.chunk(b"x").await.expect("passes");
+    under_way
+        .chunk(Bytes::from_static(b"x"))
+        .await
+        .expect("passes");
     assert_eq!(under_way.revision(), before);
-    assert!(under_way.finish(&end(b"x")).await.is_ok());
+    assert!(under_way.finish(end(b"x")).await.is_ok());
     assert!(judge(&engine, b"x").await.is_err());
 }
 
@@ -581,6 +685,7 @@ async fn a_set_without_a_router_and_an_engine_without_a_set_take_nothing() {
 async fn when_all_instances_are_in_use_an_upload_is_told_to_come_back() {
     let set = Set::new(&hostile("count", "{ do = 'count' }", ""));
     let engine = Engine::start(EngineSettings {
+        uploads: 2,
         max_instances: 4,
         ..EngineSettings::default()
     })

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use portcullis_engine::EngineSettings;
 use portcullis_hop::{ApiKey, HopSettings};
 use portcullis_server::{ConfigError, Environment, Limits, Resolved, Role, Source, internal_keys};
 use serde::Deserialize;
@@ -35,6 +36,8 @@ pub struct Config {
     pub limits: Limits,
     /// What uploads may take.
     pub uploads: UploadLimits,
+    /// What policies may take.
+    pub engine: EngineSettings,
     /// What the page shows.
     pub page: PageSettings,
     /// Where each value comes from.
@@ -85,6 +88,8 @@ struct LimitsFile {
     header_seconds: Option<u64>,
     idle_seconds: Option<u64>,
     drain_seconds: Option<u64>,
+    policy_threads: Option<u64>,
+    policy_memory_bytes: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -117,7 +122,7 @@ impl Config {
             (file.policies, Source::File),
         ];
         let anonymous = [(file.allow_anonymous, Source::File)];
-        let (limits, uploads) = limits(&file.limits, &mut resolved);
+        let (limits, uploads, engine) = limits(&file.limits, &mut resolved);
         Ok(Self {
             listen,
             policies: resolved.pick_path("policies", policies, DEFAULT_POLICIES),
@@ -127,6 +132,7 @@ impl Config {
             hop: hop(&file.hop, &mut resolved),
             limits,
             uploads,
+            engine,
             page: file.page,
             resolved,
         })
@@ -161,7 +167,7 @@ fn api_key(environment: Environment<'_>, resolved: &mut Resolved) -> Result<ApiK
     })
 }
 
-fn limits(file: &LimitsFile, resolved: &mut Resolved) -> (Limits, UploadLimits) {
+fn limits(file: &LimitsFile, resolved: &mut Resolved) -> (Limits, UploadLimits, EngineSettings) {
     let mut pick = |key: &str, value: Option<u64>, default: u64| {
         let key = format!("limits.{key}");
         resolved.pick(&key, [(value, Source::File)], || default)
@@ -177,7 +183,19 @@ fn limits(file: &LimitsFile, resolved: &mut Resolved) -> (Limits, UploadLimits) 
         bytes: pick("upload-bytes", file.upload_bytes, 1 << 40),
         idle: Duration::from_secs(pick("idle-seconds", file.idle_seconds, 60)),
     };
-    (limits, uploads)
+    let defaults = EngineSettings::default();
+    let (threads, memory) = (defaults.threads as u64, defaults.guest_bytes as u64);
+    let engine = EngineSettings {
+        uploads: uploads.at_once,
+        threads: count(pick("policy-threads", file.policy_threads, threads)),
+        guest_bytes: count(pick(
+            "policy-memory-bytes",
+            file.policy_memory_bytes,
+            memory,
+        )),
+        ..defaults
+    };
+    (limits, uploads, engine)
 }
 
 fn hop(file: &HopFile, resolved: &mut Resolved) -> HopSettings {

@@ -1,6 +1,7 @@
 //! The way of one upload through the web host: admit, create, judge each chunk before it is passed on,
 //! commit. Whatever ends it early is concluded on services, so that its record says so and no byte stays.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -270,9 +271,11 @@ impl Gateway {
         };
         let end = match judged {
             Ok(end) => end,
-            Err(Ended::Refused(cause)) => return Err(Failure::Refused(inspection.refuse(cause))),
+            Err(Ended::Refused(cause)) => {
+                return Err(Failure::Refused(inspection.refuse(cause).await));
+            }
             Err(ended) => {
-                record::policies(&inspection.abandon(), &open.span);
+                record::policies(&inspection.abandon().await, &open.span);
                 return Err(match ended {
                     Ended::Forward(ForwardError::Stalled) => Failure::Store(StoreError::Timeout),
                     Ended::Forward(ForwardError::Ended) => {
@@ -283,7 +286,7 @@ impl Gateway {
                 });
             }
         };
-        let passed = inspection.finish(&end).await.map_err(Failure::Refused)?;
+        let passed = inspection.finish(end).await.map_err(Failure::Refused)?;
         let status = append.await.map_err(Failure::Store)?;
         if status.offset.bytes() != end.length {
             return Err(Failure::Store(StoreError::DigestMismatch));
@@ -305,14 +308,29 @@ impl Gateway {
         let mut hasher = Sha256Hasher::default();
         let mut length = 0u64;
         let limit = self.limits.upload_bytes;
-        while let Some(chunk) = chunks.next().await? {
+        let mut next = chunks.next().await;
+        while let Some(chunk) = next? {
             length += chunk.len() as u64;
             if length > limit {
                 return Err(Failure::TooLarge { limit }.into());
             }
-            inspection.chunk(&chunk).await?;
+            // Judged there, hashed here, and the next one received meanwhile.
+            inspection.show(chunk.clone());
             hasher.update(&chunk);
+            let mut receive = pin!(chunks.next());
+            let mut received = None;
+            loop {
+                tokio::select! {
+                    judged = inspection.judged() => break judged?,
+                    next = &mut receive, if received.is_none() => received = Some(next),
+                }
+            }
             forward.send(chunk).await?;
+            next = match received {
+                Some(next) => next,
+                // A slow line: what has passed does not wait for what comes.
+                None => receive.await,
+            };
         }
         if let Some(declared) = upload.length.filter(|declared| *declared != length) {
             let arrived = length;

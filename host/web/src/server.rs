@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use portcullis_engine::{Engine, EngineError, EngineSettings, LoadError, Revision};
+use portcullis_engine::{Engine, EngineError, LoadError, Revision};
 use portcullis_hop::{ClientError, HopClient};
 use portcullis_server::{ConfigError, Limits, Listener};
 use tokio_util::task::TaskTracker;
@@ -42,7 +42,7 @@ impl Server {
     /// Loads the policies, then listens: nothing is taken before it can be judged. Services need not be
     /// there yet.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let engine = Arc::new(Engine::start(EngineSettings::default())?);
+        let engine = Arc::new(Engine::start(config.engine)?);
         engine.load(&config.policies).await?;
         let store = HopClient::new(&config.services_url, config.api_key, config.hop)?;
         let tasks = TaskTracker::new();
