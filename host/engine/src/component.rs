@@ -1,5 +1,7 @@
 //! Components: compiled, digested, and checked for what they import and export.
 
+pub(crate) mod shape;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -103,7 +105,7 @@ pub(crate) fn compile(
     };
     let component = Component::from_binary(engine, bytes).map_err(not_a_component)?;
     check_imports(engine, &component, digest)?;
-    let kind = kind_of(engine, &component)?;
+    let kind = kind_of(engine, &component, digest)?;
     let link = |error: wasmtime::Error| PolicyLoadError::Link(one_line(&error));
     let instance_pre: InstancePre<Guest> = linker.instantiate_pre(&component).map_err(link)?;
     let exports = match kind {
@@ -156,18 +158,31 @@ fn check_imports(
 fn kind_of(
     engine: &wasmtime::Engine,
     component: &Component,
+    digest: Sha256Digest,
 ) -> Result<PolicyKind, PolicyLoadError> {
-    let exports = |wanted: &str| {
-        component
-            .component_type()
-            .exports(engine)
-            .any(|(name, _)| name == wanted)
-    };
-    match (exports(v0_1::VALIDATION), exports(v0_1::ROUTING)) {
-        (true, false) => Ok(PolicyKind::Validation),
-        (false, true) => Ok(PolicyKind::Routing),
-        _ => Err(PolicyLoadError::Contract),
+    let component = component.component_type();
+    let exports: Vec<&str> = component.exports(engine).map(|(name, _)| name).collect();
+    match (
+        exports.contains(&v0_1::VALIDATION),
+        exports.contains(&v0_1::ROUTING),
+    ) {
+        (true, false) => return Ok(PolicyKind::Validation),
+        (false, true) => return Ok(PolicyKind::Routing),
+        _ => {}
     }
+    let other = exports.iter().find_map(|name| {
+        let (interface, version) = name.split_once('@')?;
+        interface
+            .starts_with("portcullis:policy/")
+            .then_some(version)
+    });
+    Err(match other {
+        Some(version) if exports.len() == 1 => PolicyLoadError::Version {
+            digest,
+            version: version.to_owned(),
+        },
+        _ => PolicyLoadError::Contract(digest),
+    })
 }
 
 /// An error of wasmtime with its causes, on one line.

@@ -204,6 +204,23 @@ pub enum PolicyLoadError {
     /// The component is too large.
     #[error("the component has {0} bytes; at most {max} are allowed", max = crate::component::MAX_COMPONENT_BYTES)]
     TooLarge(u64),
+    /// There is too much of something in it.
+    #[error("the component (sha256:{}) has {found} {what}; at most {most} are allowed", short(*digest))]
+    TooMuch {
+        /// The digest of the component.
+        digest: Sha256Digest,
+        /// What there is too much of.
+        what: &'static str,
+        /// How many there are, as far as they were counted.
+        found: u64,
+        /// How many there may be.
+        most: u64,
+    },
+    /// The file is a core module.
+    #[error(
+        "the file (sha256:{}) is a core module and no component; build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`", short(*.0)
+    )]
+    CoreModule(Sha256Digest),
     /// The file is not a component, or one that does not validate.
     #[error("the file (sha256:{}) is not a valid WebAssembly component: {cause}", short(*digest))]
     NotAComponent {
@@ -224,9 +241,17 @@ pub enum PolicyLoadError {
     },
     /// The component exports neither kind of policy in a version that is served.
     #[error(
-        "it exports no `portcullis:policy/validation@0.1.0` or `portcullis:policy/routing@0.1.0`, or both; build it against contract version 0.1, for one of its worlds"
+        "it (sha256:{}) exports no `portcullis:policy/validation@0.1.0` or `portcullis:policy/routing@0.1.0`, or both; build it against contract version 0.1, for one of its worlds", short(*.0)
     )]
-    Contract,
+    Contract(Sha256Digest),
+    /// The component was built against another version of the contract.
+    #[error("it (sha256:{}) was built against contract version {version}; this host speaks 0.1.0, so build it against that", short(*digest))]
+    Version {
+        /// The digest of the component.
+        digest: Sha256Digest,
+        /// The version that it exports.
+        version: String,
+    },
     /// The component does not fit its own world.
     #[error("it does not fit the contract: {0}")]
     Link(String),

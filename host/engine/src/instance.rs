@@ -7,7 +7,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::answer::{Admission, Conclusion, Failure, Progress, Refusal};
 use crate::collected::{Collected, FindingListener};
-use crate::component::{Exports, one_line};
+use crate::component::Exports;
 use crate::contract::v0_1::{self, RoutingPolicy, ValidationPolicy};
 use crate::executor;
 use crate::guest::{Guest, Occasion};
@@ -267,12 +267,15 @@ fn cause_of(error: &wasmtime::Error, guest: &mut Guest, policy: &Policy) -> Fail
             stderr
         }),
         None => {
-            let text = one_line(error);
+            let text = error.root_cause().to_string().replace('\n', " ");
             // wasmtime has no type for this one; its text is checked by a test.
             if text.contains("fuel allocated for hostcalls") {
                 FailureCause::Oversized(policy.limits.hostcall_bytes)
-            } else {
+            } else if error.is::<wasmtime::WasmBacktrace>() {
                 FailureCause::Trap(text)
+            } else {
+                // The code had returned: what is wrong is what it returned.
+                FailureCause::Answer(text)
             }
         }
     }

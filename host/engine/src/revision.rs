@@ -240,6 +240,7 @@ fn compile_policy(
     }
     let bytes = component::read(&folder.join(&entry.component))?;
     let digest = Sha256Digest::of(&bytes);
+    component::shape::check(&bytes, digest, &entry.limits)?;
     let known = previous.and_then(|revision| {
         revision
             .policies

@@ -82,7 +82,7 @@ const NEVER: [(&str, &[&str]); 9] = [
 ];
 
 /// The crates of ours that each may name in its manifest.
-const MAY_NAME: [(&str, &[&str]); 12] = [
+const MAY_NAME: [(&str, &[&str]); 13] = [
     ("portcullis-types", &[]),
     ("portcullis-telemetry", &["portcullis-types"]),
     (
@@ -115,6 +115,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
     ("portcullis-policy", &[]),
     ("portcullis-csv", &[]),
     ("portcullis-generator", &[]),
+    ("portcullis-hand-made", &[]),
     ("xtask", &["portcullis-generator"]),
 ];
 
