@@ -24,6 +24,8 @@ pub use server::{Server, binary, check_config, refuses_to_start, start};
 
 /// The key between the two servers.
 pub const KEY: &str = "a-key-for-tests-0123456789abcdef";
+/// The key for what administrators do on services.
+pub const ADMIN_KEY: &str = "an-admin-key-for-tests-0123456789";
 /// How long any one request of a test may take.
 const REQUEST: Duration = Duration::from_mins(5);
 
@@ -154,7 +156,16 @@ impl Setup {
             )
         };
         let disks: serde_json::Map<_, _> = DISKS.map(disk).into_iter().collect();
+        let (key, config) = (folder.join("admin.key"), folder.join("services.toml"));
+        std::fs::write(&key, ADMIN_KEY).expect("is written");
+        let keys = format!(
+            "[[keys]]\nname = 'admin'\nkey-file = '{}'\nscopes = ['admin']\n",
+            key.display()
+        );
+        std::fs::write(&config, keys).expect("is written");
         server::Launch::new("portcullis-services")
+            .argument("--config")
+            .argument(config)
             .env("SERVER_ROLE", "services")
             .env("INTERNAL_API_KEY", KEY)
             .env(
@@ -264,17 +275,31 @@ impl TestGateway {
 
     /// Runs `portcullis-services token` on the catalog of services, and gives what it printed.
     pub fn token(&self, arguments: &[&str]) -> Result<String> {
-        let mut command = std::process::Command::new(binary("portcullis-services"));
-        let catalog = self.folder.path().join("catalog.sqlite");
-        command
-            .arg("token")
-            .args(arguments)
-            .arg("--catalog")
-            .arg(catalog);
-        let output = command.output()?;
+        let output = self.on_services("token", arguments)?;
         let said = String::from_utf8_lossy(&output.stderr);
         anyhow::ensure!(output.status.success(), "token {arguments:?}: {said}");
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// Runs a command of `portcullis-services` beside the running ones, on their catalog and disks.
+    pub fn on_services(&self, command: &str, arguments: &[&str]) -> Result<std::process::Output> {
+        let root = |name: &str| self.folder.path().join(name);
+        let disks = DISKS.map(|name| {
+            let disk = serde_json::json!({ "type": "local", "root": root(name) });
+            (name.to_owned(), disk)
+        });
+        let disks: serde_json::Map<_, _> = disks.into_iter().collect();
+        let mut process = std::process::Command::new(binary("portcullis-services"));
+        process
+            .env(
+                "STORAGE_CONFIG",
+                serde_json::Value::Object(disks).to_string(),
+            )
+            .arg(command)
+            .args(arguments)
+            .arg("--catalog")
+            .arg(root("catalog.sqlite"));
+        Ok(process.output()?)
     }
 
     /// The folder in which both servers keep what they keep.

@@ -366,7 +366,10 @@ pub async fn a_concluded_upload_keeps_its_record_and_takes_nothing_more(subject:
 pub async fn a_quarantined_upload_is_not_visible(subject: &impl Subject) {
     let id = filled(subject, b"abc").await;
     let mut commit = commit(b"abc", "a.csv");
-    commit.disposition = Disposition::Quarantine;
+    commit.disposition = Disposition::Quarantine(Refusal {
+        rule: "under-review".to_owned(),
+        message: "Somebody will look at it.".to_owned(),
+    });
     let receipt = subject.store().commit(id, &commit, &span()).await;
     assert_eq!(
         receipt.map(|receipt| receipt.status),

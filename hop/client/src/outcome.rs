@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::Epoch;
 
 /// What becomes of the bytes when they are committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Disposition {
     /// Shown at the path.
     Publish,
-    /// Kept apart, until an administrator releases or discards them.
-    Quarantine,
+    /// Kept apart for this reason, until an administrator releases or discards them.
+    Quarantine(Refusal),
 }
 
 /// The end of an upload that the policies let pass: what the web host saw, and what they said.
@@ -38,7 +38,7 @@ pub struct Commit {
     pub findings: Findings,
 }
 
-/// Why a policy refuses an upload.
+/// Why a policy refuses an upload, or sets it apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
@@ -108,6 +108,9 @@ pub struct Receipt {
     pub sha256: Sha256Digest,
     /// The SHA-256 of the bytes that are stored, as services computed it. Equal today.
     pub stored_sha256: Sha256Digest,
+    /// Why it is in quarantine, or was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
     /// Which policies said what.
     pub policies: Vec<PolicyVerdict>,
     /// What they noticed without refusing the upload.

@@ -65,6 +65,12 @@ pub enum SpanName {
     StorageList,
     /// The file endpoint `delete`.
     StorageDelete,
+    /// Services list what is in quarantine.
+    QuarantineList,
+    /// Services release a file from quarantine.
+    QuarantineRelease,
+    /// Services discard a file in quarantine.
+    QuarantineDiscard,
     /// All bytes of one append are written.
     StageWrite,
     /// A file is made durable.
@@ -154,6 +160,9 @@ impl SpanName {
             Self::StorageDownload => (Server, "GET", "/internal/storage/download"),
             Self::StorageList => (Server, "GET", "/internal/storage/list"),
             Self::StorageDelete => (Server, "DELETE", "/internal/storage/delete"),
+            Self::QuarantineList => (Server, "GET", "/internal/quarantine"),
+            Self::QuarantineRelease => (Server, "POST", "/internal/quarantine/{id}/release"),
+            Self::QuarantineDiscard => (Server, "POST", "/internal/quarantine/{id}/discard"),
             Self::Policy(_) | Self::StageWrite | Self::Fsync | Self::Publish | Self::Catalog => {
                 return None;
             }

@@ -21,6 +21,8 @@ export interface Receipt {
   readonly version: number;
   readonly size: number;
   readonly sha256: string;
+  /** Why it is set apart, where it is. */
+  readonly reason: string | undefined;
   readonly policies: readonly PolicyVerdict[];
   readonly findings: readonly Finding[];
   readonly tallies: readonly Tally[];
@@ -89,6 +91,7 @@ function receipt(json: Members): Receipt | undefined {
     version: whole(json["version"]) ?? 1,
     size: whole(json["size"]) ?? 0,
     sha256: text(json["sha256"]) ?? "",
+    reason: text(members(json["refusal"])?.["message"]),
     policies: list(json["policies"], policyVerdict),
     findings: list(json["findings"], finding),
     tallies: list(json["tallies"], tally),

@@ -166,15 +166,15 @@ export function announcement(upload: Upload): string | undefined {
   }
 }
 
-function storedSentence({ status, size: bytes, findings }: Receipt): string {
+function storedSentence({ status, size: bytes, reason, findings, tallies }: Receipt): string {
   if (status === "quarantined") {
     return (
-      `${size(bytes)} stored apart. An administrator looks at it and then releases or discards it; ` +
+      `${size(bytes)} stored apart. ${reason ?? ""} An administrator looks at it and then releases or discards it; ` +
       "there is no need to send it again."
     );
   }
-  const remarks = counted(findings.length, "remark");
-  const checks = findings.length === 0 ? "Every check passed." : `The checks left ${remarks}.`;
+  const count = countAll(findings, tallies);
+  const checks = count === 0 ? "Every check passed." : `The checks left ${counted(count, "remark")}.`;
   return `${size(bytes)} stored and verified. ${checks}`;
 }
 

@@ -27,6 +27,13 @@ test("a receipt is read with its findings", () => {
   ]);
 });
 
+test("why a file is set apart is read", () => {
+  const refusal = { rule: "under-review", message: "Somebody will look at it." };
+  const answer = parseAnswer(201, JSON.stringify({ uploads: [{ ...RECEIPT, status: "quarantined", refusal }] }));
+  assert.ok("stored" in answer);
+  assert.equal(answer.stored.reason, refusal.message);
+});
+
 test("a rejection is read with its kind, findings and support id", () => {
   const body = {
     type: "urn:portcullis:problem:policy-rejected",

@@ -469,7 +469,12 @@ fn commit(epoch: Epoch, passed: Passed, end: &End) -> Commit {
         path: passed.path,
         disposition: match passed.disposition {
             portcullis_engine::Disposition::Publish => Disposition::Publish,
-            portcullis_engine::Disposition::Quarantine(_) => Disposition::Quarantine,
+            portcullis_engine::Disposition::Quarantine(refusal) => {
+                Disposition::Quarantine(portcullis_hop::Refusal {
+                    rule: refusal.rule,
+                    message: refusal.message,
+                })
+            }
         },
         policies: passed
             .records

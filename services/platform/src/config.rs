@@ -134,6 +134,18 @@ impl Config {
         })
     }
 
+    /// Where the catalog lies and which disks there are, for commands that work on both.
+    pub fn storage_of(
+        flags: &Flags,
+        environment: Environment<'_>,
+    ) -> Result<(PathBuf, BTreeMap<DiskName, DiskConfig>), ConfigError> {
+        let mut resolved = Resolved::default();
+        let file: File = resolved.read_file(flags.config.as_deref(), DEFAULT_FILE)?;
+        let disks = disks(Role::Services, file.disks, environment, &mut resolved)?;
+        let catalog = catalog(flags.catalog.clone(), file.catalog, &mut resolved);
+        Ok((catalog, disks))
+    }
+
     /// Where the catalog lies, for commands that need nothing else.
     pub fn catalog_of(flags: &Flags) -> Result<PathBuf, ConfigError> {
         let mut resolved = Resolved::default();

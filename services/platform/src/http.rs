@@ -1,7 +1,8 @@
-//! What services answer: the hop, the file API, and whether they are well.
+//! What services answer: the hop, the file API, the quarantine, and whether they are well.
 
 mod files;
 mod hop;
+mod quarantine;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ impl Site {
         Router::new()
             .merge(hop::routes())
             .merge(files::routes())
+            .merge(quarantine::routes())
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(self)

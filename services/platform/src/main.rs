@@ -1,7 +1,7 @@
 //! The services platform.
 #![forbid(unsafe_code)]
 
-mod token;
+mod command;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -14,6 +14,8 @@ use clap::{Parser, Subcommand};
 use portcullis_services::config::{Config, Flags};
 use portcullis_services::server::Server;
 use portcullis_telemetry::{Service, Telemetry};
+
+use crate::command::{quarantine, token};
 
 /// How long spans that wait to be sent may take at the end.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -45,6 +47,9 @@ enum Command {
     /// Bearer tokens of uploaders.
     #[command(subcommand)]
     Token(token::Command),
+    /// Files that policies set apart.
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
 }
 
 fn main() -> ExitCode {
@@ -67,10 +72,18 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("no runtime")?;
-    if let Some(Command::Token(command)) = arguments.command {
-        return runtime.block_on(token::run(command, &Config::catalog_of(&flags)?));
+    let environment = |name: &str| std::env::var(name).ok();
+    match arguments.command {
+        Some(Command::Token(command)) => {
+            return runtime.block_on(token::run(command, &Config::catalog_of(&flags)?));
+        }
+        Some(Command::Quarantine(command)) => {
+            let (catalog, disks) = Config::storage_of(&flags, &environment)?;
+            return runtime.block_on(quarantine::run(command, &catalog, &disks));
+        }
+        None => {}
     }
-    let config = Config::load(flags, &|name| std::env::var(name).ok())?;
+    let config = Config::load(flags, &environment)?;
     if arguments.check_config {
         write!(std::io::stdout(), "{}", config.resolved)?;
         return Ok(());

@@ -1,8 +1,9 @@
 //! Services as one thing: opened, recovered, listening, closed.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portcullis_server::{ConfigError, Limits, Listener, Role};
@@ -14,7 +15,7 @@ use crate::catalog::{Catalog, CatalogError, CatalogThread};
 use crate::config::{Config, DiskConfig};
 use crate::disks::Disks;
 use crate::http::Site;
-use crate::uploads::Uploads;
+use crate::uploads::{UploadLimits, Uploads};
 
 /// Services that have recovered and listen.
 pub struct Server {
@@ -111,24 +112,38 @@ impl Server {
 }
 
 fn open(config: Config) -> Result<(Config, Uploads, CatalogThread), StartError> {
-    let mut disks = Vec::new();
-    for (name, DiskConfig::Local { root }) in &config.disks {
+    let (uploads, thread) = open_uploads(&config.catalog, &config.disks, config.uploads)?;
+    uploads
+        .recover()
+        .map_err(|fault| StartError::Recovery(fault.0))?;
+    Ok((config, uploads, thread))
+}
+
+/// Opens disks and catalog, and leaves everything as it is. The thread ends once every clone of the uploads
+/// is gone.
+///
+/// # Errors
+/// A disk or the catalog cannot be used.
+pub fn open_uploads(
+    catalog: &Path,
+    disks: &BTreeMap<DiskName, DiskConfig>,
+    limits: UploadLimits,
+) -> Result<(Uploads, CatalogThread), StartError> {
+    let mut opened = Vec::new();
+    for (name, DiskConfig::Local { root }) in disks {
         let disk = LocalDisk::open(root).map_err(|why| StartError::Disk {
             name: name.clone(),
             root: root.clone(),
             why,
         })?;
-        disks.push((name.clone(), Arc::new(disk) as Arc<dyn Disk>));
+        opened.push((name.clone(), Arc::new(disk) as Arc<dyn Disk>));
     }
-    let (catalog, thread) = Catalog::open(&config.catalog).map_err(|why| StartError::Catalog {
-        path: config.catalog.clone(),
+    let (catalog, thread) = Catalog::open(catalog).map_err(|why| StartError::Catalog {
+        path: catalog.to_owned(),
         why,
     })?;
-    let uploads = Uploads::new(catalog, Disks::new(disks), Clock::system(), config.uploads);
-    uploads
-        .recover()
-        .map_err(|fault| StartError::Recovery(fault.0))?;
-    Ok((config, uploads, thread))
+    let uploads = Uploads::new(catalog, Disks::new(opened), Clock::system(), limits);
+    Ok((uploads, thread))
 }
 
 /// A disk and a catalog in a temporary folder.

@@ -8,6 +8,7 @@ mod hop;
 mod kills;
 mod memory;
 mod promises;
+mod quarantine;
 mod tables;
 mod traces;
 mod uploads;

@@ -18,10 +18,18 @@ struct RuleCount<'a> {
     count: u64,
 }
 
+/// How many findings one file has, listed or not.
+pub(super) fn count(findings: &[Finding], totals: &[Tally]) -> u64 {
+    tallies(findings, totals)
+        .iter()
+        .map(|tally| tally.count)
+        .sum()
+}
+
 /// The findings of one file. Nothing if there are none.
 pub(super) fn findings(findings: &[Finding], totals: &[Tally]) -> Markup {
     let tallies = tallies(findings, totals);
-    let all = tallies.iter().map(|tally| tally.count).sum();
+    let all = count(findings, totals);
     let listed = findings.len() as u64;
     html! {
         @if all > 0 {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use portcullis_hop::{Problem, ProblemKind, Status};
 use serde::de::DeserializeOwned;
 
-use super::findings::findings;
+use super::findings::{count, findings};
 use super::layout::{Scripts, document};
 use super::prose::prose;
 use super::quantity::{counted, size};
@@ -70,14 +70,15 @@ fn file_stored(stored: &StoredAnswer) -> Markup {
                 @match file.status {
                     Status::Accepted => {
                         (size(file.size)) " stored and verified. "
-                        @match file.findings.len() as u64 {
+                        @match count(&file.findings, &file.tallies) {
                             0 => "Every check passed.",
                             count => { "The checks left " (counted(count, "remark")) "." }
                         }
                     }
                     Status::Quarantined => {
-                        (size(file.size))
-                        " stored apart. An administrator looks at it and then releases or discards it; "
+                        (size(file.size)) " stored apart. "
+                        @if let Some(refusal) = &file.refusal { (prose(&refusal.message)) " " }
+                        "An administrator looks at it and then releases or discards it; "
                         "there is no need to send it again."
                     }
                 }
@@ -129,7 +130,7 @@ fn member<T: DeserializeOwned>(problem: &Problem, name: &str) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_hop::Receipt;
+    use portcullis_hop::{Receipt, Refusal};
     use portcullis_types::{Finding, Severity, Sha256Digest, UploadId};
 
     fn stored(filename: &str, status: Status) -> Answer {
@@ -144,6 +145,13 @@ mod tests {
             size: 1_234_567,
             sha256: Sha256Digest::of(b"patient"),
             stored_sha256: Sha256Digest::of(b"patient"),
+            refusal: match status {
+                Status::Accepted => None,
+                Status::Quarantined => Some(Refusal {
+                    rule: "under-review".to_owned(),
+                    message: "Somebody looks at <all> of them.".to_owned(),
+                }),
+            },
             policies: Vec::new(),
             findings: Vec::new(),
             tallies: Vec::new(),
@@ -202,7 +210,7 @@ mod tests {
         let page = outcome(&[stored("patient.csv", Status::Quarantined)]);
         assert!(
             page.contains("Quarantined")
-                && page.contains("An administrator")
+                && page.contains("Somebody looks at &lt;all&gt; of them. An administrator")
                 && !page.contains("Accepted")
         );
     }

@@ -11,6 +11,10 @@ pub enum Action {
     Created,
     /// A file was stored apart.
     Quarantined,
+    /// A file that was kept apart is shown at its path.
+    Released,
+    /// A file that was kept apart is gone.
+    Discarded,
     /// An upload was refused.
     Rejected,
     /// An upload was given up by its owner.
@@ -34,6 +38,8 @@ impl Action {
         match self {
             Self::Created => "created",
             Self::Quarantined => "quarantined",
+            Self::Released => "released",
+            Self::Discarded => "discarded",
             Self::Rejected => "rejected",
             Self::Cancelled => "cancelled",
             Self::Expired => "expired",

@@ -55,6 +55,19 @@ impl UploadRow {
         .collect::<Result<Result<Vec<_>, _>, _>>()?
     }
 
+    /// Uploads in a state, oldest first.
+    pub fn in_state(
+        rows: &Rows,
+        state: UploadState,
+        limit: u32,
+    ) -> Result<Vec<Self>, CatalogError> {
+        rows.prepare_cached(&format!(
+            "{SELECT} WHERE state = ?1 ORDER BY rowid LIMIT ?2"
+        ))?
+        .query_map(params![state.as_str(), limit], |row| Ok(read(row)))?
+        .collect::<Result<Result<Vec<_>, _>, _>>()?
+    }
+
     /// Raises the epoch of an open upload. Says whether it was open.
     pub fn raise_epoch(rows: &Rows, id: UploadId) -> Result<bool, CatalogError> {
         let changed = rows

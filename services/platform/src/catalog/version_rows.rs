@@ -77,6 +77,32 @@ impl VersionRow {
         .transpose()
     }
 
+    /// The version that came from an upload.
+    pub fn of_upload(rows: &Rows, upload: UploadId) -> Result<Option<Self>, CatalogError> {
+        rows.prepare_cached(&format!("{SELECT} WHERE upload = ?1"))?
+            .query_row([upload.to_string()], |row| Ok(read(row)))
+            .optional()?
+            .transpose()
+    }
+
+    /// Takes a version out of quarantine: its path may show it now.
+    pub fn release(rows: &Rows, upload: UploadId) -> Result<(), CatalogError> {
+        rows.prepare_cached(
+            "UPDATE versions SET quarantined = 0, linked = 0 WHERE upload = ?1 AND quarantined = 1",
+        )?
+        .execute([upload.to_string()])?;
+        Ok(())
+    }
+
+    /// Marks a version in quarantine as discarded: its bytes are no longer needed.
+    pub fn discard(rows: &Rows, upload: UploadId, now: Timestamp) -> Result<(), CatalogError> {
+        rows.prepare_cached(
+            "UPDATE versions SET deleted_at = ?2 WHERE upload = ?1 AND quarantined = 1",
+        )?
+        .execute(params![upload.to_string(), now.as_ms()])?;
+        Ok(())
+    }
+
     /// Every version that a path ever had, newest first.
     pub fn known(
         rows: &Rows,
@@ -145,10 +171,13 @@ impl VersionRow {
             .collect()
     }
 
-    /// Whether a version was ever committed.
-    pub fn is_committed(rows: &Rows, upload: UploadId) -> Result<bool, CatalogError> {
+    /// Whether the bytes of a version are needed: it was committed, and not discarded from quarantine.
+    pub fn is_kept(rows: &Rows, upload: UploadId) -> Result<bool, CatalogError> {
         Ok(rows
-            .prepare_cached("SELECT 1 FROM versions WHERE upload = ?1")?
+            .prepare_cached(
+                "SELECT 1 FROM versions
+                 WHERE upload = ?1 AND NOT (quarantined = 1 AND deleted_at IS NOT NULL)",
+            )?
             .exists([upload.to_string()])?)
     }
 }

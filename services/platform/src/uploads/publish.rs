@@ -74,18 +74,32 @@ impl Inner {
     }
 
     /// Makes the visible link of a path what the catalog says: the newest version, or none.
+    ///
+    /// Another process may do the same at this moment (`portcullis-services quarantine`), and the locks of
+    /// this one do not hold it. So whoever has made a link looks again, until nothing has changed meanwhile:
+    /// the last to look has made the right one.
     pub(super) fn derive_link(&self, disk: &NamedDisk, path: &DiskPath) -> Result<(), Fault> {
-        let (name, at) = (disk.name.clone(), path.clone());
-        let (latest, known) = self.catalog.run_blocking(move |rows| {
-            let latest = VersionRow::latest(rows, &name, &at)?;
-            Ok::<_, Fault>((latest, VersionRow::known(rows, &name, &at)?))
-        })?;
-        let failed = Fault::of_disk(disk);
-        match latest {
-            Some(version) => disk.disk().show(version.upload, path, &known),
-            None => disk.disk().hide(path, &known),
+        let read = || {
+            let (name, at) = (disk.name.clone(), path.clone());
+            self.catalog.run_blocking(move |rows| {
+                let latest = VersionRow::latest(rows, &name, &at)?;
+                let latest = latest.map(|version| version.upload);
+                Ok::<_, Fault>((latest, VersionRow::known(rows, &name, &at)?))
+            })
+        };
+        let (mut latest, mut known) = read()?;
+        loop {
+            match latest {
+                Some(version) => disk.disk().show(version, path, &known),
+                None => disk.disk().hide(path, &known),
+            }
+            .map_err(Fault::of_disk(disk))?;
+            let before = latest;
+            (latest, known) = read()?;
+            if latest == before {
+                break;
+            }
         }
-        .map_err(failed)?;
         let (name, at) = (disk.name.clone(), path.clone());
         self.catalog
             .run_blocking(move |rows| VersionRow::set_linked(rows, &name, &at).map_err(Fault::from))
@@ -95,7 +109,7 @@ impl Inner {
 /// The receipt of an upload that was stored by the same commit. Another one is refused.
 fn repeated(row: &UploadRow, commit: &Commit) -> Result<Option<Receipt>, Fault> {
     let same = |earlier: &Commit| {
-        let what = |commit: &Commit| (commit.length, commit.sha256, commit.disposition);
+        let what = |commit: &Commit| (commit.length, commit.sha256, commit.disposition.clone());
         what(earlier) == what(commit) && earlier.path == commit.path
     };
     match (&row.commit, &row.record.receipt) {
@@ -186,7 +200,7 @@ impl Publishing<'_> {
     }
 
     fn check_path(&self) -> Result<(), Fault> {
-        if self.commit.disposition == Disposition::Quarantine {
+        if self.commit.disposition != Disposition::Publish {
             return Ok(());
         }
         let (name, path) = (self.disk.name.clone(), self.commit.path.clone());
@@ -207,7 +221,7 @@ impl Publishing<'_> {
             let row = UploadRow::find(rows, upload.id)?.ok_or(Fault(StoreError::NotFound))?;
             check_open(&row, commit.epoch)?;
             let number = VersionRow::next_number(rows, &disk, &commit.path)?;
-            let quarantined = commit.disposition == Disposition::Quarantine;
+            let quarantined = commit.disposition != Disposition::Publish;
             let version = VersionRow {
                 upload: upload.id,
                 disk,
@@ -260,6 +274,10 @@ fn receipt(version: &VersionRow, commit: &Commit, upload: &portcullis_hop::NewUp
         size: version.size,
         sha256: commit.sha256,
         stored_sha256: version.sha256,
+        refusal: match &commit.disposition {
+            Disposition::Publish => None,
+            Disposition::Quarantine(refusal) => Some(refusal.clone()),
+        },
         policies: commit.policies.clone(),
         findings: commit.findings.listed.clone(),
         tallies: commit.findings.tallies.clone(),
@@ -269,8 +287,18 @@ fn receipt(version: &VersionRow, commit: &Commit, upload: &portcullis_hop::NewUp
 }
 
 impl Uploads {
+    /// Versions of this path become visible one after the other: nothing else happens to it meanwhile.
+    pub(crate) fn lock_path(&self, disk: &DiskName, path: &DiskPath) -> MutexGuard<'_, ()> {
+        self.0.publishing.lock(disk, path)
+    }
+
+    /// Makes the visible link of a path what the catalog says. The path must be locked.
+    pub(crate) fn derive_link(&self, disk: &NamedDisk, path: &DiskPath) -> Result<(), Fault> {
+        self.0.derive_link(disk, path)
+    }
+
     /// Does what a crash left undone, before anything else is taken: links follow their rows, versions that
-    /// were never committed and stages that nobody needs go. Blocks; call it once, at the start.
+    /// were never committed or were discarded and stages that nobody needs go. Blocks; call it once, at the start.
     pub fn recover(&self) -> Result<(), Fault> {
         for disk in self.0.disks.iter() {
             self.recover_disk(disk)?;
@@ -313,11 +341,11 @@ impl Uploads {
             }
         }
         for version in disk.disk().versions().map_err(&failed)? {
-            let committed = self
+            let kept = self
                 .0
                 .catalog
-                .run_blocking(move |rows| VersionRow::is_committed(rows, version));
-            if !committed? {
+                .run_blocking(move |rows| VersionRow::is_kept(rows, version));
+            if !kept? {
                 disk.disk().drop_version(version).map_err(&failed)?;
             }
         }

@@ -9,6 +9,8 @@ use portcullis_services::catalog::{
 };
 use portcullis_types::{Clock, Principal};
 
+use super::OPERATOR;
+
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// Makes a token and shows it, once.
@@ -106,7 +108,7 @@ fn audit(
     row: &TokenRow,
     now: portcullis_types::Timestamp,
 ) -> Result<(), CatalogError> {
-    let mut entry = AuditEntry::new(now, action, "(operator)");
+    let mut entry = AuditEntry::new(now, action, OPERATOR);
     entry.details = Some(serde_json::json!({ "token": row.id, "principal": row.principal }));
     entry.write(rows)
 }

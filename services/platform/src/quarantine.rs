@@ -1,0 +1,234 @@
+//! Files that policies set apart: a version without a visible link, until somebody with the scope `admin`
+//! releases or discards it. Each decision has a reason, and an audit row in the transaction that makes it.
+
+use portcullis_hop::{
+    Commit, Conclusion, Ending, Receipt, Refusal, Status, StoreError, UploadState,
+};
+use portcullis_telemetry::TraceId;
+use portcullis_types::UploadId;
+use serde::Serialize;
+
+use crate::catalog::{Action, AuditEntry, Rows, UploadRow, VersionRow};
+use crate::disks::NamedDisk;
+use crate::fault::Fault;
+use crate::uploads::Uploads;
+
+/// The longest reason for a decision, in bytes.
+pub const MAX_REASON_BYTES: usize = 1024;
+/// The most files of one list, oldest first.
+pub const MAX_LISTED: u32 = 10_000;
+
+/// A file in quarantine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Quarantined {
+    /// What the uploader was told: where a release would show it, and why it is set apart.
+    #[serde(flatten)]
+    pub receipt: Receipt,
+    /// Who sent it.
+    pub subject: String,
+    /// The name that they gave it.
+    pub filename: String,
+}
+
+/// What somebody decides, and why.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// Who.
+    pub subject: String,
+    /// Why: one sentence for the audit.
+    pub reason: String,
+    /// In which trace.
+    pub trace: Option<TraceId>,
+}
+
+/// A file that was released.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Released {
+    /// Its receipt from now on.
+    #[serde(flatten)]
+    pub receipt: Receipt,
+    /// Whether it is what its path shows: a newer version of the path stays where it is.
+    pub shown: bool,
+}
+
+impl Decision {
+    /// A decision with a reason of 1 to [`MAX_REASON_BYTES`] bytes.
+    ///
+    /// # Errors
+    /// A sentence for whoever decides.
+    pub fn new(subject: &str, reason: &str, trace: Option<TraceId>) -> Result<Self, StoreError> {
+        let reason = reason.trim();
+        if reason.is_empty() || reason.len() > MAX_REASON_BYTES {
+            let detail = format!(
+                "Say why, in 1 to {MAX_REASON_BYTES} bytes: the reason stands in the audit."
+            );
+            return Err(StoreError::Invalid(detail));
+        }
+        Ok(Self {
+            subject: subject.to_owned(),
+            reason: reason.to_owned(),
+            trace,
+        })
+    }
+
+    fn entry(
+        &self,
+        action: Action,
+        now: portcullis_types::Timestamp,
+        version: &VersionRow,
+    ) -> AuditEntry {
+        AuditEntry {
+            upload: Some(version.upload),
+            file: Some((
+                version.disk.clone(),
+                version.path.clone(),
+                Some(version.version),
+            )),
+            trace: self.trace,
+            details: Some(serde_json::json!({
+                "reason": self.reason,
+                "size": version.size,
+                "sha256": version.sha256,
+            })),
+            ..AuditEntry::new(now, action, &self.subject)
+        }
+    }
+}
+
+/// A version in quarantine and the upload that it came from.
+struct Held {
+    version: VersionRow,
+    receipt: Receipt,
+    commit: Commit,
+}
+
+impl Held {
+    /// Of an upload that is in quarantine now.
+    fn find(rows: &Rows, id: UploadId) -> Result<Self, Fault> {
+        let row = UploadRow::find(rows, id)?.ok_or(Fault(StoreError::NotFound))?;
+        if row.status().state != UploadState::Quarantined {
+            return Err(StoreError::Ended(row.status().state).into());
+        }
+        let version = VersionRow::of_upload(rows, id)?;
+        match (version, row.record.receipt, row.commit) {
+            (Some(version), Some(receipt), Some(commit)) => Ok(Self {
+                version,
+                receipt,
+                commit,
+            }),
+            _ => Err(StoreError::StorageFailed.into()),
+        }
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        self.receipt.refusal.clone()
+    }
+}
+
+impl Uploads {
+    /// What is in quarantine, oldest first; at most [`MAX_LISTED`].
+    pub async fn quarantined(&self) -> Result<Vec<Quarantined>, Fault> {
+        let list = |rows: &Rows| {
+            let rows = UploadRow::in_state(rows, UploadState::Quarantined, MAX_LISTED)?;
+            let listed = rows.into_iter().filter_map(|row| {
+                let upload = row.record.upload;
+                Some(Quarantined {
+                    receipt: row.record.receipt?,
+                    subject: upload.principal.subject().to_owned(),
+                    filename: upload.filename,
+                })
+            });
+            Ok::<_, Fault>(listed.collect())
+        };
+        self.catalog().run(list).await
+    }
+
+    /// Releases a file: it becomes a version like any other, and its path shows it unless it has a newer one.
+    ///
+    /// # Errors
+    /// It is not in quarantine, or something that is not ours stands at its path: then it stays.
+    pub async fn release(&self, id: UploadId, decision: Decision) -> Result<Released, Fault> {
+        let uploads = self.clone();
+        let release = move || uploads.release_blocking(id, &decision);
+        tokio::task::spawn_blocking(release)
+            .await
+            .map_err(Fault::lost)?
+    }
+
+    /// Discards a file: its bytes go, its record stays, as that of a refused upload.
+    ///
+    /// # Errors
+    /// It is not in quarantine.
+    pub async fn discard(&self, id: UploadId, decision: Decision) -> Result<(), Fault> {
+        let uploads = self.clone();
+        let discard = move || uploads.discard_blocking(id, &decision);
+        tokio::task::spawn_blocking(discard)
+            .await
+            .map_err(Fault::lost)?
+    }
+
+    fn release_blocking(&self, id: UploadId, decision: &Decision) -> Result<Released, Fault> {
+        let catalog = self.catalog();
+        let held = catalog.run_blocking(move |rows| Held::find(rows, id))?;
+        let disk = self.disk_of(&held.version)?;
+        let path = held.version.path.clone();
+        let _publishing = self.lock_path(&disk.name, &path);
+        let (name, at) = (disk.name.clone(), path.clone());
+        let known = catalog
+            .run_blocking(move |rows| VersionRow::known(rows, &name, &at).map_err(Fault::from))?;
+        let may = disk.disk().may_show(&path, &known);
+        may.map_err(Fault::of_disk(disk))?;
+        let (now, decision) = (self.clock().now(), decision.clone());
+        let receipt = catalog.run_blocking(move |rows| {
+            // Again, in the transaction that decides.
+            let mut held = Held::find(rows, id)?;
+            held.receipt.status = Status::Accepted;
+            VersionRow::release(rows, id)?;
+            UploadRow::commit(rows, &held.commit, &held.receipt, UploadState::Committed)?;
+            decision
+                .entry(Action::Released, now, &held.version)
+                .write(rows)?;
+            Ok::<_, Fault>(held.receipt)
+        })?;
+        // From here on it is released; what is not done now, recovery does.
+        self.derive_link(disk, &path)?;
+        let (name, at) = (disk.name.clone(), path);
+        let latest = catalog
+            .run_blocking(move |rows| VersionRow::latest(rows, &name, &at).map_err(Fault::from))?;
+        Ok(Released {
+            receipt,
+            shown: latest.is_some_and(|latest| latest.upload == id),
+        })
+    }
+
+    fn discard_blocking(&self, id: UploadId, decision: &Decision) -> Result<(), Fault> {
+        let (now, decision) = (self.clock().now(), decision.clone());
+        let version = self.catalog().run_blocking(move |rows| {
+            let held = Held::find(rows, id)?;
+            let conclusion = Conclusion {
+                epoch: held.commit.epoch,
+                ending: Ending::Rejected,
+                refusal: held.refusal(),
+                policies: held.commit.policies.clone(),
+                findings: held.commit.findings.clone(),
+            };
+            VersionRow::discard(rows, id, now)?;
+            UploadRow::conclude(rows, id, UploadState::Rejected, Some(&conclusion))?;
+            decision
+                .entry(Action::Discarded, now, &held.version)
+                .write(rows)?;
+            Ok::<_, Fault>(held.version)
+        })?;
+        // From here on it is discarded; should its bytes stay, recovery removes them.
+        let disk = self.disk_of(&version)?;
+        let dropped = disk.disk().drop_version(id);
+        dropped.map_err(Fault::of_disk(disk))
+    }
+
+    fn disk_of(&self, version: &VersionRow) -> Result<&NamedDisk, Fault> {
+        self.disks().get(&version.disk).ok_or_else(|| {
+            tracing::error!(disk = %version.disk, "a file lies on a disk that is no longer configured");
+            Fault(StoreError::StorageFailed)
+        })
+    }
+}
