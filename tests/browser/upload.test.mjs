@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,6 +41,22 @@ const PROGRAM = "\x7fELF\x02\x01\x01\0";
 /** Uploads of this cohort are refused at their end, with this many findings. */
 const BAD_COHORT = "bad";
 const FINDINGS = 7;
+/** Uploads of this cohort are held against a data definition. */
+const TABLE_COHORT = "tables";
+/** Uploads of this cohort are set apart. */
+const APART_COHORT = "apart";
+/** A column that is not in the definition, and would be markup if it were taken for it. */
+const MARKUP = "<img src=x onerror=alert(1)>";
+/** So many rows without a date: more than are listed. */
+const WITHOUT_DATE = 150;
+const DIAGNOSES = [
+  `cohortPatientId,diagnosis,diagnosisDate,source,${MARKUP}`,
+  "P1,PCP,2024-02-29,D1,",
+  "P2,PCP,2023-02-29,D1,",
+  "P3,,2024-01-01,D1,",
+  ...Array.from({ length: WITHOUT_DATE }, (_, nth) => `P${nth},PCP,soon,D1,`),
+  "",
+].join("\n");
 /** The policies that ship, and before the last one two that find something wrong with the bad cohort. */
 const POLICIES = (components) => `
 [[policy]]
@@ -60,6 +76,17 @@ match = { cohort = "${BAD_COHORT}" }
 settings = { do = "reject", when = "finish" }
 
 [[policy]]
+name = "csv-schema"
+component = "${components}/csv-schema.wasm"
+match = { cohort = "${TABLE_COHORT}" }
+
+[[policy]]
+name = "sets-apart"
+component = "${GUESTS}/hostile.wasm"
+match = { cohort = "${APART_COHORT}" }
+settings = { do = "quarantine" }
+
+[[policy]]
 name = "route-by-attributes"
 component = "${components}/route-by-attributes.wasm"
 disks = ["local"]
@@ -77,6 +104,7 @@ let browser;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "portcullis-browser-"));
   await writeFile(join(folder, "policies.toml"), POLICIES(join(ROOT, "policies/components")));
+  await cp(join(ROOT, "policies/definitions"), join(folder, "definitions"), { recursive: true });
   if (SCREENSHOTS) await mkdir(SCREENSHOTS, { recursive: true });
   const ports = ["--web-port", "0", "--services-port", "0"];
   const places = ["--storage", join(folder, "storage"), "--policies", folder];
@@ -135,10 +163,10 @@ async function open(page) {
   await page.locator("html.enhanced").waitFor();
 }
 
-async function describe(page, cohort = COHORT) {
+async function describe(page, cohort = COHORT, table = "patient") {
   await page.getByLabel("Cohort").fill(cohort);
   await page.getByLabel("Protocol year").fill("2024");
-  await page.getByLabel("Table").fill("patient");
+  await page.getByLabel("Table").fill(table);
 }
 
 function file(name, content) {
@@ -213,6 +241,42 @@ inPage("a bad file is rejected with its findings, which can be narrowed and take
   await chooser.setFiles(file("corrected.csv", GOOD));
   await verdict(page, "corrected.csv", "Accepted");
   assert.equal(await page.locator("#upload-list > li").count(), 1);
+});
+
+inPage("what is wrong with a table is shown by row, column and rule, with true totals and never as markup", {}, async (page) => {
+  await open(page);
+  await describe(page, TABLE_COHORT, "diagnosis");
+  await page.setInputFiles("#file", file("diagnosis.csv", DIAGNOSES));
+  await page.getByRole("button", { name: "Check and upload 1 file" }).click();
+  await verdict(page, "diagnosis.csv", "Rejected");
+  const item = upload(page, "diagnosis.csv");
+  assert.match(await item.locator(".sentence").innerText(), /does not fit the definition of diagnosis/);
+  await item.getByRole("button", { name: `date ${WITHOUT_DATE + 1}`, exact: true }).waitFor();
+  await picture(page, "table");
+
+  const cells = async (rule) => {
+    await item.locator("button.tally", { hasText: rule }).click();
+    const rows = await item.locator("tbody tr").all();
+    return Promise.all(rows.map(async (row) => (await row.locator("td").allInnerTexts()).slice(1, 3)));
+  };
+  assert.deepEqual(await cells("required"), [["3", "diagnosis"]]);
+  assert.deepEqual(await cells("extra-column"), [["0", MARKUP]]);
+  const dates = await cells("date");
+  assert.deepEqual(dates[0], ["2", "diagnosisDate"]);
+  assert.ok(dates.length < WITHOUT_DATE, "all of them are listed");
+  assert.equal(await page.locator(".findings img").count(), 0);
+  await picture(page, "table-by-rule");
+});
+
+inPage("a file that is set apart is said to be, and why", {}, async (page) => {
+  await open(page);
+  await describe(page, APART_COHORT);
+  await page.setInputFiles("#file", file("apart.csv", GOOD));
+  await page.getByRole("button", { name: "Check and upload 1 file" }).click();
+  await verdict(page, "apart.csv", "Quarantined");
+  const sentence = await upload(page, "apart.csv").locator(".sentence").innerText();
+  assert.match(sentence, /stored apart\. .+ An administrator looks at it/);
+  await picture(page, "apart");
 });
 
 inPage("files can be dropped anywhere, and each has its own verdict", {}, async (page) => {

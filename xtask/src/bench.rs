@@ -2,10 +2,12 @@
 //! of every comparison run in the same minutes on the same machine, in turns.
 
 mod client;
+mod figures;
 mod floor;
 mod machine;
 mod nginx;
 mod path;
+mod policies;
 mod server;
 mod table;
 
@@ -15,12 +17,6 @@ use anyhow::{Context, Result};
 
 use crate::workspace::{Workspace, run as run_command, show};
 use crate::{guests, toolchain};
-
-#[derive(clap::Subcommand)]
-pub(crate) enum Bench {
-    /// One large upload across both servers, beside nginx in front of nginx.
-    Path(Arguments),
-}
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -33,11 +29,10 @@ pub(crate) struct Arguments {
     rounds: usize,
     /// The size of an upload in MiB.
     #[arg(long, default_value_t = 1024)]
-    mib: u64,
+    mib: usize,
 }
 
-pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
-    let Bench::Path(arguments) = bench;
+pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     guests::build(workspace)?;
     let build = ["build", "--locked", "--release", "--workspace", "--bins"];
     run_command(&mut workspace.cargo(build))?;
@@ -47,15 +42,15 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
         .with_context(|| format!("{} cannot be made", storage.display()))?;
     let storage = storage.canonicalize()?;
     show(machine::describe(&storage));
+    let policies = policies::measure(workspace)?;
     let upload = path::Upload {
-        bytes: arguments.mib << 20,
+        mib: arguments.mib,
         rounds: arguments.rounds,
     };
-    show(path::measure(
-        workspace,
-        &storage,
-        upload,
-        toolchain::nginx(),
-    )?);
+    let nginx = toolchain::nginx();
+    let times = path::measure(workspace, &storage, upload, nginx)?;
+    let mut figures = times.figures(policies.table_rate);
+    figures.extend(policies.figures);
+    show(figures::table(&figures));
     Ok(())
 }

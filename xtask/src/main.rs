@@ -40,9 +40,8 @@ enum Task {
     Policies,
     /// Makes a table of any size from a data definition, valid or with planted errors.
     Sample(sample::Arguments),
-    /// Measures, and prints tables.
-    #[command(subcommand)]
-    Bench(bench::Bench),
+    /// Measures what is promised, and prints one table.
+    Bench(bench::Arguments),
     /// Checks, tests and builds the front end.
     Ui(ui::Arguments),
     /// Drives the page in a real browser.
@@ -69,7 +68,7 @@ fn run(Arguments { task }: Arguments) -> Result<()> {
         Task::Dev(arguments) => dev::run(&workspace, &arguments),
         Task::Policies => guests::build(&workspace),
         Task::Sample(arguments) => sample::run(&workspace, &arguments),
-        Task::Bench(bench) => bench::run(&workspace, &bench),
+        Task::Bench(arguments) => bench::run(&workspace, &arguments),
         Task::Ui(arguments) => ui::run(&workspace, &arguments),
         Task::Browser => ui::browser(&workspace),
         Task::Lint => lint::run(&workspace),

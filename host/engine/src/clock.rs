@@ -9,7 +9,7 @@ use portcullis_types::Timestamp;
 use wasmtime_wasi::HostWallClock;
 
 /// How often a running guest gives way to other uploads, and its limits in time are looked at.
-pub(crate) const TICK: Duration = Duration::from_millis(4);
+pub(crate) const TICK: Duration = Duration::from_millis(2);
 
 /// A thread that moves the engine's epoch on with every tick, for as long as this value lives.
 pub(crate) struct Ticker {

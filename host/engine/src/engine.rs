@@ -178,11 +178,11 @@ impl Engine {
     pub async fn admit(&self, upload: &Upload, listener: Option<FindingListener>) -> Admission {
         let (revision, upload) = (self.revision(), upload.clone());
         let digest = revision.as_ref().map(|revision| revision.digest());
-        let admitted = self
-            .executor
-            .run(async move { judgement::admit(revision, &upload, listener).await });
+        let account = Arc::default();
+        let admit = async move { judgement::admit(revision, &upload, listener).await };
+        let admitted = self.executor.run(&account, admit).await;
         let digest = digest.unwrap_or_else(|| Sha256Digest::of(&[]));
-        Admission::new(admitted.await, Arc::clone(&self.executor), digest)
+        Admission::new(admitted, Arc::clone(&self.executor), account, digest)
     }
 
     /// Linear memory in bytes that no guest has now, of [`EngineSettings::guest_bytes`].

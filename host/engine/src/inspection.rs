@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use portcullis_types::{DiskName, Sha256Digest};
 
-use crate::executor::{Executor, Running};
+use crate::executor::{Account, Executor, Running};
 use crate::judgement::{Admitted, Judgement};
 use crate::{End, Passed, PolicyRecord, RefusalCause, Refused};
 
@@ -21,6 +21,7 @@ pub enum Admission {
 /// An upload that is being judged. Dropped before its end, its policies end with it.
 pub struct Inspection {
     executor: Arc<Executor>,
+    account: Arc<Account>,
     disk: DiskName,
     revision: Sha256Digest,
     state: State,
@@ -34,11 +35,17 @@ enum State {
 }
 
 impl Admission {
-    pub(crate) fn new(admitted: Admitted, executor: Arc<Executor>, revision: Sha256Digest) -> Self {
+    pub(crate) fn new(
+        admitted: Admitted,
+        executor: Arc<Executor>,
+        account: Arc<Account>,
+        revision: Sha256Digest,
+    ) -> Self {
         match admitted {
             Admitted::Refused(refused) => Self::Refused(refused),
             Admitted::Inspect(judgement, disk) => Self::Inspect(Box::new(Inspection {
                 executor,
+                account,
                 disk,
                 revision,
                 state: State::Waiting(judgement),
@@ -67,7 +74,7 @@ impl Inspection {
         self.state = if judgement.skip(&bytes) {
             State::Waiting(judgement)
         } else {
-            State::Judging(self.executor.run(async move {
+            State::Judging(self.executor.run(&self.account, async move {
                 let verdict = judgement.chunk(&bytes).await;
                 (judgement, verdict)
             }))
@@ -103,10 +110,8 @@ impl Inspection {
     /// The upload may not pass.
     pub async fn finish(mut self, end: End) -> Result<Passed, Box<Refused>> {
         let judgement = self.settle().await;
-        let executor = Arc::clone(&self.executor);
-        executor
-            .run(async move { judgement.finish(&end).await })
-            .await
+        let finish = async move { judgement.finish(&end).await };
+        self.executor.run(&self.account, finish).await
     }
 
     /// Ends the inspection for this reason, and gives what the policies did and noticed.

@@ -15,7 +15,7 @@ pub struct Limits {
     pub handles: usize,
     /// Bytes that one host call, or one answer of the policy, may carry to the host. Default 8 MiB.
     pub hostcall_bytes: usize,
-    /// CPU time of one call in milliseconds, looked at every 4 ms. Default 1,000.
+    /// CPU time of one call in milliseconds, looked at every 2 ms. Default 1,000.
     pub call_time_ms: u64,
     /// CPU time of all calls for one upload in milliseconds. Default 600,000: 100 GB at the speed of the
     /// standard policies.

@@ -1,24 +1,38 @@
 //! One large upload across two servers: Portcullis with policies, SHA-256 and fsync, beside nginx with
-//! none of them.
+//! none of them, and with other policies.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use portcullis_generator::{Csv, Definition};
 
 use crate::bench::client::{self, Request};
+use crate::bench::figures::Figure;
 use crate::bench::floor;
 use crate::bench::nginx::Nginx;
-use crate::bench::server::Pair;
-use crate::bench::table::{Seconds, Table};
+use crate::bench::server::{Pair, Policies};
+use crate::bench::table::Seconds;
 use crate::workspace::{Workspace, say};
 
 /// What is uploaded, and how often.
 #[derive(Clone, Copy)]
 pub(crate) struct Upload {
-    pub(crate) bytes: u64,
+    pub(crate) mib: usize,
     pub(crate) rounds: usize,
+}
+
+/// The seconds of each upload, by what was in its way.
+pub(crate) struct Times {
+    bytes: usize,
+    plain: Vec<f64>,
+    counted: Vec<f64>,
+    table: Vec<f64>,
+    nginx: Vec<f64>,
+    write: Vec<f64>,
+    durable: Vec<f64>,
+    hash: Vec<f64>,
 }
 
 /// Measures in turns: what disturbs the machine disturbs all. `nginx` is the program, if there is one.
@@ -27,9 +41,9 @@ pub(crate) fn measure(
     storage: &Path,
     upload: Upload,
     nginx: Option<&'static str>,
-) -> Result<Table> {
+) -> Result<Times> {
     ensure!(
-        upload.rounds > 0 && upload.bytes > 0,
+        upload.rounds > 0 && upload.mib > 0,
         "there is nothing to measure; ask for at least one round and 1 MiB"
     );
     let folder = storage.join(format!("portcullis-bench-{}", std::process::id()));
@@ -45,8 +59,12 @@ fn measure_in(
     folder: &Path,
     upload: Upload,
     nginx: Option<&'static str>,
-) -> Result<Table> {
-    let pair = Pair::start(workspace, &folder.join("portcullis"))?;
+) -> Result<Times> {
+    let table = table(upload.mib)?;
+    let start = |policies, name: &str| Pair::start(workspace, &folder.join(name), policies);
+    let plain = start(Policies::FileType, "plain")?;
+    let counted = start(Policies::Counted, "counted")?;
+    let judged = start(Policies::Table, "table")?;
     let nginx = nginx
         .map(|program| Nginx::start(program, &folder.join("nginx")))
         .transpose()?;
@@ -55,58 +73,91 @@ fn measure_in(
             "nginx is not installed, so that there is nothing to compare with; on Debian, `apt-get install nginx-light`",
         );
     }
-    let (mut ours, mut theirs, mut write, mut durable, mut hash) =
-        (vec![], vec![], vec![], vec![], vec![]);
-    for round in 1..=upload.rounds {
-        say(format!("round {round} of {}", upload.rounds));
-        ours.push(portcullis(&pair, round, upload.bytes)?);
-        if let Some(nginx) = &nginx {
-            theirs.push(nginx_put(nginx, round, upload.bytes)?);
-        }
-        settle();
-        let (written, made_durable) = floor::write(folder, upload.bytes)?;
-        write.push(written);
-        durable.push(made_durable);
-        hash.push(floor::sha256(upload.bytes));
-    }
-    let title = format!(
-        "One upload of {} MiB across two servers, {} rounds",
-        upload.bytes >> 20,
-        upload.rounds
-    );
-    let mut table = Table::new(title, &["what", "median s", "spread s", "GB/s", "to nginx"]);
-    let yardstick = nginx
-        .is_some()
-        .then(|| Seconds::new(theirs.clone()).median());
-    let mut row = |what: &str, seconds: Vec<f64>| {
-        let seconds = Seconds::new(seconds);
-        let median = seconds.median();
-        let ratio = yardstick.map_or_else(
-            || "no nginx".to_owned(),
-            |nginx| format!("{:.2}x", nginx / median),
-        );
-        table.row([
-            what.to_owned(),
-            format!("{median:.2}"),
-            seconds.spread(),
-            rate(upload.bytes, median),
-            ratio,
-        ]);
+    let mut times = Times {
+        bytes: table.len(),
+        plain: vec![],
+        counted: vec![],
+        table: vec![],
+        nginx: vec![],
+        write: vec![],
+        durable: vec![],
+        hash: vec![],
     };
-    row(
-        "portcullis: web -> services, 3 policies, SHA-256, fsync",
-        ours,
-    );
-    if nginx.is_some() {
-        row("nginx -> nginx, DAV PUT, no hash, no fsync", theirs);
+    for round in 1..=upload.rounds {
+        say(format!("uploads, round {round} of {}", upload.rounds));
+        times.counted.push(portcullis(&counted, round, &table)?);
+        if let Some(nginx) = &nginx {
+            times.nginx.push(nginx_put(nginx, round, &table)?);
+        }
+        times.plain.push(portcullis(&plain, round, &table)?);
+        times.table.push(portcullis(&judged, round, &table)?);
+        settle();
+        let (written, made_durable) = floor::write(folder, table.len() as u64)?;
+        times.write.push(written);
+        times.durable.push(made_durable);
+        times.hash.push(floor::sha256(table.len() as u64));
     }
-    row("floor: write to that disk", write);
-    row("floor: write to that disk and fsync", durable);
-    row("floor: SHA-256 on one core, once", hash);
+    Ok(times)
+}
+
+/// A laboratory table of about so many MiB.
+fn table(mib: usize) -> Result<Vec<u8>> {
+    let bytes = mib << 20;
+    let csv = Csv::of(&Definition::shipped("laboratory")?).bytes(bytes as u64);
+    let mut table = Vec::with_capacity(bytes + (1 << 20));
+    for block in csv.blocks() {
+        table.extend_from_slice(&block);
+    }
     Ok(table)
 }
 
-fn portcullis(pair: &Pair, round: usize, bytes: u64) -> Result<f64> {
+impl Times {
+    /// `alone` is how fast `csv-schema` is without any server, in GB/s.
+    pub(crate) fn figures(&self, alone: f64) -> Vec<Figure> {
+        let median = |seconds: &[f64]| Seconds::new(seconds.to_vec()).median();
+        let rate = |seconds: &[f64]| gigabytes(self.bytes) / median(seconds);
+        let plain = rate(&self.plain);
+        let mib = self.bytes >> 20;
+        let figure = |what: &str, seconds: &[f64], beside: f64, wanted: &str| Figure {
+            what: format!("{mib} MiB across both servers, {what}"),
+            measured: shown(rate(seconds), seconds),
+            beside: format!("{beside:.2} GB/s"),
+            ratio: Some(rate(seconds) / beside),
+            wanted: wanted.to_owned(),
+        };
+        let mut figures = Vec::new();
+        if !self.nginx.is_empty() {
+            let what = "file-type + count, SHA-256, fsync, to nginx -> nginx without them";
+            figures.push(figure(what, &self.counted, rate(&self.nginx), ">= 0.70"));
+        }
+        let what = "with an inspector that counts, to without it";
+        figures.push(figure(what, &self.counted, plain, ">= 0.95"));
+        let what = "csv-schema, to the slower of that path without it and the policy alone";
+        figures.push(figure(what, &self.table, plain.min(alone), ">= 0.80"));
+        for (what, seconds) in [
+            ("to write so much to that disk", &self.write),
+            ("to write so much to that disk and fsync", &self.durable),
+            ("to hash so much with SHA-256 on one core", &self.hash),
+        ] {
+            figures.push(Figure {
+                what: format!("floor: {what}"),
+                measured: shown(rate(seconds), seconds),
+                beside: String::new(),
+                ratio: None,
+                wanted: String::new(),
+            });
+        }
+        figures
+    }
+}
+
+/// A rate, and between which seconds the measurements lie.
+fn shown(rate: f64, seconds: &[f64]) -> String {
+    let spread = Seconds::new(seconds.to_vec()).spread();
+    format!("{rate:.2} GB/s ({spread} s)")
+}
+
+fn portcullis(pair: &Pair, round: usize, body: &[u8]) -> Result<f64> {
     settle();
     let name = format!("attachment; filename=\"bench-{round}.csv\"");
     let headers = [
@@ -115,15 +166,16 @@ fn portcullis(pair: &Pair, round: usize, bytes: u64) -> Result<f64> {
     ];
     let request = Request {
         method: "POST",
-        target: "/uploads",
+        target: "/uploads?table=laboratory",
         headers: &headers,
     };
-    let seconds = client::send(pair.web.address, &request, bytes)?;
-    take_away(&pair.disk.join(format!("bench/bench-{round}.csv")), bytes)?;
+    let seconds = client::send(pair.web.address, &request, body)?;
+    let stored = pair.disk.join(format!("bench/bench-{round}.csv"));
+    take_away(&stored, body.len())?;
     Ok(seconds)
 }
 
-fn nginx_put(nginx: &Nginx, round: usize, bytes: u64) -> Result<f64> {
+fn nginx_put(nginx: &Nginx, round: usize, body: &[u8]) -> Result<f64> {
     settle();
     let target = format!("/bench/bench-{round}.csv");
     let request = Request {
@@ -131,18 +183,18 @@ fn nginx_put(nginx: &Nginx, round: usize, bytes: u64) -> Result<f64> {
         target: &target,
         headers: &[("Content-Type", "text/csv")],
     };
-    let seconds = client::send(nginx.front, &request, bytes)?;
-    take_away(&nginx.disk.join(target.trim_start_matches('/')), bytes)?;
+    let seconds = client::send(nginx.front, &request, body)?;
+    take_away(&nginx.disk.join(target.trim_start_matches('/')), body.len())?;
     Ok(seconds)
 }
 
 /// A file of the wrong length would make the figure a lie; one that stayed would slow the next round.
-fn take_away(file: &Path, bytes: u64) -> Result<()> {
+fn take_away(file: &Path, bytes: usize) -> Result<()> {
     let stored = fs::metadata(file)
         .with_context(|| format!("{} was not stored", file.display()))?
         .len();
     ensure!(
-        stored == bytes,
+        stored == bytes as u64,
         "{} has {stored} bytes instead of {bytes}",
         file.display()
     );
@@ -156,6 +208,6 @@ fn settle() {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure with two digits")]
-fn rate(bytes: u64, seconds: f64) -> String {
-    format!("{:.2}", bytes as f64 / 1e9 / seconds)
+fn gigabytes(bytes: usize) -> f64 {
+    bytes as f64 / 1e9
 }

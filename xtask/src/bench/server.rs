@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -30,7 +31,18 @@ impl Drop for Server {
     }
 }
 
-/// Both servers with the policies of the bench: the kind of the file, every byte counted, a route.
+/// What judges an upload, beside its route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policies {
+    /// The kind of the file.
+    FileType,
+    /// And every byte is counted.
+    Counted,
+    /// And every cell is held against the definition of its table.
+    Table,
+}
+
+/// Both servers with policies of the bench.
 pub(crate) struct Pair {
     pub(crate) web: Server,
     _services: Server,
@@ -40,11 +52,15 @@ pub(crate) struct Pair {
 
 impl Pair {
     /// Starts services and then the web host, with everything they keep beneath `folder`.
-    pub(crate) fn start(workspace: &Workspace, folder: &Path) -> Result<Self> {
+    pub(crate) fn start(workspace: &Workspace, folder: &Path, policies: Policies) -> Result<Self> {
         let disk = folder.join("disk");
         fs::create_dir_all(&disk)?;
-        let policies = folder.join("policies.toml");
-        fs::write(&policies, policy_set(workspace))?;
+        let set = folder.join("policies.toml");
+        fs::write(&set, policy_set(workspace, policies))?;
+        symlink(
+            workspace.root.join("policies/definitions"),
+            folder.join("definitions"),
+        )?;
         let disks = format!(
             r#"{{"local":{{"type":"local","root":{:?}}}}}"#,
             disk.display().to_string()
@@ -65,7 +81,7 @@ impl Pair {
             .env("INTERNAL_API_KEY", KEY)
             .env("SERVICES_URL", format!("http://{}", services.address))
             .args(["--listen", "127.0.0.1:0", "--policies"])
-            .arg(&policies)
+            .arg(&set)
             .arg("--config")
             .arg(&config);
         let web = listening(web.current_dir(folder))?;
@@ -77,33 +93,31 @@ impl Pair {
     }
 }
 
-fn policy_set(workspace: &Workspace) -> String {
-    let standard = workspace.root.join("policies/components");
-    let guests = workspace.target.join("guests");
+fn policy_set(workspace: &Workspace, policies: Policies) -> String {
+    let policy = |name: &str, component: &Path, more: &str| {
+        let component = component.display().to_string();
+        format!("[[policy]]\nname = \"{name}\"\ncomponent = {component:?}\n{more}\n")
+    };
+    let standard = |name: &str, more: &str| {
+        let component = workspace
+            .root
+            .join(format!("policies/components/{name}.wasm"));
+        policy(name, &component, more)
+    };
+    let inspector = match policies {
+        Policies::FileType => String::new(),
+        Policies::Counted => {
+            let guest = workspace.target.join("guests/hostile.wasm");
+            policy("count", &guest, "settings = { do = \"count\" }")
+        }
+        Policies::Table => standard("csv-schema", ""),
+    };
+    let route =
+        "disks = [\"local\"]\nsettings = { template = \"bench/{filename}\", ignore = [\"table\"] }";
     format!(
-        r#"
-[[policy]]
-name = "file-type"
-component = {file_type:?}
-settings = {{ allow = ["csv"] }}
-
-[[policy]]
-name = "count"
-component = {count:?}
-settings = {{ do = "count" }}
-
-[[policy]]
-name = "route-by-attributes"
-component = {route:?}
-disks = ["local"]
-settings = {{ template = "bench/{{filename}}" }}
-"#,
-        file_type = standard.join("file-type.wasm").display().to_string(),
-        count = guests.join("hostile.wasm").display().to_string(),
-        route = standard
-            .join("route-by-attributes.wasm")
-            .display()
-            .to_string(),
+        "{}{inspector}{}",
+        standard("file-type", "settings = { allow = [\"csv\"] }"),
+        standard("route-by-attributes", route)
     )
 }
 

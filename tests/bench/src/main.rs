@@ -1,0 +1,37 @@
+//! Measures policies in this process, beside what they are to be compared with in the same minutes. Prints one
+//! figure on each line: what, measured, beside, ratio, wanted, with tabs between. `cargo xtask bench` runs it
+//! and makes the table.
+//!
+//!     portcullis-bench COMPONENTS GUESTS
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "its results are its output")]
+
+mod admission;
+mod figure;
+mod neighbours;
+mod sandbox;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    let mut next = |what: &str| {
+        arguments
+            .next()
+            .with_context(|| format!("no {what} folder"))
+    };
+    let sandbox = sandbox::Sandbox::new(&next("component")?, &next("guest")?)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let mut figures = runtime.block_on(table::measure(&sandbox))?;
+    figures.extend(runtime.block_on(admission::measure(&sandbox))?);
+    figures.extend(runtime.block_on(neighbours::measure(&sandbox))?);
+    for figure in figures {
+        println!("{figure}");
+    }
+    Ok(())
+}
