@@ -1,10 +1,12 @@
 //! An upload before its policies, as the threads that serve it see it: blocks go to the threads of the
 //! policies, and verdicts come back.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use portcullis_types::{DiskName, Sha256Digest};
+use tokio::sync::Notify;
 
 use crate::executor::{Account, Executor, Running};
 use crate::judgement::{Admitted, Judgement};
@@ -24,6 +26,7 @@ pub struct Inspection {
     account: Arc<Account>,
     disk: DiskName,
     revision: Sha256Digest,
+    shown: Arc<Shown>,
     state: State,
 }
 
@@ -32,6 +35,44 @@ enum State {
     Judging(Running<(Box<Judgement>, Result<(), RefusalCause>)>),
     /// Only while it is being changed.
     Between,
+}
+
+/// Blocks on their way to the policies, and word of those that have passed. What judges goes on from one
+/// block to the next by itself, as long as there is one: waking a thread costs as much as judging a block.
+#[derive(Default)]
+struct Shown {
+    blocks: Mutex<Blocks>,
+    passed: Notify,
+}
+
+#[derive(Default)]
+struct Blocks {
+    waiting: VecDeque<Bytes>,
+    /// How many have passed and were not told yet.
+    passed: usize,
+}
+
+impl Shown {
+    fn lock(&self) -> MutexGuard<'_, Blocks> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Judges block after block until none waits.
+    async fn judge(
+        &self,
+        mut judgement: Box<Judgement>,
+    ) -> (Box<Judgement>, Result<(), RefusalCause>) {
+        loop {
+            let Some(block) = self.lock().waiting.pop_front() else {
+                return (judgement, Ok(()));
+            };
+            if let Err(cause) = judgement.chunk(&block).await {
+                return (judgement, Err(cause));
+            }
+            self.lock().passed += 1;
+            self.passed.notify_one();
+        }
+    }
 }
 
 impl Admission {
@@ -48,6 +89,7 @@ impl Admission {
                 account,
                 disk,
                 revision,
+                shown: Arc::default(),
                 state: State::Waiting(judgement),
             })),
         }
@@ -65,46 +107,73 @@ impl Inspection {
         self.revision
     }
 
-    /// Begins to show the next bytes to every policy that wants them: one hand-off for all of them.
-    /// [`judged`](Self::judged) says what comes of it, and must have said so before the next bytes.
-    pub fn show(&mut self, bytes: Bytes) {
-        let State::Waiting(mut judgement) = self.take() else {
-            panic!("bytes are shown before those before them were judged");
-        };
-        self.state = if judgement.skip(&bytes) {
-            State::Waiting(judgement)
-        } else {
-            State::Judging(self.executor.run(&self.account, async move {
-                let verdict = judgement.chunk(&bytes).await;
-                (judgement, verdict)
-            }))
-        };
+    /// Shows the next block to every policy that wants it. It is judged in the background, after those before
+    /// it; [`judged`](Self::judged) says when it has passed. Every block that is shown and has not passed is
+    /// kept in memory: whoever shows them limits how many there are.
+    pub fn show(&mut self, block: Bytes) {
+        let mut blocks = self.shown.lock();
+        if let State::Waiting(judgement) = &mut self.state
+            && blocks.waiting.is_empty()
+            && judgement.skip(&block)
+        {
+            blocks.passed += 1;
+            return;
+        }
+        blocks.waiting.push_back(block);
+        drop(blocks);
+        self.go_on();
     }
 
-    /// Waits until every policy has passed what was shown. Only after this may it be passed on. May be
+    /// Waits until every policy has passed at least one of the blocks that were shown, oldest first, and says
+    /// how many more have passed. Only those may be passed on. Without any on their way it says 0. May be
     /// dropped and called again.
     ///
     /// # Errors
     /// The upload may not pass. Only [`refuse`](Self::refuse) and [`abandon`](Self::abandon) may follow.
-    pub async fn judged(&mut self) -> Result<(), RefusalCause> {
-        let State::Judging(running) = &mut self.state else {
-            return Ok(());
-        };
-        let (judgement, verdict) = running.await;
-        self.state = State::Waiting(judgement);
-        verdict
+    pub async fn judged(&mut self) -> Result<usize, RefusalCause> {
+        loop {
+            let passed = std::mem::take(&mut self.shown.lock().passed);
+            if passed > 0 {
+                return Ok(passed);
+            }
+            self.go_on();
+            let State::Judging(running) = &mut self.state else {
+                return Ok(0);
+            };
+            tokio::select! {
+                biased;
+                (judgement, verdict) = running => {
+                    self.state = State::Waiting(judgement);
+                    verdict?;
+                }
+                () = self.shown.passed.notified() => {}
+            }
+        }
     }
 
-    /// Shows the next bytes, and waits for what the policies say.
+    /// Shows a block, and waits for what the policies say.
     ///
     /// # Errors
     /// As [`judged`](Self::judged).
-    pub async fn chunk(&mut self, bytes: Bytes) -> Result<(), RefusalCause> {
-        self.show(bytes);
-        self.judged().await
+    pub async fn chunk(&mut self, block: Bytes) -> Result<(), RefusalCause> {
+        self.show(block);
+        self.judged().await.map(|_| ())
     }
 
-    /// Tells every policy that has not decided yet that the upload is complete, and asks where it stays.
+    /// Judges what waits, unless that is being done.
+    fn go_on(&mut self) {
+        if matches!(self.state, State::Waiting(_)) && !self.shown.lock().waiting.is_empty() {
+            let State::Waiting(judgement) = self.take() else {
+                unreachable!("it was looked at");
+            };
+            let shown = Arc::clone(&self.shown);
+            let judge = async move { shown.judge(judgement).await };
+            self.state = State::Judging(self.executor.run(&self.account, judge));
+        }
+    }
+
+    /// Tells every policy that has not decided yet that the upload is complete, and asks where it stays. All
+    /// blocks must have passed.
     ///
     /// # Errors
     /// The upload may not pass.
@@ -124,8 +193,9 @@ impl Inspection {
         self.settle().await.abandon()
     }
 
-    /// The judgement, once it has come to an end with what it was shown.
+    /// The judgement, once it has come to an end with the block that it is at. Others are not judged.
     async fn settle(&mut self) -> Box<Judgement> {
+        self.shown.lock().waiting.clear();
         match self.take() {
             State::Waiting(judgement) => judgement,
             State::Judging(running) => running.await.0,

@@ -1,7 +1,7 @@
 //! The way of one upload through the web host: admit, create, judge each chunk before it is passed on,
 //! commit. Whatever ends it early is concluded on services, so that its record says so and no byte stays.
 
-use std::pin::pin;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ use crate::linger::BodyError;
 use crate::raw::Headers;
 use crate::record;
 
+/// How many blocks of an upload may be shown to the policies before they have passed.
+const BLOCKS_IN_FLIGHT: usize = 2;
 /// How long services keep an upload that has not ended, and its record.
 const EXPIRY: Duration = Duration::from_hours(24);
 
@@ -308,29 +310,32 @@ impl Gateway {
         let mut hasher = Sha256Hasher::default();
         let mut length = 0u64;
         let limit = self.limits.upload_bytes;
-        let mut next = chunks.next().await;
-        while let Some(chunk) = next? {
-            length += chunk.len() as u64;
-            if length > limit {
-                return Err(Failure::TooLarge { limit }.into());
-            }
-            // Judged there, hashed here, and the next one received meanwhile.
-            inspection.show(chunk.clone());
-            hasher.update(&chunk);
-            let mut receive = pin!(chunks.next());
-            let mut received = None;
-            loop {
-                tokio::select! {
-                    judged = inspection.judged() => break judged?,
-                    next = &mut receive, if received.is_none() => received = Some(next),
+        // Shown to the policies, and not passed yet.
+        let mut shown: VecDeque<Bytes> = VecDeque::with_capacity(BLOCKS_IN_FLIGHT);
+        let mut is_over = false;
+        loop {
+            tokio::select! {
+                passed = inspection.judged(), if !shown.is_empty() => {
+                    for block in shown.drain(..passed?) {
+                        forward.send(block).await?;
+                    }
                 }
+                next = chunks.next(), if !is_over && shown.len() < BLOCKS_IN_FLIGHT => {
+                    let Some(block) = next? else {
+                        is_over = true;
+                        continue;
+                    };
+                    length += block.len() as u64;
+                    if length > limit {
+                        return Err(Failure::TooLarge { limit }.into());
+                    }
+                    // Judged there, hashed here, and the next one received meanwhile.
+                    inspection.show(block.clone());
+                    hasher.update(&block);
+                    shown.push_back(block);
+                }
+                else => break,
             }
-            forward.send(chunk).await?;
-            next = match received {
-                Some(next) => next,
-                // A slow line: what has passed does not wait for what comes.
-                None => receive.await,
-            };
         }
         if let Some(declared) = upload.length.filter(|declared| *declared != length) {
             let arrived = length;
