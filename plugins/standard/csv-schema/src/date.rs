@@ -87,12 +87,23 @@ pub enum NotADate {
 }
 
 impl Format {
-    /// Reads a format such as `YYYY-MM-DD`, `M/D/YYYY`, `DD-MMM-YYYY` or `YYYY-MM-DD HH:mm:ss`.
+    /// Reads a format such as `YYYY-MM-DD`, `M/D/YYYY`, `DD-MMM-YYYY` or `YYYY-MM-DD HH:mm:ss`. In small
+    /// letters alone, `yyyy-mm-dd`, it is a day; with `%` it is one of [pandas](Self::parse_percent).
     ///
     /// # Errors
     ///
     /// What is wrong with it, for whoever wrote the definition.
     pub fn parse(written: &str) -> Result<Self, String> {
+        if written.contains('%') {
+            return Self::parse_percent(written);
+        }
+        if written.contains("yy") && !written.contains("HH") {
+            return Self::parse_words(&written.to_uppercase());
+        }
+        Self::parse_words(written)
+    }
+
+    fn parse_words(written: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = written;
         while let Some(first) = rest.bytes().next() {
@@ -146,7 +157,7 @@ impl Format {
             };
             words.push_str(word);
         }
-        Self::parse(&words)
+        Self::parse_words(&words)
     }
 
     /// As the definition has it.
@@ -341,6 +352,9 @@ mod tests {
             ("M/D/YYYY", "12/31/2024", None),
             ("MM/DD/YYYY", "2/9/2024", Some(NotADate::Form)),
             ("DDMMMYYYY", "04jul2021", None),
+            ("yyyy-mm-dd", "2021-12-31", None),
+            ("mm/dd/yy", "12/31/21", None),
+            ("%m/%d/%Y", "12/31/2021", None),
             ("DD-MMM-YY", "31-APR-21", Some(NotADate::NoSuchDay)),
             ("YYYY-MM-DD HH:mm:ss", "2024-01-01 23:59:60", None),
             (

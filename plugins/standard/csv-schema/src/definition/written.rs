@@ -177,6 +177,7 @@ impl Column {
             (Some(format), _, _) => Ok(format),
             (None, Some(written), _) => Format::parse(written),
             (None, None, Some(written)) => Format::parse_percent(written),
+            (None, None, None) if self.kind == "datetime" => Format::parse("YYYY-MM-DD HH:mm:ss"),
             (None, None, None) => Format::parse("YYYY-MM-DD"),
         }
     }
@@ -230,6 +231,7 @@ fn same_kind(kind: &str) -> &str {
         "int" => "integer",
         "numeric" | "float" | "decimal" => "number",
         "bool" => "boolean",
+        "datetime" => "date",
         other => other,
     }
 }
@@ -332,6 +334,16 @@ fn days(format: &Format, range: Option<&Range>) -> Result<Bounds<Day>, String> {
     })
 }
 
+/// A text, a number or a truth value, as a cell would have it.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
+
 /// The allowed values in each of their shapes: a list of texts or numbers, a list of objects with a
 /// `value`, and an object whose members list the spellings of one meaning.
 fn choices(allowed: Option<&Value>) -> Result<Choices, String> {
@@ -340,14 +352,8 @@ fn choices(allowed: Option<&Value>) -> Result<Choices, String> {
             .to_owned()
     };
     let spelling = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Object(members) => match members.get("value")? {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        },
-        _ => None,
+        Value::Object(members) => scalar(members.get("value")?),
+        other => scalar(other),
     };
     let values: Vec<&Value> = match allowed {
         Some(Value::Array(values)) => values.iter().collect(),
