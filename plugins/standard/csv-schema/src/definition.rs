@@ -229,7 +229,10 @@ mod tests {
         let unchecked = definition.expect("is read").unchecked;
         assert_eq!(
             unchecked,
-            [("a".to_owned(), "the key `max_length`".to_owned())]
+            [(
+                "a".to_owned(),
+                "the key `max_length` of the definition".to_owned()
+            )]
         );
     }
 

@@ -3,7 +3,7 @@
 use portcullis_csv::Separator;
 use portcullis_policy::Severity;
 
-use crate::definition::{Definition, MAX_COLUMNS};
+use crate::definition::Definition;
 use crate::report::{Place, Report};
 use crate::rule::Rule;
 
@@ -29,10 +29,6 @@ pub(crate) fn read(
     extra: Option<Severity>,
     report: &mut Report,
 ) -> Result<Vec<Option<usize>>, Unusable> {
-    if cells.len() > MAX_COLUMNS {
-        let message = format!("The header has more than {MAX_COLUMNS} columns; send a table.");
-        return Err((Rule::Header, message));
-    }
     let places: Vec<Option<usize>> = cells
         .iter()
         .map(|cell| definition.position(&cell.name))

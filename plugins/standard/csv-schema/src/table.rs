@@ -4,12 +4,15 @@ use portcullis_csv::{Cell, Quotes, Row, Separator, Sink};
 use portcullis_policy::Severity;
 
 use crate::check;
-use crate::definition::{Condition, Definition, Effect, Presence};
+use crate::definition::{Condition, Definition, Effect, MAX_COLUMNS, Presence};
 use crate::glance::Glance;
 use crate::header::{self, Named, Unusable};
 use crate::report::{Place, Report};
 use crate::rule::Rule;
 use crate::seen::{Limits, Novelty, Seen};
+
+/// The longest name of a column in bytes.
+const MAX_NAME_BYTES: usize = 1024;
 
 /// How a table is to be judged, beside its definition.
 #[derive(Clone, Copy, Debug)]
@@ -146,7 +149,7 @@ impl Table {
             };
             self.report
                 .add(Rule::NotChecked, Severity::Info, place, || {
-                    format!("It is not checked here {what}.")
+                    format!("Not checked here: {what}.")
                 });
         }
         for (nth, column) in self.columns.iter().enumerate() {
@@ -175,6 +178,21 @@ impl Table {
             offset: Some(cell.offset),
             content: None,
         };
+        if self.unusable.is_some() {
+            return;
+        }
+        if self.header.len() == MAX_COLUMNS {
+            let message = format!("The header has more than {MAX_COLUMNS} columns; send a table.");
+            self.unusable = Some((Rule::Header, message));
+            return;
+        }
+        if cell.value.len() > MAX_NAME_BYTES {
+            let message = format!(
+                "The first row has a cell of more than {MAX_NAME_BYTES} bytes, and it must name the columns; look for a quote or a line end that is missing."
+            );
+            self.unusable = Some((Rule::Header, message));
+            return;
+        }
         form(&mut self.report, cell, place);
         self.header.push(Named {
             name: String::from_utf8_lossy(cell.value).into_owned(),
@@ -184,6 +202,9 @@ impl Table {
 
     fn header_end(&mut self) {
         self.is_in_header = false;
+        if self.unusable.is_some() {
+            return;
+        }
         let cells = std::mem::take(&mut self.header);
         let (definition, manner) = (&self.definition, &self.manner);
         let read = header::read(
@@ -291,29 +312,34 @@ impl Table {
     /// A cell that a glance did not settle: it may well be right.
     #[inline(never)]
     fn look_closer(&mut self, nth: usize, cell: &Cell<'_>) {
-        let is_filled = !cell.value.is_empty();
-        if !is_filled && self.glances[nth].counts_empty() {
+        // One whose quotes are never closed is none without a value, even if nothing follows.
+        let is_usual = is_usual(cell);
+        let is_empty = cell.value.is_empty() && is_usual;
+        if is_empty && self.glances[nth].counts_empty() {
             self.counted[nth] += 1;
             return;
         }
         let column = &mut self.columns[nth];
         if column.is_watched {
-            column.is_filled = is_filled;
+            column.is_filled = !is_empty;
             column.offset = cell.offset;
         }
-        if !is_filled {
+        if is_empty {
             return self.empty_cell(nth, cell.offset);
         }
-        let (known, is_unique) = (column.known, column.seen.is_some());
-        if !is_usual(cell) && !self.special_cell(nth, cell) {
+        let known = column.known;
+        if !is_usual && !self.special_cell(nth, cell) {
             return;
         }
         let Some(known) = known else { return };
         if let Err(wrong) = check::check(&self.definition.columns[known].kind, cell.value) {
             self.wrong_cell(nth, cell, wrong);
-        } else if is_unique {
-            self.look_for_duplicates(nth, cell);
+            // What is only remarkable is a value all the same.
+            if wrong != check::Wrong::SpacesAround {
+                return;
+            }
         }
+        self.look_for_duplicates(nth, cell);
     }
 
     fn empty_cell(&mut self, nth: usize, offset: u64) {

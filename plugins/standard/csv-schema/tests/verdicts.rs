@@ -250,6 +250,30 @@ fn the_header_is_held_against_the_definition() {
 }
 
 #[test]
+fn a_quote_that_is_never_closed_is_found_where_nothing_follows_it() {
+    let said = judge("P1,Male,1980,,,\"");
+    assert_eq!(said.places(), ["quoting 1 note 42"]);
+    assert_eq!(said.refusal().0, "table");
+}
+
+#[test]
+fn an_identifier_with_spaces_is_compared_as_well() {
+    let said = judge("P1 ,Male,1980,,,x\nP1 ,Male,1980,,,x\n");
+    assert_eq!(
+        said.places(),
+        ["id 1 id 27", "id 2 id 45", "no-duplicates 2 id 45"]
+    );
+}
+
+#[test]
+fn a_header_without_an_end_is_refused_before_it_takes_the_memory() {
+    for file in ["id,".repeat(100_000), format!("id,{}", "x".repeat(2_000))] {
+        let said = judge_by("{}", DEFINITION, &upload(), file.as_bytes(), 64 << 10);
+        assert_eq!(said.refusal().0, "header", "{}", said.refusal().1);
+    }
+}
+
+#[test]
 fn tabs_separate_when_the_name_the_type_or_the_settings_say_so() {
     let file = b"id\tsex\tborn\tseen\tdose\tnote\nP1\tMale\t1980\t\t\ta, b\n";
     let mut named = upload();

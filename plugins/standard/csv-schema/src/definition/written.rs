@@ -83,7 +83,10 @@ impl Column {
         }
         for key in self.others.keys() {
             if !NOT_FOR_CHECKS.contains(&key.as_str()) {
-                unchecked.push((self.name.clone(), format!("the key `{key}`")));
+                unchecked.push((
+                    self.name.clone(),
+                    format!("the key `{key}` of the definition"),
+                ));
             }
         }
         let mut said = Said::default();
