@@ -249,7 +249,12 @@ async fn what_is_too_large_is_refused_when_the_set_loads() {
     assert!(error.contains("`table-elements`"), "{error}");
     let functions = "(func)".repeat(300_000);
     let exports = (0..30_000).map(|nth| format!("(func (export \"f{nth}\"))"));
-    for (what, more) in [("functions", functions), ("exports", exports.collect())] {
+    let long = format!("(func {})", "nop ".repeat(1_100_000));
+    for (what, more) in [
+        ("functions", functions),
+        ("exports", exports.collect()),
+        ("bytes in one function", long),
+    ] {
         let hand_made = HandMade {
             more,
             ..HandMade::default()

@@ -5,6 +5,7 @@ mod dependency_rule;
 mod dev;
 mod files;
 mod hop;
+mod hostile;
 mod kills;
 mod memory;
 mod promises;

@@ -9,6 +9,9 @@ use crate::error::PolicyLoadError;
 
 /// The most functions of all modules together: componentized Python has about 40,000.
 const MAX_FUNCTIONS: u64 = 200_000;
+/// The most bytes of one function: the interpreter loops of language runtimes have a few hundred thousand, and
+/// compiling takes more than proportionally long.
+const MAX_FUNCTION_BYTES: u64 = 1 << 20;
 /// The most exports of the modules and components within together: those of language runtimes have a few
 /// hundred.
 const MAX_EXPORTS: u64 = 20_000;
@@ -25,6 +28,7 @@ const MAX_PARTS: u64 = 100;
 #[derive(Default)]
 struct Counts {
     functions: u64,
+    function_bytes: u64,
     exports: u64,
     imports: u64,
     types: u64,
@@ -69,6 +73,10 @@ impl Counts {
         let count = |count: u32| u64::from(count);
         match payload {
             Payload::FunctionSection(section) => self.functions += count(section.count()),
+            Payload::CodeSectionEntry(body) => {
+                let bytes = body.range().len() as u64;
+                self.function_bytes = self.function_bytes.max(bytes);
+            }
             Payload::ExportSection(section) => self.exports += count(section.count()),
             Payload::ComponentExportSection(section) => self.exports += count(section.count()),
             Payload::ImportSection(section) => self.imports += count(section.count()),
@@ -103,6 +111,11 @@ impl Counts {
     fn excess(&self, limits: &Limits) -> Option<(&'static str, u64, u64)> {
         [
             ("functions", self.functions, MAX_FUNCTIONS),
+            (
+                "bytes in one function",
+                self.function_bytes,
+                MAX_FUNCTION_BYTES,
+            ),
             ("exports", self.exports, MAX_EXPORTS),
             ("imports", self.imports, MAX_IMPORTS),
             ("types", self.types, MAX_TYPES),
