@@ -84,19 +84,20 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// What is wrong with a set of so many policies whose instances begin with so much memory together, if
     /// the uploads that may be under way at once would not all have room.
-    pub(crate) fn lack_of_room(&self, policies: usize, least_bytes: usize) -> Option<String> {
+    pub(crate) fn lack_of_room(&self, revision: &Revision) -> Option<String> {
         let EngineSettings {
             uploads,
             max_instances,
             guest_bytes,
             ..
         } = self.settings;
+        let policies = revision.policies().len();
         if policies.saturating_mul(uploads) > max_instances as usize {
             return Some(format!(
                 "{uploads} uploads at once with an instance of each of {policies} policies need more than the {max_instances} instances that there are; take fewer policies, or fewer uploads at once (`limits.uploads`)"
             ));
         }
-        let needed = least_bytes.saturating_mul(uploads);
+        let needed = revision.least_bytes().saturating_mul(uploads);
         (needed > guest_bytes).then(|| {
             format!(
                 "{uploads} uploads at once need at least {needed} bytes of memory for its policies, and {guest_bytes} are allowed; raise `limits.policy-memory-bytes`, or take fewer uploads at once (`limits.uploads`)"
@@ -199,11 +200,10 @@ fn load(
     progress: &Progress,
 ) -> Result<Revision, LoadError> {
     let draft = revision::compile(sandbox, path, previous, progress)?;
-    let policies = draft.policies();
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|_| LoadError::Interrupted)?;
     let revision = runtime.block_on(draft.check(progress))?;
-    match sandbox.lack_of_room(policies, revision.least_bytes()) {
+    match sandbox.lack_of_room(&revision) {
         None => Ok(revision),
         Some(reason) => Err(LoadError::Set {
             path: path.to_owned(),

@@ -287,11 +287,6 @@ fn check_kind(component: &CheckedComponent, entry: &PolicyEntry) -> Result<(), P
 }
 
 impl Draft {
-    /// How many policies it has.
-    pub(crate) fn policies(&self) -> usize {
-        self.policies.len()
-    }
-
     /// Asks every component what it is, reads what it asks for, and asks whether it takes its settings, on
     /// instances of their own.
     pub(crate) async fn check(self, progress: &Progress) -> Result<Revision, LoadError> {

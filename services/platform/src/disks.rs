@@ -2,8 +2,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use portcullis_hop::StoreError;
 use portcullis_storage::{Disk, DiskError};
 use portcullis_types::DiskName;
+
+use crate::fault::Fault;
 
 /// The disks of services, by the names in the configuration; at least one.
 #[derive(Clone, Debug)]
@@ -31,6 +34,17 @@ impl Disks {
     /// The disk with a name.
     pub fn get(&self, name: &DiskName) -> Option<&NamedDisk> {
         self.0.get(name)
+    }
+
+    /// The disk that bytes were stored on.
+    ///
+    /// # Errors
+    /// It is no longer configured, which the operator is told.
+    pub(crate) fn holding(&self, name: &DiskName) -> Result<&NamedDisk, Fault> {
+        self.get(name).ok_or_else(|| {
+            tracing::error!(disk = %name, "an upload lies on a disk that is no longer configured");
+            Fault(StoreError::StorageFailed)
+        })
     }
 
     /// All of them, by name.

@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode};
 use portcullis_hop::{BodyAborted, ByteStream, Problem, ProblemKind, StoreError, wire};
 use portcullis_telemetry::{Attribute, ErrorType, Span, SpanName, TraceContext};
+use portcullis_types::UploadId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -129,6 +130,13 @@ fn json(value: &impl Serialize) -> Response {
 /// The caller's span, when it says which.
 fn caller(headers: &HeaderMap) -> Option<TraceContext> {
     headers.get(wire::TRACEPARENT)?.to_str().ok()?.parse().ok()
+}
+
+/// Which upload a call is about, which its span says from then on.
+fn upload_of(id: &str, span: &Span) -> Result<UploadId, Failure> {
+    let id = id.parse().map_err(|_| StoreError::NotFound)?;
+    span.set(Attribute::UploadId(id));
+    Ok(id)
 }
 
 /// A body as bytes on their way.

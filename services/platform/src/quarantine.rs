@@ -1,15 +1,12 @@
 //! Files that policies set apart: a version without a visible link, until somebody with the scope `admin`
 //! releases or discards it. Each decision has a reason, and an audit row in the transaction that makes it.
 
-use portcullis_hop::{
-    Commit, Conclusion, Ending, Receipt, Refusal, Status, StoreError, UploadState,
-};
+use portcullis_hop::{Commit, Conclusion, Ending, Receipt, Status, StoreError, UploadState};
 use portcullis_telemetry::TraceId;
 use portcullis_types::UploadId;
 use serde::Serialize;
 
 use crate::catalog::{Action, AuditEntry, Rows, UploadRow, VersionRow};
-use crate::disks::NamedDisk;
 use crate::fault::Fault;
 use crate::uploads::Uploads;
 
@@ -119,10 +116,6 @@ impl Held {
             _ => Err(StoreError::StorageFailed.into()),
         }
     }
-
-    fn refusal(&self) -> Option<Refusal> {
-        self.receipt.refusal.clone()
-    }
 }
 
 impl Uploads {
@@ -170,7 +163,7 @@ impl Uploads {
     fn release_blocking(&self, id: UploadId, decision: &Decision) -> Result<Released, Fault> {
         let catalog = self.catalog();
         let held = catalog.run_blocking(move |rows| Held::find(rows, id))?;
-        let disk = self.disk_of(&held.version)?;
+        let disk = self.disks().holding(&held.version.disk)?;
         let path = held.version.path.clone();
         let _publishing = self.lock_path(&disk.name, &path);
         let (name, at) = (disk.name.clone(), path.clone());
@@ -208,7 +201,7 @@ impl Uploads {
             let conclusion = Conclusion {
                 epoch: held.commit.epoch,
                 ending: Ending::Rejected,
-                refusal: held.refusal(),
+                refusal: held.receipt.refusal,
                 policies: held.commit.policies.clone(),
                 findings: held.commit.findings.clone(),
             };
@@ -220,15 +213,8 @@ impl Uploads {
             Ok::<_, Fault>(held.version)
         })?;
         // From here on it is discarded; should its bytes stay, recovery removes them.
-        let disk = self.disk_of(&version)?;
+        let disk = self.disks().holding(&version.disk)?;
         let dropped = disk.disk().drop_version(id);
         dropped.map_err(Fault::of_disk(disk))
-    }
-
-    fn disk_of(&self, version: &VersionRow) -> Result<&NamedDisk, Fault> {
-        self.disks().get(&version.disk).ok_or_else(|| {
-            tracing::error!(disk = %version.disk, "a file lies on a disk that is no longer configured");
-            Fault(StoreError::StorageFailed)
-        })
     }
 }

@@ -106,10 +106,7 @@ impl Inner {
             let detail = "This upload was created without a disk and takes no bytes.";
             return Err(StoreError::Invalid(detail.to_owned()).into());
         };
-        self.disks.get(name).ok_or_else(|| {
-            tracing::error!(disk = %name, "an upload lies on a disk that is no longer configured");
-            Fault(StoreError::StorageFailed)
-        })
+        self.disks.holding(name)
     }
 
     async fn row(&self, id: UploadId) -> Result<UploadRow, Fault> {

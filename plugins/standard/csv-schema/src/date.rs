@@ -250,43 +250,35 @@ impl Format {
 /// Whether a cell is a day of the form `YYYY-MM-DD`.
 #[inline]
 pub(crate) fn is_iso(cell: &[u8]) -> bool {
-    let Some((&[y1, y2, y3, y4, first, m1, m2, second], &[d1, d2])) = cell
-        .split_first_chunk()
-        .and_then(|(front, back)| Some((front, <&[u8; 2]>::try_from(back).ok()?)))
-    else {
-        return false;
-    };
-    // All at once: digits become 0 to 9, dashes 0; the sum carries into the highest bit of those that do not.
-    let front = u64::from_le_bytes([y1, y2, y3, y4, first, m1, m2, second])
-        ^ u64::from_le_bytes(*b"0000-00-");
-    let sum = front.wrapping_add(0x7f76_767f_7676_7676);
-    let [d1, d2] = [d1, d2].map(|digit| u32::from(digit.wrapping_sub(b'0')));
-    let [m1, m2] = [m1, m2].map(|digit| u32::from(digit.wrapping_sub(b'0')));
-    let has_form = (front | sum) & 0x8080_8080_8080_8080 == 0 && d1 <= 9 && d2 <= 9;
-    let (month, day) = (m1 * 10 + m2, d1 * 10 + d2);
-    // These are in every month: the calendar is asked for the last days of one alone.
-    has_form && (1..=12).contains(&month) && ((1..=28).contains(&day) || iso(cell).is_ok())
+    // These days are in every month: the calendar is asked for the last ones of a month alone.
+    iso_parts(cell).is_some_and(|[year, month, day]| {
+        (1..=12).contains(&month) && ((1..=28).contains(&day) || calendar(year, month, day).is_ok())
+    })
 }
 
 /// A day of the form `YYYY-MM-DD`.
 #[inline]
 pub(crate) fn iso(cell: &[u8]) -> Result<Day, NotADate> {
-    let Ok(cell) = <&[u8; 10]>::try_from(cell) else {
-        return Err(NotADate::Form);
-    };
-    let [y1, y2, y3, y4, first, m1, m2, second, d1, d2] = *cell;
-    // All at once: digits become 0 to 9.
-    let found = u64::from_le_bytes([y1, y2, y3, y4, m1, m2, d1, d2]) ^ 0x3030_3030_3030_3030;
-    let too_large = (found | found.wrapping_add(0x7676_7676_7676_7676)) & 0x8080_8080_8080_8080;
-    if too_large != 0 || first != b'-' || second != b'-' {
-        return Err(NotADate::Form);
-    }
-    let [y1, y2, y3, y4, m1, m2, d1, d2] = found.to_le_bytes().map(u32::from);
-    calendar(
+    let [year, month, day] = iso_parts(cell).ok_or(NotADate::Form)?;
+    calendar(year, month, day)
+}
+
+/// Year, month and day of a cell of the form `YYYY-MM-DD`, be they of the calendar or not.
+#[inline]
+fn iso_parts(cell: &[u8]) -> Option<[u32; 3]> {
+    let (front, back) = cell.split_first_chunk::<8>()?;
+    let back = <[u8; 2]>::try_from(back).ok()?;
+    // All at once: digits become 0 to 9, dashes 0; the sum carries into the highest bit of those that do not.
+    let front = u64::from_le_bytes(*front) ^ u64::from_le_bytes(*b"0000-00-");
+    let sum = front.wrapping_add(0x7f76_767f_7676_7676);
+    let [d1, d2] = back.map(|digit| u32::from(digit.wrapping_sub(b'0')));
+    let has_form = (front | sum) & 0x8080_8080_8080_8080 == 0 && d1 <= 9 && d2 <= 9;
+    let [y1, y2, y3, y4, _, m1, m2, _] = front.to_le_bytes().map(u32::from);
+    has_form.then_some([
         y1 * 1000 + y2 * 100 + y3 * 10 + y4,
         m1 * 10 + m2,
         d1 * 10 + d2,
-    )
+    ])
 }
 
 #[inline]

@@ -16,7 +16,7 @@ use portcullis_telemetry::{Attribute, Span, SpanName};
 use portcullis_types::{Offset, UploadId};
 use serde::Deserialize;
 
-use super::{Failure, Site, json, parsed, stream};
+use super::{Failure, Site, json, parsed, stream, upload_of};
 use crate::catalog::{Rows, TokenRow};
 use crate::fault::Fault;
 use crate::keys::Scope;
@@ -196,11 +196,7 @@ impl Site {
         id: &str,
         call: impl AsyncFnOnce(UploadId, Arc<Span>) -> Result<Response, Failure>,
     ) -> Response {
-        let identified = async |_, span: Arc<Span>| {
-            let id: UploadId = id.parse().map_err(|_| StoreError::NotFound)?;
-            span.set(Attribute::UploadId(id));
-            call(id, span).await
-        };
+        let identified = async |_, span: Arc<Span>| call(upload_of(id, &span)?, span).await;
         self.answer(name, headers, Scope::Stages, identified).await
     }
 }

@@ -8,13 +8,12 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::HeaderMap;
-use portcullis_hop::StoreError;
-use portcullis_telemetry::{Attribute, Span, SpanName};
+use portcullis_telemetry::{Span, SpanName};
 use portcullis_types::UploadId;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Failure, Site, json as answer_json, parsed};
+use super::{Failure, Site, json as answer_json, parsed, upload_of};
 use crate::keys::{Key, Scope};
 use crate::quarantine::{Decision, MAX_LISTED};
 
@@ -83,8 +82,7 @@ async fn decision(
     key: &Key,
     span: &Span,
 ) -> Result<(UploadId, Decision), Failure> {
-    let id: UploadId = id.parse().map_err(|_| StoreError::NotFound)?;
-    span.set(Attribute::UploadId(id));
+    let id = upload_of(id, span)?;
     let Reason { reason } = parsed(body).await?;
     let trace = span.context().trace_id();
     let decision = Decision::new(key.principal().subject(), &reason, Some(trace))?;
