@@ -1,35 +1,21 @@
 //! Decisions about quarantine: each is one transaction with its audit row, and what a crash leaves undone is
 //! done at the next start.
 
-use std::path::Path;
-use std::sync::Arc;
+mod common;
 
 use portcullis_hop::contract::new_upload;
 use portcullis_hop::{
     AppendMode, Commit, Disposition, Epoch, Refusal, StoreError, UploadState, UploadStore,
 };
-use portcullis_services::catalog::{Catalog, Rows};
+use portcullis_services::catalog::Rows;
 use portcullis_services::quarantine::Decision;
-use portcullis_services::{Disks, Fault, UploadLimits, Uploads};
-use portcullis_storage::{Disk, LocalDisk};
+use portcullis_services::{Fault, Uploads};
 use portcullis_telemetry::{Span, SpanName};
 use portcullis_types::{Clock, Findings, Offset, Sha256Digest, UploadId};
 
-const BYTES: &[u8] = b"patid\n1\n";
+use common::open;
 
-fn open(folder: &Path) -> Uploads {
-    let root = folder.join("local");
-    std::fs::create_dir_all(&root).expect("is made");
-    let disk = LocalDisk::open(&root).expect("opens");
-    let name = "local".parse().expect("is valid");
-    let disks = Disks::new([(name, Arc::new(disk) as Arc<dyn Disk>)]);
-    let (catalog, _thread) = Catalog::open(&folder.join("catalog.sqlite")).expect("opens");
-    let limits = UploadLimits {
-        reserve_bytes: 0,
-        ..UploadLimits::default()
-    };
-    Uploads::new(catalog, disks, Clock::system(), limits)
-}
+const BYTES: &[u8] = b"patid\n1\n";
 
 /// An upload that is set apart.
 async fn set_apart(uploads: &Uploads) -> UploadId {
@@ -85,7 +71,7 @@ async fn last_audit(uploads: &Uploads) -> (String, String, String, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_decision_is_audited_with_who_and_why() {
     let folder = tempfile::tempdir().expect("a folder");
-    let uploads = open(folder.path());
+    let uploads = open(folder.path(), Clock::system());
     let (first, second) = (set_apart(&uploads).await, set_apart(&uploads).await);
     let (action, ..) = last_audit(&uploads).await;
     assert_eq!(action, "quarantined");
@@ -114,7 +100,7 @@ async fn each_decision_is_audited_with_who_and_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_who_decide_at_once_do_not_both_decide() {
     let folder = tempfile::tempdir().expect("a folder");
-    let uploads = open(folder.path());
+    let uploads = open(folder.path(), Clock::system());
     let id = set_apart(&uploads).await;
     let (released, discarded) = tokio::join!(
         uploads.release(id, because("yes")),
@@ -128,7 +114,7 @@ async fn two_who_decide_at_once_do_not_both_decide() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_a_crash_left_of_a_discarded_file_go_at_the_next_start() {
     let folder = tempfile::tempdir().expect("a folder");
-    let uploads = open(folder.path());
+    let uploads = open(folder.path(), Clock::system());
     let (kept, discarded) = (set_apart(&uploads).await, set_apart(&uploads).await);
     let version = |id: UploadId| {
         folder
@@ -139,7 +125,7 @@ async fn bytes_that_a_crash_left_of_a_discarded_file_go_at_the_next_start() {
     decided.await.expect("is discarded");
     assert!(!version(discarded).exists());
     std::fs::write(version(discarded), BYTES).expect("is written");
-    let uploads = open(folder.path());
+    let uploads = open(folder.path(), Clock::system());
     tokio::task::spawn_blocking(move || uploads.recover())
         .await
         .expect("runs")
@@ -150,7 +136,7 @@ async fn bytes_that_a_crash_left_of_a_discarded_file_go_at_the_next_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_a_crash_interrupted_is_shown_at_the_next_start() {
     let folder = tempfile::tempdir().expect("a folder");
-    let uploads = open(folder.path());
+    let uploads = open(folder.path(), Clock::system());
     let id = set_apart(&uploads).await;
     uploads
         .release(id, because("yes"))
@@ -163,7 +149,7 @@ async fn a_release_that_a_crash_interrupted_is_shown_at_the_next_start() {
         changed.map_err(|_| Fault(StoreError::StorageFailed))
     };
     uploads.catalog().run(unlinked).await.expect("is changed");
-    let again = open(folder.path());
+    let again = open(folder.path(), Clock::system());
     tokio::task::spawn_blocking(move || again.recover())
         .await
         .expect("runs")

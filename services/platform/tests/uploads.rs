@@ -1,34 +1,20 @@
 //! Uploads in this process keep the contract of every store, and survive what only services can suffer.
 
-use std::path::Path;
-use std::sync::Arc;
+mod common;
+
 use std::time::Duration;
 
 use portcullis_hop::contract::{Subject, new_upload};
 use portcullis_hop::{Epoch, StoreError, UploadState, UploadStore};
-use portcullis_services::catalog::Catalog;
-use portcullis_services::{Disks, UploadLimits, Uploads};
-use portcullis_storage::{Disk, LocalDisk};
+use portcullis_services::Uploads;
 use portcullis_telemetry::{Span, SpanName};
 use portcullis_types::{Attributes, Clock, ManualClock, Offset, UploadId};
+
+use common::open;
 
 struct Local {
     uploads: Uploads,
     folder: tempfile::TempDir,
-}
-
-fn open(folder: &Path, clock: Clock) -> Uploads {
-    let root = folder.join("local");
-    std::fs::create_dir_all(&root).expect("is made");
-    let disk = LocalDisk::open(&root).expect("opens");
-    let name = "local".parse().expect("is valid");
-    let disks = Disks::new([(name, Arc::new(disk) as Arc<dyn Disk>)]);
-    let (catalog, _thread) = Catalog::open(&folder.join("catalog.sqlite")).expect("opens");
-    let limits = UploadLimits {
-        reserve_bytes: 0,
-        ..UploadLimits::default()
-    };
-    Uploads::new(catalog, disks, clock, limits)
 }
 
 async fn fresh() -> Local {
