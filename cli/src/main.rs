@@ -1,5 +1,6 @@
 //! `portcullis`: the command for people who try Portcullis out or work on it. It starts the real servers and
-//! talks to them as any client does; it links neither of them.
+//! talks to them as any client does; it links neither of them. For authors it runs policies in the engine that the
+//! web host runs them in.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::print_stdout,
@@ -8,6 +9,7 @@
 )]
 
 mod dev;
+mod policy;
 
 use std::process::ExitCode;
 
@@ -25,12 +27,17 @@ struct Arguments {
 enum Command {
     /// Starts both servers on this machine, for trying things out.
     Dev(dev::Arguments),
+    /// Checks, shows and tries policies.
+    Policy(Box<policy::Arguments>),
 }
 
 fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
-    let Command::Dev(arguments) = command;
-    match dev::run(&arguments) {
+    let done = match command {
+        Command::Dev(arguments) => dev::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("portcullis: {error:#}");

@@ -43,7 +43,9 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     command.env(
         "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
-        "-C target-feature=+simd128",
+        // Small numbers take few bytes, and what made a component stays in it when everything else about its
+        // making is stripped. As in cli/template/config.toml.
+        "-C target-feature=+simd128 -C link-arg=--compress-relocations -C link-arg=--keep-section=producers",
     );
     run(&mut command)?;
     for (folder, destination) in KINDS {

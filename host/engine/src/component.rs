@@ -1,12 +1,13 @@
 //! Components: compiled, digested, and checked for what they import and export.
 
+mod imports;
 pub(crate) mod shape;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_types::Sha256Digest;
-use wasmtime::component::{Component, InstancePre, Linker, Resource, types::ComponentItem};
+use wasmtime::component::{Component, InstancePre, Linker, Resource};
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random};
 use wasmtime_wasi::{
@@ -17,38 +18,13 @@ use wasmtime_wasi::{
 };
 
 use crate::PolicyKind;
+use crate::component::shape::Shape;
 use crate::contract::v0_1;
 use crate::error::PolicyLoadError;
 use crate::guest::Guest;
 
 /// The largest component in bytes: a JavaScript engine has about 12 MiB, a Python one about 40.
 pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
-
-/// The WASI interfaces that the runtimes of languages insist on. All are linked with nothing behind them:
-/// no arguments, no variables, no files, closed standard streams, clocks that tell them nothing.
-const WASI: [&str; 21] = [
-    "wasi:cli/environment",
-    "wasi:cli/exit",
-    "wasi:cli/stdin",
-    "wasi:cli/stdout",
-    "wasi:cli/stderr",
-    "wasi:cli/terminal-input",
-    "wasi:cli/terminal-output",
-    "wasi:cli/terminal-stdin",
-    "wasi:cli/terminal-stdout",
-    "wasi:cli/terminal-stderr",
-    "wasi:clocks/monotonic-clock",
-    "wasi:clocks/wall-clock",
-    "wasi:filesystem/preopens",
-    "wasi:filesystem/types",
-    "wasi:io/error",
-    "wasi:io/poll",
-    "wasi:io/streams",
-    "wasi:random/insecure",
-    "wasi:random/insecure-seed",
-    "wasi:random/random",
-    "wasi:clocks/types",
-];
 
 /// A component that may be linked and instantiated.
 #[derive(Clone)]
@@ -92,23 +68,25 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, PolicyLoadError> {
     std::fs::read(path).map_err(PolicyLoadError::Unreadable)
 }
 
-/// Compiles a component and checks it. This takes long: never on a thread that serves uploads.
+/// Compiles a component. This takes long: never on a thread that serves uploads.
+///
+/// # Errors
+///
+/// It has one of the problems that its [`Shape`] shows, or is not valid, or does not fit the contract.
 pub(crate) fn compile(
     engine: &wasmtime::Engine,
     linker: &Linker<Guest>,
     bytes: &[u8],
+    shape: &Shape,
 ) -> Result<CheckedComponent, PolicyLoadError> {
-    let digest = Sha256Digest::of(bytes);
     let not_a_component = |error: wasmtime::Error| PolicyLoadError::NotAComponent {
-        digest,
+        digest: shape.digest,
         cause: one_line(&error),
     };
     let component = Component::from_binary(engine, bytes).map_err(not_a_component)?;
-    check_imports(engine, &component, digest)?;
-    let kind = kind_of(engine, &component, digest)?;
     let link = |error: wasmtime::Error| PolicyLoadError::Link(one_line(&error));
     let instance_pre: InstancePre<Guest> = linker.instantiate_pre(&component).map_err(link)?;
-    let exports = match kind {
+    let exports = match shape.kind()? {
         PolicyKind::Validation => {
             Exports::Validation(v0_1::ValidationPolicyPre::new(instance_pre).map_err(link)?)
         }
@@ -117,71 +95,9 @@ pub(crate) fn compile(
         }
     };
     Ok(CheckedComponent {
-        digest,
-        size_bytes: bytes.len() as u64,
+        digest: shape.digest,
+        size_bytes: shape.size_bytes,
         exports,
-    })
-}
-
-/// The first import that is not on the list refuses the component, by name.
-fn check_imports(
-    engine: &wasmtime::Engine,
-    component: &Component,
-    digest: Sha256Digest,
-) -> Result<(), PolicyLoadError> {
-    for (name, item) in component.component_type().imports(engine) {
-        let interface = name.split('@').next().unwrap_or(name);
-        let wasi_0_2 = name
-            .split_once('@')
-            .is_some_and(|(_, version)| version.starts_with("0.2."));
-        let allowed = v0_1::IMPORTS.contains(&name) || (wasi_0_2 && WASI.contains(&interface));
-        let is_interface = matches!(item.ty, ComponentItem::ComponentInstance(_));
-        if !allowed || !is_interface {
-            let advice =
-                if interface.starts_with("wasi:sockets") || interface.starts_with("wasi:http") {
-                    "a policy has no network: remove the code that connects"
-                } else if interface.starts_with("portcullis:policy/") {
-                    "build it against contract version 0.1"
-                } else {
-                    "remove the code that needs it"
-                };
-            return Err(PolicyLoadError::ForbiddenImport {
-                import: name.to_owned(),
-                digest,
-                advice,
-            });
-        }
-    }
-    Ok(())
-}
-
-fn kind_of(
-    engine: &wasmtime::Engine,
-    component: &Component,
-    digest: Sha256Digest,
-) -> Result<PolicyKind, PolicyLoadError> {
-    let component = component.component_type();
-    let exports: Vec<&str> = component.exports(engine).map(|(name, _)| name).collect();
-    match (
-        exports.contains(&v0_1::VALIDATION),
-        exports.contains(&v0_1::ROUTING),
-    ) {
-        (true, false) => return Ok(PolicyKind::Validation),
-        (false, true) => return Ok(PolicyKind::Routing),
-        _ => {}
-    }
-    let other = exports.iter().find_map(|name| {
-        let (interface, version) = name.split_once('@')?;
-        interface
-            .starts_with("portcullis:policy/")
-            .then_some(version)
-    });
-    Err(match other {
-        Some(version) if exports.len() == 1 => PolicyLoadError::Version {
-            digest,
-            version: version.to_owned(),
-        },
-        _ => PolicyLoadError::Contract(digest),
     })
 }
 

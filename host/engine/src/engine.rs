@@ -82,6 +82,20 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
+    /// Starts it, and what times its guests for as long as it is kept.
+    pub(crate) fn start(settings: EngineSettings) -> Result<(Self, Ticker), EngineError> {
+        let wasmtime = wasmtime::Engine::new(&config(&settings)).map_err(EngineError::Sandbox)?;
+        let linker = component::linker(&wasmtime).map_err(EngineError::Sandbox)?;
+        let ticker = Ticker::start(wasmtime.clone()).map_err(EngineError::Threads)?;
+        let sandbox = Self {
+            wasmtime,
+            linker,
+            budget: Budget::new(settings.guest_bytes),
+            settings,
+        };
+        Ok((sandbox, ticker))
+    }
+
     /// What is wrong with a set of so many policies whose instances begin with so much memory together, if
     /// the uploads that may be under way at once would not all have room.
     pub(crate) fn lack_of_room(&self, revision: &Revision) -> Option<String> {
@@ -123,17 +137,10 @@ impl Progress {
 impl Engine {
     /// Starts the sandbox, without any policy yet.
     pub fn start(settings: EngineSettings) -> Result<Self, EngineError> {
-        let wasmtime = wasmtime::Engine::new(&config(&settings)).map_err(EngineError::Sandbox)?;
-        let linker = component::linker(&wasmtime).map_err(EngineError::Sandbox)?;
-        let ticker = Ticker::start(wasmtime.clone()).map_err(EngineError::Threads)?;
+        let (sandbox, ticker) = Sandbox::start(settings)?;
         let executor = Executor::start(settings.threads).map_err(EngineError::Threads)?;
         Ok(Self {
-            sandbox: Arc::new(Sandbox {
-                wasmtime,
-                linker,
-                budget: Budget::new(settings.guest_bytes),
-                settings,
-            }),
+            sandbox: Arc::new(sandbox),
             current: ArcSwapOption::empty(),
             loading: Arc::default(),
             executor: Arc::new(executor),

@@ -33,6 +33,10 @@ pub enum Call {
     Chunk,
     /// `finish`.
     Finish,
+    /// `suspend`.
+    Suspend,
+    /// `resume`.
+    Resume,
     /// `place`.
     Place,
     /// `route`.
@@ -48,6 +52,8 @@ impl fmt::Display for Call {
             Self::Admit => "admit",
             Self::Chunk => "chunk",
             Self::Finish => "finish",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
             Self::Place => "place",
             Self::Route => "route",
         })
@@ -195,6 +201,29 @@ pub enum LoadError {
     Busy,
 }
 
+/// Something that policies may not import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForbiddenImport {
+    /// Its name.
+    pub name: String,
+    /// What to do instead.
+    pub advice: &'static str,
+}
+
+/// All of them, with the advice for those that follow one another and have the same.
+fn listed(imports: &[ForbiddenImport]) -> String {
+    let alike = imports.chunk_by(|one, next| one.advice == next.advice);
+    let sentences = alike.map(|imports| {
+        let names: Vec<String> = imports
+            .iter()
+            .map(|import| format!("`{}`", import.name))
+            .collect();
+        let advice = imports.first().map_or("", |import| import.advice);
+        format!("{}, which policies may not use: {advice}", names.join(", "))
+    });
+    sentences.collect::<Vec<_>>().join("; and ")
+}
+
 /// Why one policy cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyLoadError {
@@ -229,15 +258,13 @@ pub enum PolicyLoadError {
         /// What is wrong with it.
         cause: String,
     },
-    /// The component imports something that policies may not have.
-    #[error("it (sha256:{}) imports `{import}`, which policies may not use; {advice}", short(*digest))]
-    ForbiddenImport {
-        /// The name of the import.
-        import: String,
+    /// The component imports what policies may not have.
+    #[error("it (sha256:{}) imports {}", short(*digest), listed(imports))]
+    ForbiddenImports {
+        /// All of them.
+        imports: Vec<ForbiddenImport>,
         /// The digest of the component.
         digest: Sha256Digest,
-        /// What to do.
-        advice: &'static str,
     },
     /// The component exports neither kind of policy in a version that is served.
     #[error(

@@ -1,11 +1,12 @@
 //! One instance of a policy: for one upload, with every call within its limits.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use portcullis_types::{DiskName, DiskPath};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
-use crate::answer::{Admission, Conclusion, Failure, Progress, Refusal};
+use crate::answer::{Admission, Conclusion, Extent, Failure, Progress, Refusal};
 use crate::collected::{Collected, FindingListener};
 use crate::component::Exports;
 use crate::contract::v0_1::{self, RoutingPolicy, ValidationPolicy};
@@ -16,12 +17,24 @@ use crate::record::PolicyRecord;
 use crate::revision::Policy;
 use crate::{Call, Description, End, FailureCause, PolicyFailure, Upload};
 
+/// The most bytes of a policy's state, as the contract says.
+const MAX_STATE_BYTES: usize = 1 << 20;
+
 /// An instance of type `E` ([`ValidationPolicy`] or [`RoutingPolicy`]) and the record of what it did.
 pub(crate) struct Instance<E> {
     policy: Arc<Policy>,
     store: Store<Guest>,
     exports: E,
     record: PolicyRecord,
+    /// How many more bytes a validation policy wants to see; absent for all.
+    wanted: Option<u64>,
+}
+
+/// The state of a policy whose upload pauses.
+pub(crate) struct Suspended {
+    /// Its own words.
+    state: Vec<u8>,
+    wanted: Option<u64>,
 }
 
 /// A failure and the record up to it: the instance is gone.
@@ -54,6 +67,7 @@ impl<E: Kind> Instance<E> {
                 store,
                 exports,
                 record,
+                wanted: None,
             }),
             Err(error) => {
                 let cause = cause_of(&error, store.data_mut(), policy);
@@ -104,27 +118,49 @@ impl<E: Kind> Instance<E> {
 }
 
 impl Instance<ValidationPolicy> {
+    /// Shows the headers.
     pub(crate) async fn admit(&mut self, upload: &Upload) -> Result<Admission, PolicyFailure> {
         let meter = self.begin();
         let outcome = meter
             .measure(v0_1::admit(&self.exports, &mut self.store, upload))
             .await;
-        self.end(Call::Admit, outcome)
+        let admission = self.end(Call::Admit, outcome)?;
+        if let Admission::Inspect(Extent::Prefix(bytes)) = admission {
+            // Nothing to see is an end that has been reached.
+            if bytes == 0 {
+                let reason = "it asked for a prefix of 0 bytes and did not decide without them";
+                return Err(self.wrong_answer(Call::Admit, reason));
+            }
+            self.wanted = Some(bytes);
+        }
+        Ok(admission)
     }
 
+    /// Shows as many of these bytes as the policy asked for.
     pub(crate) async fn chunk(
         &mut self,
         offset: u64,
         bytes: &[u8],
     ) -> Result<Progress, PolicyFailure> {
+        let wanted = usize::try_from(self.wanted.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+        let bytes = &bytes[..bytes.len().min(wanted)];
         let meter = self.begin();
         let outcome = meter
             .measure(v0_1::chunk(&self.exports, &mut self.store, offset, bytes))
             .await;
         self.record.bytes += bytes.len() as u64;
-        self.end(Call::Chunk, outcome)
+        let progress = self.end(Call::Chunk, outcome)?;
+        if let (Progress::More, Some(wanted)) = (&progress, &mut self.wanted) {
+            *wanted -= bytes.len() as u64;
+            if *wanted == 0 {
+                let reason = "it asked for a prefix and did not decide when it had seen it";
+                return Err(self.wrong_answer(Call::Chunk, reason));
+            }
+        }
+        Ok(progress)
     }
 
+    /// Says that the upload is complete.
     pub(crate) async fn finish(&mut self, end: &End) -> Result<Conclusion, PolicyFailure> {
         let meter = self.begin();
         let outcome = meter
@@ -132,37 +168,80 @@ impl Instance<ValidationPolicy> {
             .await;
         self.end(Call::Finish, outcome)
     }
+
+    /// Asks for its state; absent where the policy must see the upload again from its beginning.
+    pub(crate) async fn suspend(&mut self) -> Result<Option<Suspended>, PolicyFailure> {
+        let meter = self.begin();
+        let outcome = meter
+            .measure(v0_1::suspend(&self.exports, &mut self.store))
+            .await;
+        let Some(state) = self.end(Call::Suspend, outcome)? else {
+            return Ok(None);
+        };
+        if state.len() > MAX_STATE_BYTES {
+            let reason = format!(
+                "its state has {} bytes; at most {MAX_STATE_BYTES} are possible",
+                state.len()
+            );
+            return Err(self.wrong_answer(Call::Suspend, &reason));
+        }
+        let wanted = self.wanted;
+        Ok(Some(Suspended { state, wanted }))
+    }
+
+    /// Goes on from the state of another instance, in place of `admit`.
+    pub(crate) async fn resume(
+        &mut self,
+        upload: &Upload,
+        suspended: &Suspended,
+    ) -> Result<(), PolicyFailure> {
+        let meter = self.begin();
+        let resumed = v0_1::resume(&self.exports, &mut self.store, upload, &suspended.state);
+        let outcome = meter.measure(resumed).await;
+        self.wanted = suspended.wanted;
+        self.end(Call::Resume, outcome)
+    }
 }
 
 impl Instance<RoutingPolicy> {
+    /// Asks for the disk.
     pub(crate) async fn place(
         &mut self,
         upload: &Upload,
-    ) -> Result<Result<String, Refusal>, PolicyFailure> {
+    ) -> Result<Result<DiskName, Refusal>, PolicyFailure> {
         let meter = self.begin();
         let outcome = meter
             .measure(v0_1::place(&self.exports, &mut self.store, upload))
             .await;
-        self.end(Call::Place, outcome)
+        let disk = match self.end(Call::Place, outcome)? {
+            Ok(disk) => disk,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let mut disks = self.policy.disks.iter();
+        if let Some(disk) = disks.find(|offered| offered.as_str() == disk) {
+            return Ok(Ok(disk.clone()));
+        }
+        let reason = "it names a disk that is not one of its `disks` in the policy set";
+        Err(self.wrong_answer(Call::Place, reason))
     }
 
+    /// Asks for the path.
     pub(crate) async fn route(
         &mut self,
         upload: &Upload,
         end: &End,
         facts: &[(String, String)],
-    ) -> Result<Result<String, Refusal>, PolicyFailure> {
+    ) -> Result<Result<DiskPath, Refusal>, PolicyFailure> {
         let meter = self.begin();
-        let outcome = meter
-            .measure(v0_1::route(
-                &self.exports,
-                &mut self.store,
-                upload,
-                end,
-                facts,
-            ))
-            .await;
-        self.end(Call::Route, outcome)
+        let routed = v0_1::route(&self.exports, &mut self.store, upload, end, facts);
+        let outcome = meter.measure(routed).await;
+        match self.end(Call::Route, outcome)? {
+            Ok(path) => match path.parse::<DiskPath>() {
+                Ok(path) => Ok(Ok(path)),
+                Err(unsafe_path) => Err(self.wrong_answer(Call::Route, &unsafe_path.to_string())),
+            },
+            Err(refusal) => Ok(Err(refusal)),
+        }
     }
 }
 
@@ -182,6 +261,23 @@ impl<E> Instance<E> {
         self.record.findings = collected.count();
         self.record.counters = self.store.data().counters().clone();
         (self.record, collected)
+    }
+
+    /// CPU time of its making and its calls so far.
+    pub(crate) fn busy(&self) -> Duration {
+        self.store.data().meter.total()
+    }
+
+    /// Goes on from what another instance noticed about the same upload.
+    pub(crate) fn adopt(&mut self, collected: Collected) {
+        self.store.data_mut().collected = collected;
+    }
+
+    /// An answer that the contract does not allow.
+    fn wrong_answer(&mut self, call: Call, reason: &str) -> PolicyFailure {
+        let cause = FailureCause::Answer(reason.to_owned());
+        self.record.fail(cause.clone());
+        failure(&self.policy, call, cause)
     }
 
     fn into_record(self) -> PolicyRecord {
@@ -238,7 +334,7 @@ fn new_store(policy: &Policy, occasion: Occasion) -> Store<Guest> {
     store
 }
 
-pub(crate) fn failure(policy: &Policy, call: Call, cause: FailureCause) -> PolicyFailure {
+fn failure(policy: &Policy, call: Call, cause: FailureCause) -> PolicyFailure {
     PolicyFailure {
         policy: policy.name.clone(),
         version: policy.description.version.clone(),

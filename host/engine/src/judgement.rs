@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use portcullis_types::{DiskName, DiskPath, Findings, PolicyName, Verdict};
 
-use crate::answer::{self, Conclusion, Extent, Progress};
+use crate::answer::{self, Conclusion, Progress};
 use crate::collected::FindingListener;
 use crate::contract::v0_1::{RoutingPolicy, ValidationPolicy};
-use crate::instance::{Failed, Instance, failure};
+use crate::instance::{Failed, Instance};
 use crate::policy_set::OnFailure;
 use crate::record::PolicyRecord;
 use crate::revision::{Policy, Revision};
-use crate::{Call, End, FailureCause, PolicyFailure, Refusal, Upload};
+use crate::{End, FailureCause, PolicyFailure, Refusal, Upload};
 
 /// The most bytes of one `chunk` call, as the contract says.
-const MAX_CHUNK_BYTES: usize = 64 << 10;
+pub(crate) const MAX_CHUNK_BYTES: usize = 64 << 10;
 
 /// What the policies say to the headers of an upload.
 pub(crate) enum Admitted {
@@ -38,8 +38,6 @@ struct Seat {
     /// Where its record stands: policies decide in any order, receipts list them in that of the set.
     place: usize,
     instance: Instance<ValidationPolicy>,
-    /// How many more bytes it wants; absent for all.
-    wanted: Option<u64>,
 }
 
 /// The policy that has named the disk and will name the path.
@@ -224,22 +222,11 @@ impl Seat {
         offset: u64,
         bytes: &[u8],
     ) -> Option<Result<Conclusion, PolicyFailure>> {
-        let wanted = usize::try_from(self.wanted.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let shown = &bytes[..bytes.len().min(wanted)];
-        match self.instance.chunk(offset, shown).await {
-            Ok(Progress::More) => {}
-            Ok(Progress::Decided(conclusion)) => return Some(Ok(conclusion)),
-            Err(failure) => return Some(Err(failure)),
+        match self.instance.chunk(offset, bytes).await {
+            Ok(Progress::More) => None,
+            Ok(Progress::Decided(conclusion)) => Some(Ok(conclusion)),
+            Err(failure) => Some(Err(failure)),
         }
-        if let Some(wanted) = &mut self.wanted {
-            *wanted -= shown.len() as u64;
-            if *wanted == 0 {
-                let reason = "it asked for a prefix and did not decide when it had seen it";
-                let cause = FailureCause::Answer(reason.to_owned());
-                return Some(Err(failure(self.instance.policy(), Call::Chunk, cause)));
-            }
-        }
-        None
     }
 }
 
@@ -266,32 +253,13 @@ impl SoFar {
                 return fail(policy, failure).map(|()| None);
             }
         };
-        let decided = match instance.admit(upload).await {
-            Ok(answer::Admission::Inspect(extent)) => {
-                let wanted = match extent {
-                    Extent::All => None,
-                    Extent::Prefix(bytes) => Some(bytes),
-                };
-                // Nothing to see is an end that has been reached.
-                if wanted != Some(0) {
-                    return Ok(Some(Seat {
-                        place,
-                        instance,
-                        wanted,
-                    }));
-                }
-                let reason = "it asked for a prefix of 0 bytes and did not decide without them";
-                let cause = FailureCause::Answer(reason.to_owned());
-                Err(failure(policy, Call::Admit, cause))
-            }
+        let admitted = instance.admit(upload).await;
+        let seat = Seat { place, instance };
+        let decided = match admitted {
+            Ok(answer::Admission::Inspect(_)) => return Ok(Some(seat)),
             Ok(answer::Admission::Accept) => Ok(Conclusion::Accept),
             Ok(answer::Admission::Reject(refusal)) => Ok(Conclusion::Reject(refusal)),
             Err(failure) => Err(failure),
-        };
-        let seat = Seat {
-            place,
-            instance,
-            wanted: None,
         };
         self.decide(seat, decided).map(|()| None)
     }
@@ -347,15 +315,7 @@ impl SoFar {
             }
         };
         let placed = match instance.place(upload).await {
-            Ok(Ok(disk)) => {
-                let offered = policy.disks.iter().find(|offered| offered.as_str() == disk);
-                if let Some(disk) = offered {
-                    return Ok((Router { place, instance }, disk.clone()));
-                }
-                let reason = "it names a disk that is not one of its `disks` in the policy set";
-                let cause = FailureCause::Answer(reason.to_owned());
-                Err(failure(policy, Call::Place, cause))
-            }
+            Ok(Ok(disk)) => return Ok((Router { place, instance }, disk)),
             Ok(Err(refusal)) => Ok(refusal),
             Err(failure) => Err(failure),
         };
@@ -370,20 +330,13 @@ impl SoFar {
         upload: &Upload,
         end: &End,
     ) -> Result<DiskPath, RefusalCause> {
-        let policy = Arc::clone(instance.policy());
         let routed = match instance.route(upload, end, &self.facts).await {
-            Ok(Ok(path)) => match path.parse::<DiskPath>() {
-                Ok(path) => {
-                    let (mut record, _) = instance.into_parts();
-                    record.verdict = Verdict::Accept;
-                    self.records[place] = Some(record);
-                    return Ok(path);
-                }
-                Err(unsafe_path) => {
-                    let cause = FailureCause::Answer(unsafe_path.to_string());
-                    Err(failure(&policy, Call::Route, cause))
-                }
-            },
+            Ok(Ok(path)) => {
+                let (mut record, _) = instance.into_parts();
+                record.verdict = Verdict::Accept;
+                self.records[place] = Some(record);
+                return Ok(path);
+            }
             Ok(Err(refusal)) => Ok(refusal),
             Err(failure) => Err(failure),
         };

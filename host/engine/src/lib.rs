@@ -24,19 +24,25 @@ mod record;
 mod resources;
 mod revision;
 mod settings;
+mod trial;
 mod upload;
+mod workbench;
 
 pub use answer::Refusal;
 pub use collected::FindingListener;
+pub use component::shape::Shape;
 pub use engine::{Engine, EngineSettings};
 pub use error::{
-    Call, CannotJudge, EngineError, FailureCause, LoadError, PolicyFailure, PolicyLoadError,
+    Call, CannotJudge, EngineError, FailureCause, ForbiddenImport, LoadError, PolicyFailure,
+    PolicyLoadError,
 };
 pub use inspection::{Admission, Inspection};
 pub use judgement::{Disposition, Passed, RefusalCause, Refused};
 pub use limits::Limits;
 pub use record::PolicyRecord;
 pub use resources::ResourceError;
-pub use revision::{Description, Policy, PolicyKind, Revision};
+pub use revision::{DescribedAttribute, Description, Policy, PolicyKind, Revision};
 pub use settings::SettingsError;
+pub use trial::{Attempt, Cuts, Outcome, Stage, Trial};
 pub use upload::{End, Upload};
+pub use workbench::{Candidate, Workbench};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use portcullis_types::{Attributes, DiskName, PolicyName, Sha256Digest, Sha256Hasher, Timestamp};
 
 use crate::budget::Budget;
+use crate::component::shape::Shape;
 use crate::component::{self, CheckedComponent};
 use crate::contract::v0_1::{RoutingPolicy, ValidationPolicy};
 use crate::engine::{Progress, Sandbox};
@@ -76,10 +77,25 @@ pub struct Description {
     pub settings_schema: String,
     /// What it checks: the id and the sentence of each rule.
     pub rules: Vec<(String, String)>,
+    /// The attributes of uploads that it uses.
+    pub attributes: Vec<DescribedAttribute>,
     /// The patterns of the resources that it may read.
     pub resources: Vec<String>,
     /// The counters that it may count.
     pub counters: Vec<String>,
+}
+
+/// An attribute that a policy uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DescribedAttribute {
+    /// Its name.
+    pub name: String,
+    /// What a form calls it.
+    pub label: String,
+    /// Whether an upload needs it.
+    pub required: bool,
+    /// The values that it may have; empty when any will do.
+    pub choices: Vec<String>,
 }
 
 impl Revision {
@@ -146,6 +162,35 @@ impl Policy {
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
+
+    /// The linear memory in bytes that an instance has once it is configured.
+    pub fn least_bytes(&self) -> usize {
+        self.least_bytes
+    }
+
+    /// The same component with other settings, limits and disks, not yet asked about them.
+    pub(crate) fn with(
+        &self,
+        settings: &toml::Table,
+        limits: Limits,
+        disks: Vec<DiskName>,
+    ) -> Result<Self, PolicyLoadError> {
+        Ok(Self {
+            name: self.name.clone(),
+            description: Description::default(),
+            component: self.component.clone(),
+            on_failure: self.on_failure,
+            may_quote: self.may_quote,
+            matching: self.matching.clone(),
+            settings: settings::to_json(settings)?.to_string().into(),
+            limits,
+            disks,
+            resources: Arc::default(),
+            budget: Arc::clone(&self.budget),
+            least_bytes: 0,
+            source: self.source.clone(),
+        })
+    }
 }
 
 /// Reads and compiles a set. Components that `previous` has are not compiled again.
@@ -182,7 +227,8 @@ pub(crate) fn compile(
         let (name, component) = (entry.name.clone(), entry.component.clone());
         progress.at(&name);
         let compiled = compile_policy(sandbox, &folder, entry, previous);
-        policies.push(compiled.map_err(|cause| LoadError::Policy {
+        let checked = compiled.and_then(|policy| check_kind(&policy).map(|()| policy));
+        policies.push(checked.map_err(|cause| LoadError::Policy {
             policy: name,
             component,
             cause: cause.into(),
@@ -227,7 +273,8 @@ fn read(path: &Path) -> Result<String, LoadError> {
     std::fs::read_to_string(path).map_err(unreadable)
 }
 
-fn compile_policy(
+/// Compiles the policy of an entry of a set. It has not been asked anything yet.
+pub(crate) fn compile_policy(
     sandbox: &Sandbox,
     folder: &Path,
     entry: PolicyEntry,
@@ -239,19 +286,20 @@ fn compile_policy(
         return Err(PolicyLoadError::Limits(problem));
     }
     let bytes = component::read(&folder.join(&entry.component))?;
-    let digest = Sha256Digest::of(&bytes);
-    component::shape::check(&bytes, digest, &entry.limits)?;
+    let shape = Shape::read(&bytes)?;
+    if let Some(problem) = shape.problems(&entry.limits).into_iter().next() {
+        return Err(problem);
+    }
     let known = previous.and_then(|revision| {
         revision
             .policies
             .iter()
-            .find(|policy| policy.digest() == digest)
+            .find(|policy| policy.digest() == shape.digest)
     });
     let component = match known {
         Some(policy) => policy.component.clone(),
-        None => component::compile(&sandbox.wasmtime, &sandbox.linker, &bytes)?,
+        None => component::compile(&sandbox.wasmtime, &sandbox.linker, &bytes, &shape)?,
     };
-    check_kind(&component, &entry)?;
     let settings = settings::to_json(&entry.settings)?;
     Ok(Policy {
         name: entry.name,
@@ -270,15 +318,15 @@ fn compile_policy(
     })
 }
 
-fn check_kind(component: &CheckedComponent, entry: &PolicyEntry) -> Result<(), PolicyLoadError> {
-    let wrong = match component.kind() {
-        PolicyKind::Validation if !entry.disks.is_empty() => {
+fn check_kind(policy: &Policy) -> Result<(), PolicyLoadError> {
+    let wrong = match policy.kind() {
+        PolicyKind::Validation if !policy.disks.is_empty() => {
             "it is a validation policy, so `disks` means nothing; remove it"
         }
-        PolicyKind::Routing if entry.disks.is_empty() => {
+        PolicyKind::Routing if policy.disks.is_empty() => {
             "it is a routing policy, so it needs `disks`, the disks that it may name"
         }
-        PolicyKind::Routing if entry.on_failure == OnFailure::Accept => {
+        PolicyKind::Routing if policy.on_failure == OnFailure::Accept => {
             "it is a routing policy, without whose answer no upload can go on; remove `on-failure`"
         }
         _ => return Ok(()),
@@ -314,29 +362,34 @@ impl Draft {
     }
 }
 
-async fn check_policy(mut policy: Policy, folder: &Path) -> Result<Policy, PolicyLoadError> {
+/// Asks a policy what it is, on an instance of its own.
+pub(crate) async fn describe_policy(policy: Policy) -> Result<Policy, PolicyLoadError> {
     let shared = Arc::new(policy);
     let description = match shared.kind() {
         PolicyKind::Validation => describe::<ValidationPolicy>(&shared).await,
         PolicyKind::Routing => describe::<RoutingPolicy>(&shared).await,
     };
     let description = description.map_err(|failure| PolicyLoadError::Failed(failure.into()))?;
-    policy = Arc::into_inner(shared).expect("the instance that shared it is gone");
-    policy.resources = Arc::new(Resources::read(folder, &description.resources)?);
+    let mut policy = Arc::into_inner(shared).expect("the instance that shared it is gone");
     policy.description = description;
+    Ok(policy)
+}
+
+/// Asks a policy what it is, reads what it asks for from the folder, and asks whether it takes its settings.
+pub(crate) async fn check_policy(policy: Policy, folder: &Path) -> Result<Policy, PolicyLoadError> {
+    let mut policy = describe_policy(policy).await?;
+    policy.resources = Arc::new(Resources::read(folder, &policy.description.resources)?);
 
     let shared = Arc::new(policy);
-    let configured = match shared.kind() {
-        PolicyKind::Validation => configure::<ValidationPolicy>(&shared).await,
-        PolicyKind::Routing => configure::<RoutingPolicy>(&shared).await,
-    };
-    let least_bytes = configured.map_err(|failure| match failure.cause {
-        FailureCause::Declared(CannotJudge::BadSettings, reason) => PolicyLoadError::Refused {
-            digest: failure.digest,
-            reason,
-        },
-        _ => PolicyLoadError::Failed(failure.into()),
-    })?;
+    let least_bytes = configure_once(&shared)
+        .await
+        .map_err(|failure| match failure.cause {
+            FailureCause::Declared(CannotJudge::BadSettings, reason) => PolicyLoadError::Refused {
+                digest: failure.digest,
+                reason,
+            },
+            _ => PolicyLoadError::Failed(failure.into()),
+        })?;
     let mut policy = Arc::into_inner(shared).expect("the instance that shared it is gone");
     policy.least_bytes = least_bytes;
     Ok(policy)
@@ -358,7 +411,15 @@ async fn describe<E: Kind>(policy: &Arc<Policy>) -> Result<Description, PolicyFa
         .await
 }
 
-/// Gives the linear memory that the instance has then, in bytes.
+/// Asks a policy whether it takes its settings, on an instance of its own. Gives the linear memory that the
+/// instance has then, in bytes.
+pub(crate) async fn configure_once(policy: &Arc<Policy>) -> Result<usize, PolicyFailure> {
+    match policy.kind() {
+        PolicyKind::Validation => configure::<ValidationPolicy>(policy).await,
+        PolicyKind::Routing => configure::<RoutingPolicy>(policy).await,
+    }
+}
+
 async fn configure<E: Kind>(policy: &Arc<Policy>) -> Result<usize, PolicyFailure> {
     let started = Instance::<E>::start(policy, no_upload()).await;
     let mut instance = started.map_err(|Failed { failure, .. }| failure)?;

@@ -1,3 +1,7 @@
+pub(crate) mod json;
+
+use std::fmt::Write as _;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -10,6 +14,8 @@ pub struct Setting {
     pub summary: &'static str,
     /// Whether the policy refuses to work without it.
     pub required: bool,
+    /// What its values are, as an object of JSON Schema; empty for anything.
+    pub schema: &'static str,
 }
 
 impl Setting {
@@ -19,6 +25,7 @@ impl Setting {
             name,
             summary,
             required: true,
+            schema: "",
         }
     }
 
@@ -28,36 +35,49 @@ impl Setting {
             name,
             summary,
             required: false,
+            schema: "",
         }
+    }
+
+    /// With what its values are, as an object of JSON Schema: `{"type": "integer", "minimum": 1}`.
+    #[must_use]
+    pub const fn of(mut self, schema: &'static str) -> Self {
+        self.schema = schema;
+        self
     }
 }
 
-/// The settings as a JSON Schema (draft 2020-12): which keys there are, and which must be there.
+/// The settings as a JSON Schema (draft 2020-12): which keys there are, what they are, and which must be there.
 pub(crate) fn schema(settings: &[Setting]) -> String {
-    let property = |setting: &Setting| {
-        let described = serde_json::json!({ "description": setting.summary });
-        (setting.name.to_owned(), described)
-    };
-    let properties: serde_json::Map<_, _> = settings.iter().map(property).collect();
-    let required = settings.iter().filter(|setting| setting.required);
-    let required: Vec<&str> = required.map(|setting| setting.name).collect();
-    let schema = serde_json::json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": false,
-    });
-    schema.to_string()
+    let (mut properties, mut required) = (String::new(), String::new());
+    for setting in settings {
+        let comma = |list: &str| if list.is_empty() { "" } else { "," };
+        let (name, summary) = (json::quoted(setting.name), json::quoted(setting.summary));
+        // What stands between the braces.
+        let more = setting.schema.strip_prefix('{');
+        let more = more.and_then(|more| more.strip_suffix('}'));
+        let more = more.unwrap_or_default();
+        // Writing to a text cannot fail.
+        let _ = write!(
+            properties,
+            "{}{name}:{{\"description\":{summary}{}{more}}}",
+            comma(&properties),
+            if more.is_empty() { "" } else { "," }
+        );
+        if setting.required {
+            required.push_str(comma(&required));
+            required.push_str(&name);
+        }
+    }
+    format!(
+        "{{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"type\":\"object\",\"properties\":{{{properties}}},\"required\":[{required}],\"additionalProperties\":false}}"
+    )
 }
 
 /// The settings of a policy that takes none: any key is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}
-
-/// What a cause begins with that is about a key and not about a value.
-const UNKNOWN: &str = "unknown setting";
 
 /// Reads the settings that the host hands over as JSON. The error is one sentence that names the key;
 /// it gives no line and column, since the administrator wrote the settings in another file.
@@ -66,37 +86,18 @@ pub(crate) fn parse<S: DeserializeOwned>(json: &str) -> Result<S, String> {
     if !json.trim_start().starts_with('{') {
         return Err("the settings must be a table of keys and values".to_owned());
     }
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let settings = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let cause = without_position(&error.into_inner());
-        // Such a cause names the key itself, and the path may end in it.
-        let place = if cause.starts_with(UNKNOWN) {
-            path.rsplit_once('.').map_or("", |(table, _)| table)
-        } else {
-            path.trim_matches('.')
-        };
-        if place.is_empty() {
+    let mut reader = json::Reader::new(json);
+    let settings = S::deserialize(&mut reader).and_then(|settings| {
+        reader.end()?;
+        Ok(settings)
+    });
+    settings.map_err(|json::Wrong { path, cause }| {
+        if path.is_empty() {
             cause
         } else {
-            format!("setting `{place}`: {cause}")
+            format!("setting `{path}`: {cause}")
         }
-    })?;
-    deserializer
-        .end()
-        .map_err(|error| without_position(&error))?;
-    Ok(settings)
-}
-
-fn without_position(error: &serde_json::Error) -> String {
-    let mut text = error.to_string();
-    let position = format!(" at line {} column {}", error.line(), error.column());
-    if text.ends_with(&position) {
-        text.truncate(text.len() - position.len());
-    }
-    text.replacen("unknown field", UNKNOWN, 1)
-        .replacen("missing field", "missing setting", 1)
-        .replacen("there are no fields", "this policy takes none", 1)
+    })
 }
 
 #[cfg(test)]
@@ -157,6 +158,27 @@ mod tests {
         ] {
             assert_eq!(error(json), message, "{json}");
         }
+    }
+
+    #[test]
+    fn the_schema_says_what_values_are() {
+        let settings = [
+            Setting::required("max-rows", "At most so \"many\".")
+                .of(r#"{"type": "integer", "enum": [1, {"a": 2}]}"#),
+            Setting::optional("note", "Anything."),
+        ];
+        let schema: serde_json::Value = serde_json::from_str(&schema(&settings)).expect("is JSON");
+        let wanted = serde_json::json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {
+                "max-rows": {"description": "At most so \"many\".", "type": "integer", "enum": [1, {"a": 2}]},
+                "note": {"description": "Anything."},
+            },
+            "required": ["max-rows"],
+            "additionalProperties": false,
+        });
+        assert_eq!(schema, wanted);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod hop;
 mod hostile;
 mod kills;
 mod memory;
+mod policy_tool;
 mod promises;
 mod quarantine;
 mod tables;

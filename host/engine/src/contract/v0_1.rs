@@ -8,7 +8,7 @@ use crate::answer::{Admission, Conclusion, Extent, Failure, Progress, Refusal};
 use crate::component::Exports;
 use crate::guest::Guest;
 use crate::instance::Kind;
-use crate::{CannotJudge, Description, End, Upload};
+use crate::{CannotJudge, DescribedAttribute, Description, End, Upload};
 
 mod validation {
     wasmtime::component::bindgen!({
@@ -222,6 +222,27 @@ pub(crate) async fn finish(
     }))
 }
 
+/// Gives the state, if the policy has one to give.
+pub(crate) async fn suspend(
+    policy: &ValidationPolicy,
+    store: &mut Store<Guest>,
+) -> Answered<Option<Vec<u8>>> {
+    let policy = policy.portcullis_policy_validation();
+    let answer = policy.call_suspend(store).await?;
+    Ok(answer.map_err(failure))
+}
+
+pub(crate) async fn resume(
+    policy: &ValidationPolicy,
+    store: &mut Store<Guest>,
+    upload: &Upload,
+    state: &[u8],
+) -> Answered<()> {
+    let policy = policy.portcullis_policy_validation();
+    let answer = policy.call_resume(store, &shown(upload), state).await?;
+    Ok(answer.map_err(failure))
+}
+
 /// Gives the name of the disk.
 pub(crate) async fn place(
     policy: &RoutingPolicy,
@@ -282,12 +303,19 @@ fn ended(end: &End) -> types::End {
 
 fn description(description: types::Description) -> Description {
     let rule = |rule: types::Rule| (rule.id, rule.summary);
+    let attribute = |attribute: types::Attribute| DescribedAttribute {
+        name: attribute.name,
+        label: attribute.label,
+        required: attribute.required,
+        choices: attribute.choices,
+    };
     Description {
         name: cut(description.name, MAX_RULE_BYTES),
         version: cut(description.version, MAX_RULE_BYTES),
         summary: cut(description.summary, MAX_MESSAGE_BYTES),
         settings_schema: description.settings_schema,
         rules: description.rules.into_iter().map(rule).collect(),
+        attributes: description.attributes.into_iter().map(attribute).collect(),
         resources: description.resources,
         counters: description.counters,
     }

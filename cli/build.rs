@@ -1,0 +1,69 @@
+//! Puts into the binary what `portcullis policy new` gives to an author: the SDK and the contract, as they are
+//! in this checkout, so that a policy builds anywhere.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// The folders whose files are taken as they are.
+const FOLDERS: [&str; 2] = ["plugins/sdk/src", "wit/0.1"];
+const MANIFEST: &str = "plugins/sdk/Cargo.toml";
+
+fn main() -> Outcome<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()?;
+    let mut code = String::from("pub(crate) const FILES: &[(&str, &str)] = &[\n");
+    for folder in FOLDERS {
+        println!("cargo::rerun-if-changed={}", root.join(folder).display());
+        for path in files(&root.join(folder))? {
+            let name = path.strip_prefix(&root)?.display().to_string();
+            let path = path.display().to_string();
+            writeln!(code, "({name:?}, include_str!({path:?})),")?;
+        }
+    }
+    let manifest = manifest(&root)?;
+    writeln!(code, "({MANIFEST:?}, {manifest:?}),\n];")?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?).join("vendored.rs");
+    fs::write(out, code)?;
+    Ok(())
+}
+
+fn files(folder: &Path) -> Outcome<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(self::files(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The manifest of the SDK with what it takes from the workspace written out.
+fn manifest(root: &Path) -> Outcome<String> {
+    let read = |name: &str| -> Outcome<toml::Table> {
+        println!("cargo::rerun-if-changed={}", root.join(name).display());
+        Ok(fs::read_to_string(root.join(name))?.parse()?)
+    };
+    let (mut own, workspace) = (read(MANIFEST)?, read("Cargo.toml")?);
+    let workspace = &workspace["workspace"];
+    // Its own tests stay here.
+    own.remove("lints");
+    own.remove("dev-dependencies");
+    for section in ["package", "dependencies"] {
+        let table = own[section].as_table_mut().ok_or("is no table")?;
+        for (key, value) in table.iter_mut() {
+            if value.get("workspace").is_some() {
+                *value = workspace[section][key].clone();
+            }
+        }
+    }
+    Ok(toml::to_string(&own)?)
+}

@@ -1,0 +1,249 @@
+//! What became of an attempt: for people and for programs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use portcullis_engine::{Call, Outcome, Trial};
+use portcullis_types::{Finding, Severity};
+use serde::Serialize;
+
+use crate::policy::screen::{self, BAD, DIM, DOUBTFUL, GOOD, HEAD, styled};
+
+/// A policy's last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Word {
+    Accept,
+    Quarantine,
+    Reject,
+    Route,
+    Fail,
+}
+
+impl Word {
+    pub(crate) fn of(trial: &Trial) -> Self {
+        match &trial.outcome {
+            Ok(Outcome::Accept) => Self::Accept,
+            Ok(Outcome::Quarantine(_)) => Self::Quarantine,
+            Ok(Outcome::Reject(_)) => Self::Reject,
+            Ok(Outcome::Route(..)) => Self::Route,
+            Err(_) => Self::Fail,
+        }
+    }
+
+    /// Whether the upload may go on.
+    pub(crate) fn passes(self) -> bool {
+        matches!(self, Self::Accept | Self::Route)
+    }
+
+    fn shown(self) -> String {
+        match self {
+            Self::Accept => styled(GOOD, "accept"),
+            Self::Route => styled(GOOD, "route"),
+            Self::Quarantine => styled(DOUBTFUL, "quarantine"),
+            Self::Reject => styled(BAD, "reject"),
+            Self::Fail => styled(BAD, "failed"),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct Report<'a> {
+    verdict: Word,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+    findings: &'a [Finding],
+    totals: Vec<Total<'a>>,
+    facts: BTreeMap<&'a str, &'a str>,
+    counters: &'a BTreeMap<String, u64>,
+    stages: Vec<Stage>,
+    bytes_shown: u64,
+    peak_memory_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Total<'a> {
+    rule: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<&'a str>,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct Stage {
+    call: String,
+    calls: u64,
+    cpu_us: f64,
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn of(trial: &'a Trial) -> Self {
+        let refusal = match &trial.outcome {
+            Ok(Outcome::Reject(refusal) | Outcome::Quarantine(refusal)) => Some(refusal),
+            _ => None,
+        };
+        let place = match &trial.outcome {
+            Ok(Outcome::Route(disk, path)) => Some((disk.as_str(), path.to_string())),
+            _ => None,
+        };
+        let (disk, path) = place.unzip();
+        let total = |tally: &'a portcullis_types::Tally| Total {
+            rule: &tally.rule,
+            column: tally.column.as_deref(),
+            count: tally.count,
+        };
+        let facts = trial.facts.iter();
+        Self {
+            verdict: Word::of(trial),
+            rule: refusal.map(|refusal| refusal.rule.as_str()),
+            message: refusal.map(|refusal| refusal.message.as_str()),
+            disk,
+            path,
+            failure: trial.outcome.as_ref().err().map(ToString::to_string),
+            findings: &trial.findings.listed,
+            totals: trial.findings.tallies.iter().map(total).collect(),
+            facts: facts
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect(),
+            counters: &trial.record.counters,
+            stages: trial
+                .stages
+                .iter()
+                .map(|stage| Stage {
+                    call: stage.call.to_string(),
+                    calls: stage.calls,
+                    cpu_us: stage.busy.as_secs_f64() * 1e6,
+                })
+                .collect(),
+            bytes_shown: trial.record.bytes,
+            peak_memory_bytes: trial.record.memory_bytes,
+        }
+    }
+}
+
+/// The most findings that are printed: the rest is for `--json`.
+const MAX_PRINTED: usize = 50;
+
+pub(crate) fn print(trial: &Trial, memory_limit: usize) {
+    let word = Word::of(trial).shown();
+    match &trial.outcome {
+        Ok(Outcome::Accept) => anstream::println!("{word}"),
+        Ok(Outcome::Route(disk, path)) => anstream::println!("{word}  {path} on disk {disk}"),
+        Ok(Outcome::Quarantine(refusal) | Outcome::Reject(refusal)) => {
+            anstream::println!("{word}  {}: {}", refusal.rule, refusal.message);
+        }
+        Err(failure) => anstream::println!("{word}  {failure}"),
+    }
+    let listed = &trial.findings.listed;
+    print_section("Findings", &findings(listed));
+    if listed.len() > MAX_PRINTED {
+        let more = listed.len() - MAX_PRINTED;
+        anstream::println!(
+            "  {}",
+            styled(DIM, format!("and {more} more; --json has all"))
+        );
+    }
+    let rows = trial.findings.tallies.iter();
+    let rows: Vec<_> = rows
+        .map(|tally| {
+            let column = tally.column.clone().unwrap_or_default();
+            vec![tally.rule.clone(), column, tally.count.to_string()]
+        })
+        .collect();
+    print_section(
+        "Totals of what is not listed in full",
+        &screen::table(&["rule", "column", "count"], &rows),
+    );
+    let rows: Vec<_> = trial
+        .facts
+        .iter()
+        .map(|(name, value)| vec![name.clone(), value.clone()])
+        .collect();
+    print_section("Facts", &screen::table(&["name", "value"], &rows));
+    let counted = trial
+        .record
+        .counters
+        .iter()
+        .filter(|(_, count)| **count > 0);
+    let rows: Vec<_> = counted
+        .map(|(name, count)| vec![name.clone(), count.to_string()])
+        .collect();
+    print_section("Counters", &screen::table(&["counter", "count"], &rows));
+    print_section("Time", &stages(trial));
+    anstream::println!(
+        "  peak memory {} of {}",
+        screen::bytes(trial.record.memory_bytes),
+        screen::bytes(memory_limit as u64)
+    );
+}
+
+fn findings(listed: &[Finding]) -> String {
+    let number = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
+    let rows: Vec<_> = listed
+        .iter()
+        .take(MAX_PRINTED)
+        .map(|finding| {
+            let severity = match finding.severity {
+                Severity::Info => "info",
+                Severity::Warning => "warning",
+                Severity::Error => "error",
+            };
+            let message = match &finding.excerpt {
+                Some(excerpt) => format!("{} [{}]", finding.message, excerpt.escape_debug()),
+                None => finding.message.clone(),
+            };
+            vec![
+                severity.to_owned(),
+                finding.rule.clone(),
+                number(finding.row),
+                finding.column.clone().unwrap_or_default(),
+                number(finding.offset),
+                message,
+            ]
+        })
+        .collect();
+    screen::table(
+        &["severity", "rule", "row", "column", "byte", "message"],
+        &rows,
+    )
+}
+
+fn stages(trial: &Trial) -> String {
+    let rows: Vec<_> = trial
+        .stages
+        .iter()
+        .map(|stage| {
+            let rate = match stage.call {
+                Call::Chunk => screen::rate(trial.record.bytes, stage.busy),
+                _ => String::new(),
+            };
+            let call = match stage.call {
+                Call::Configure => "instance + configure".to_owned(),
+                call => call.to_string(),
+            };
+            vec![
+                call,
+                stage.calls.to_string(),
+                screen::time(stage.busy),
+                rate,
+            ]
+        })
+        .collect();
+    let total: Duration = trial.stages.iter().map(|stage| stage.busy).sum();
+    let table = screen::table(&["call", "calls", "CPU time", ""], &rows);
+    format!("{table}  in all {}\n", screen::time(total))
+}
+
+fn print_section(title: &str, text: &str) {
+    if !text.is_empty() {
+        anstream::print!("\n{}\n{text}", styled(HEAD, title));
+    }
+}
