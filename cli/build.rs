@@ -1,10 +1,12 @@
 //! Puts into the binary what `portcullis policy new` gives to an author: the SDK and the contract, as they are
-//! in this checkout, so that a policy builds anywhere.
+//! in this checkout, so that a policy builds anywhere; and the component that `policy bench` compares with.
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use portcullis_hand_made::HandMade;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -27,8 +29,14 @@ fn main() -> Outcome<()> {
     }
     let manifest = manifest(&root)?;
     writeln!(code, "({MANIFEST:?}, {manifest:?}),\n];")?;
-    let out = PathBuf::from(std::env::var("OUT_DIR")?).join("vendored.rs");
-    fs::write(out, code)?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    fs::write(out.join("vendored.rs"), code)?;
+    // With room for the longest block.
+    let no_op = HandMade {
+        memory: "3",
+        ..HandMade::default()
+    };
+    fs::write(out.join("no-op.wasm"), no_op.component()?)?;
     Ok(())
 }
 

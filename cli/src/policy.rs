@@ -1,18 +1,26 @@
 //! `portcullis policy`: what an author of policies needs, with the very engine and limits of production.
 
+mod bench;
 mod build;
 mod candidate;
 mod check;
+mod expected;
+mod fixture;
 mod inspect;
+mod junit;
 mod new;
+mod progress;
 mod project;
 mod request;
 mod run;
 mod screen;
 mod settings;
 mod slim;
+mod test;
 mod vendored;
 mod verdict;
+mod watch;
+mod ways;
 
 use std::process::ExitCode;
 
@@ -37,6 +45,10 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Lets a policy judge one upload: its verdict, findings, CPU time and memory.
     Run(Box<run::Arguments>),
+    /// Runs every fixture: whole, cut in many ways, and paused where the policy can be.
+    Test(Box<test::Arguments>),
+    /// Measures a policy beside one that does nothing.
+    Bench(Box<bench::Arguments>),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -50,6 +62,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Command::Check(arguments) => check::run(arguments).await,
             Command::Inspect(arguments) => inspect::run(arguments).await,
             Command::Run(arguments) => run::run(arguments).await,
+            Command::Test(arguments) => test::run(arguments).await,
+            Command::Bench(arguments) => bench::run(arguments).await,
         }
     })
 }

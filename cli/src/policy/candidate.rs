@@ -1,9 +1,10 @@
 //! The policy that a command is about, as its arguments name it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use portcullis_engine::{Candidate, Limits};
+use portcullis_engine::{Candidate, Limits, Policy, Workbench};
 use portcullis_types::DiskName;
 
 use crate::policy::settings;
@@ -42,6 +43,17 @@ impl CandidateArguments {
         candidate.limits = limits(&self.limits)?;
         Ok(candidate)
     }
+}
+
+/// Loads it as a web host would.
+pub(crate) async fn load(workbench: &Workbench, candidate: &Candidate) -> Result<Arc<Policy>> {
+    let loaded = workbench.load(candidate).await;
+    loaded.with_context(|| cannot(candidate))
+}
+
+/// The beginning of the sentence that says why not.
+pub(crate) fn cannot(candidate: &Candidate) -> String {
+    format!("{} cannot be loaded", candidate.component.display())
 }
 
 /// Limits by the names that they have in a policy set.

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use portcullis_engine::{Policy, PolicyKind, Shape, Workbench};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::policy::candidate::CandidateArguments;
+use crate::policy::candidate::{self, CandidateArguments};
 use crate::policy::screen::{self, DIM, HEAD, styled};
 
 #[derive(clap::Args)]
@@ -56,8 +56,12 @@ struct Attribute {
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let candidate = arguments.candidate.candidate()?;
-    let shape = Workbench::shape(&candidate.component)?;
-    let policy = Workbench::start()?.describe(&candidate).await?;
+    let shape =
+        Workbench::shape(&candidate.component).with_context(|| candidate::cannot(&candidate))?;
+    let policy = Workbench::start()?
+        .describe(&candidate)
+        .await
+        .with_context(|| candidate::cannot(&candidate))?;
     let report = report(shape, &policy);
     if arguments.json {
         screen::json(&report)?;

@@ -51,7 +51,7 @@ impl Default for EngineSettings {
 /// and what comes of it is dropped.
 const MAX_LOAD: Duration = Duration::from_mins(2);
 /// Stack of a guest in bytes.
-const WASM_STACK_BYTES: usize = 256 << 10;
+pub(crate) const WASM_STACK_BYTES: usize = 256 << 10;
 /// Stack on which an asynchronous guest call runs in bytes: the guest's and what host calls need.
 const ASYNC_STACK_BYTES: usize = 512 << 10;
 /// Core instances, memories and tables that one component may have: the standard ones have one memory,

@@ -113,32 +113,45 @@ pub enum FailureCause {
     /// It says that it cannot judge.
     #[error("it cannot judge this upload ({0}): {1}")]
     Declared(CannotJudge, String),
-    /// It panicked or exited, with what it wrote to standard error.
-    #[error("it panicked: {0}")]
+    /// It panicked or exited: where and with what message, as far as it wrote so to standard error.
+    #[error("it panicked {0}")]
     Panic(String),
     /// The code trapped.
-    #[error("it trapped: {0}")]
+    #[error(
+        "it trapped: {0}; that is a defect of the policy, which `portcullis policy run` shows with the same upload"
+    )]
     Trap(String),
     /// Its stack was used up.
-    #[error("it used up its stack; recursion without an end is the usual cause")]
+    #[error("it used up its stack of {} KiB; recursion without an end is the usual cause", crate::engine::WASM_STACK_BYTES >> 10)]
     Stack,
     /// One call ran too long.
-    #[error("the call used over {} ms of CPU time without an answer (limit `call-time-ms`)", .0.as_millis())]
+    #[error("the call used over {} ms of CPU time without an answer; do less in one call, or raise `call-time-ms` in the policy's `limits` in the policy set", .0.as_millis())]
     CallTime(Duration),
     /// All calls together ran too long.
-    #[error("its calls for this upload used over {} ms of CPU time in all (limit `total-time-ms`)", .0.as_millis())]
+    #[error("its calls for this upload used over {} ms of CPU time in all; do less for each byte, or raise `total-time-ms` in the policy's `limits` in the policy set", .0.as_millis())]
     TotalTime(Duration),
     /// It wanted more memory than it may have.
-    #[error("it asked for more than {0} bytes of memory (limit `memory-bytes`)")]
+    #[error(
+        "it asked for more than {0} bytes of memory; keep less, or raise `memory-bytes` in the policy's `limits` in the policy set"
+    )]
     Memory(usize),
     /// It wanted larger tables than it may have.
-    #[error("it asked for a table of more than {0} elements (limit `table-elements`)")]
+    #[error(
+        "it asked for a table of more than {0} elements; raise `table-elements` in the policy's `limits` in the policy set"
+    )]
     Table(usize),
     /// It handed over too much at once.
-    #[error("it handed more than {0} bytes to the host at once (limit `hostcall-bytes`)")]
+    #[error(
+        "it handed more than {0} bytes to the host at once; hand over less, or raise `hostcall-bytes` in the policy's `limits` in the policy set"
+    )]
     Oversized(usize),
+    /// It keeps too many handles.
+    #[error(
+        "it keeps more than {0} handles of the host; drop those it does not need, or raise `handles` in the policy's `limits` in the policy set"
+    )]
+    Handles(usize),
     /// It answered something the contract does not allow.
-    #[error("its answer breaks the contract: {0}")]
+    #[error("its answer breaks the contract (wit/0.1/policy.wit): {0}")]
     Answer(String),
     /// All instances are in use, or all the memory that policies have together, or this machine has so much to
     /// do that the call did not come to its end: not the policy's fault.
@@ -234,7 +247,7 @@ pub enum PolicyLoadError {
     #[error("the component has {0} bytes; at most {max} are allowed", max = crate::component::MAX_COMPONENT_BYTES)]
     TooLarge(u64),
     /// There is too much of something in it.
-    #[error("the component (sha256:{}) has {found} {what}; at most {most} are allowed", short(*digest))]
+    #[error("the component (sha256:{}) has {found} {what}; at most {most} are allowed: {advice}", short(*digest))]
     TooMuch {
         /// The digest of the component.
         digest: Sha256Digest,
@@ -244,6 +257,8 @@ pub enum PolicyLoadError {
         found: u64,
         /// How many there may be.
         most: u64,
+        /// What to do.
+        advice: &'static str,
     },
     /// The file is a core module.
     #[error(

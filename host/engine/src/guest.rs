@@ -153,7 +153,7 @@ impl Guest {
     /// What the instance wrote to standard error, such as a panic's message.
     pub(crate) fn stderr(&self) -> String {
         let written = self.stderr.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&written).trim().replace('\n', " ")
+        String::from_utf8_lossy(&written).trim().to_owned()
     }
 
     pub(crate) fn log(&mut self, level: tracing::Level, message: &str) {

@@ -13,6 +13,7 @@ use crate::contract::v0_1::{self, RoutingPolicy, ValidationPolicy};
 use crate::executor;
 use crate::guest::{Guest, Occasion};
 use crate::meter::Meter;
+use crate::panic;
 use crate::record::PolicyRecord;
 use crate::revision::Policy;
 use crate::{Call, Description, End, FailureCause, PolicyFailure, Upload};
@@ -221,7 +222,7 @@ impl Instance<RoutingPolicy> {
         if let Some(disk) = disks.find(|offered| offered.as_str() == disk) {
             return Ok(Ok(disk.clone()));
         }
-        let reason = "it names a disk that is not one of its `disks` in the policy set";
+        let reason = "it names a disk that is not one of its `disks` in the policy set; add it there, or name another";
         Err(self.wrong_answer(Call::Place, reason))
     }
 
@@ -355,18 +356,18 @@ fn cause_of(error: &wasmtime::Error, guest: &mut Guest, policy: &Policy) -> Fail
     let stderr = guest.stderr();
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => FailureCause::Stack,
-        Some(Trap::UnreachableCodeReached) if !stderr.is_empty() => FailureCause::Panic(stderr),
+        Some(Trap::UnreachableCodeReached) if !stderr.is_empty() => {
+            FailureCause::Panic(panic::said(&stderr))
+        }
         Some(trap) => FailureCause::Trap(trap.to_string()),
-        None if error.is::<wasmtime_wasi::I32Exit>() => FailureCause::Panic(if stderr.is_empty() {
-            "it exited".to_owned()
-        } else {
-            stderr
-        }),
+        None if error.is::<wasmtime_wasi::I32Exit>() => FailureCause::Panic(panic::said(&stderr)),
         None => {
             let text = error.root_cause().to_string().replace('\n', " ");
-            // wasmtime has no type for this one; its text is checked by a test.
+            // wasmtime has no types for these two; their texts are checked by a test.
             if text.contains("fuel allocated for hostcalls") {
                 FailureCause::Oversized(policy.limits.hostcall_bytes)
+            } else if text.contains("store handle limit exceeded") {
+                FailureCause::Handles(policy.limits.handles)
             } else if error.is::<wasmtime::WasmBacktrace>() {
                 FailureCause::Trap(text)
             } else {

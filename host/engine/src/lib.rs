@@ -19,6 +19,7 @@ mod judgement;
 mod limits;
 mod matching;
 mod meter;
+mod panic;
 mod policy_set;
 mod record;
 mod resources;

@@ -350,12 +350,38 @@ async fn a_trap_rejects_the_upload_in_whichever_call_it_comes() {
 }
 
 #[tokio::test]
-async fn a_panic_arrives_with_its_message() {
+async fn a_panic_arrives_with_its_message_and_place() {
     let (_, cause, text) = failure("{ do = 'panic' }", "").await;
+    assert!(matches!(cause, FailureCause::Panic(_)), "{cause:?}");
+    let place = "it panicked at tests/guests/hostile/src/policy.rs:";
     assert!(
-        matches!(cause, FailureCause::Panic(_)) && text.contains("told to panic"),
+        text.contains(place) && text.ends_with(": told to panic"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn an_error_about_a_limit_says_how_much_and_where_it_is_set() {
+    for (deed, limit, says) in [
+        ("loop", "call-time-ms = 20", "20 ms"),
+        ("slow:40", "total-time-ms = 20", "20 ms"),
+        ("memory-bomb", "memory-bytes = 2097152", "2097152 bytes"),
+        (
+            "oversized-return",
+            "hostcall-bytes = 65536",
+            "65536 bytes to the host",
+        ),
+        ("stderr-flood:3", "handles = 1", "1 handles"),
+    ] {
+        let (_, _, text) = failure(
+            &format!("{{ do = '{deed}', when = 'admit' }}"),
+            &format!("limits = {{ {limit} }}"),
+        )
+        .await;
+        let key = limit.split(' ').next().expect("has a key");
+        let raise = format!("raise `{key}` in the policy's `limits` in the policy set");
+        assert!(text.contains(says) && text.contains(&raise), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! `portcullis policy`, as an author of policies runs it.
 
+mod fixtures;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -120,6 +122,35 @@ fn a_standard_policy_can_be_checked_inspected_and_run() -> Result<()> {
 }
 
 #[test]
+fn a_policy_is_measured_beside_one_that_does_nothing() -> Result<()> {
+    let folder = TempDir::new()?;
+    let component = standard("file-type");
+    let table = format!("{ROOT}/tests/samples/patient.csv");
+    let arguments = [
+        "bench", "--json", "--rounds", "1", &component, "--input", &table,
+    ];
+    let report = policy(folder.path(), &arguments)?.json()?;
+    let figures = report["figures"].as_array().context("no figures")?;
+    let names: Vec<_> = figures.iter().map(|figure| &figure["what"]).collect();
+    ensure!(
+        names
+            == [
+                "instance + configure",
+                "headers",
+                "chunk",
+                "one upload in all"
+            ],
+        "{names:?}"
+    );
+    let is_time = |figure: &Value| {
+        figure["seconds"].as_f64() > Some(0.0) && figure["no_op_seconds"].as_f64() > Some(0.0)
+    };
+    ensure!(figures.iter().all(is_time), "{report}");
+    ensure!(report["verdict"] == "accept", "{report}");
+    Ok(())
+}
+
+#[test]
 fn a_table_is_judged_with_its_definition_and_a_router_says_where() -> Result<()> {
     let folder = TempDir::new()?;
     let table = folder.path().join("patient.csv");
@@ -227,7 +258,10 @@ fn what_cannot_be_loaded_is_named_with_what_to_do() -> Result<()> {
             ["--settings", r#"{"allow": [3]}"#],
             "setting `allow[0]`: invalid type: integer `3`",
         ),
-        (["--limit", "memory-bytes=65536"], "limit `memory-bytes`"),
+        (
+            ["--limit", "memory-bytes=65536"],
+            "raise `memory-bytes` in its `limits`",
+        ),
         (["--limit", "call-time-ms=0"], "must be more than 0"),
     ] {
         let why = why(folder.path(), &component, &more)?;

@@ -109,11 +109,12 @@ impl Shape {
         let digest = self.digest;
         let mut problems: Vec<_> = self
             .excesses(limits)
-            .map(|(what, found, most)| PolicyLoadError::TooMuch {
+            .map(|(what, found, most, advice)| PolicyLoadError::TooMuch {
                 digest,
                 what,
                 found,
                 most,
+                advice,
             })
             .collect();
         if !self.is_whole {
@@ -243,34 +244,41 @@ impl Shape {
         }
     }
 
-    /// What there is too much of, how much there is, and how much there may be.
-    fn excesses(&self, limits: &Limits) -> impl Iterator<Item = (&'static str, u64, u64)> {
+    /// What there is too much of, how much there is, how much there may be, and what to do.
+    fn excesses(
+        &self,
+        limits: &Limits,
+    ) -> impl Iterator<Item = (&'static str, u64, u64, &'static str)> {
+        const SMALLER: &str = "leave out what the policy does not need, or make two of it";
         let counts = &self.counts;
         [
-            ("functions", self.functions, MAX_FUNCTIONS),
+            ("functions", self.functions, MAX_FUNCTIONS, SMALLER),
             (
                 "bytes in one function",
                 counts.function_bytes,
                 MAX_FUNCTION_BYTES,
+                "divide it",
             ),
-            ("exports", counts.exports, MAX_EXPORTS),
-            ("imports", counts.imports, MAX_IMPORTS),
-            ("types", counts.types, MAX_TYPES),
-            ("instances and aliases", counts.links, MAX_LINKS),
-            ("modules and components", counts.parts, MAX_PARTS),
+            ("exports", counts.exports, MAX_EXPORTS, SMALLER),
+            ("imports", counts.imports, MAX_IMPORTS, SMALLER),
+            ("types", counts.types, MAX_TYPES, SMALLER),
+            ("instances and aliases", counts.links, MAX_LINKS, SMALLER),
+            ("modules and components", counts.parts, MAX_PARTS, SMALLER),
             (
-                "bytes of memory from the start (limit `memory-bytes`)",
+                "bytes of memory from the start",
                 self.memory_bytes,
                 limits.memory_bytes as u64,
+                "raise `memory-bytes` in its `limits` in the policy set",
             ),
             (
-                "elements in a table from the start (limit `table-elements`)",
+                "elements in a table from the start",
                 counts.table_elements,
                 limits.table_elements as u64,
+                "raise `table-elements` in its `limits` in the policy set",
             ),
         ]
         .into_iter()
-        .filter(|(_, found, most)| found > most)
+        .filter(|(_, found, most, _)| found > most)
     }
 }
 
