@@ -8,6 +8,7 @@ mod expected;
 mod fixture;
 mod inspect;
 mod junit;
+mod markdown;
 mod new;
 mod progress;
 mod project;

@@ -9,6 +9,7 @@
 
 mod bench;
 mod dev;
+mod documentation;
 mod guests;
 mod lint;
 mod sample;
@@ -37,7 +38,11 @@ enum Task {
     /// Builds everything and starts both servers (`portcullis dev`, which gets all further arguments).
     Dev(dev::Arguments),
     /// Builds the policies that ship, and those that tests need, to WebAssembly.
-    Policies,
+    Policies {
+        /// Also write what they say of themselves into their pages in docs/policies.
+        #[arg(long)]
+        docs: bool,
+    },
     /// Makes a table of any size from a data definition, valid or with planted errors.
     Sample(sample::Arguments),
     /// Measures what is promised, and prints one table.
@@ -66,7 +71,13 @@ fn run(Arguments { task }: Arguments) -> Result<()> {
     let workspace = Workspace::find()?;
     match task {
         Task::Dev(arguments) => dev::run(&workspace, &arguments),
-        Task::Policies => guests::build(&workspace),
+        Task::Policies { docs } => {
+            guests::build(&workspace)?;
+            if docs {
+                documentation::write(&workspace)?;
+            }
+            Ok(())
+        }
         Task::Sample(arguments) => sample::run(&workspace, &arguments),
         Task::Bench(arguments) => bench::run(&workspace, &arguments),
         Task::Ui(arguments) => ui::run(&workspace, &arguments),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::policy::candidate::{self, CandidateArguments};
+use crate::policy::markdown;
 use crate::policy::screen::{self, DIM, HEAD, styled};
 
 #[derive(clap::Args)]
@@ -17,19 +18,22 @@ pub(crate) struct Arguments {
     /// The report as JSON.
     #[arg(long)]
     json: bool,
+    /// A page of documentation, without its title.
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
 }
 
 #[derive(Serialize)]
-struct Report {
-    name: String,
-    version: String,
-    kind: &'static str,
-    summary: String,
-    settings_schema: Value,
-    rules: Vec<Named>,
-    attributes: Vec<Attribute>,
-    resources: Vec<String>,
-    counters: Vec<String>,
+pub(crate) struct Report {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) kind: &'static str,
+    pub(crate) summary: String,
+    pub(crate) settings_schema: Value,
+    pub(crate) rules: Vec<Named>,
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) resources: Vec<String>,
+    pub(crate) counters: Vec<String>,
     sha256: String,
     size_bytes: u64,
     functions: u64,
@@ -41,17 +45,17 @@ struct Report {
 }
 
 #[derive(Serialize)]
-struct Named {
-    name: String,
-    value: String,
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) value: String,
 }
 
 #[derive(Serialize)]
-struct Attribute {
-    name: String,
-    label: String,
-    required: bool,
-    choices: Vec<String>,
+pub(crate) struct Attribute {
+    pub(crate) name: String,
+    pub(crate) label: String,
+    pub(crate) required: bool,
+    pub(crate) choices: Vec<String>,
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -65,6 +69,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let report = report(shape, &policy);
     if arguments.json {
         screen::json(&report)?;
+    } else if arguments.markdown {
+        anstream::print!("{}", markdown::page(&report));
     } else {
         print(&report);
     }

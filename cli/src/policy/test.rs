@@ -283,7 +283,11 @@ fn print(case: &Case) {
         0 => String::new(),
         pauses => format!(", {pauses} pauses"),
     };
-    let ways = styled(DIM, format!("{} ways{pauses}, {time}", case.ways));
+    let ways = match case.ways {
+        1 => "1 way".to_owned(),
+        ways => format!("{ways} ways"),
+    };
+    let ways = styled(DIM, format!("{ways}{pauses}, {time}"));
     anstream::println!("  {mark}  {}  {ways}", case.name);
     anstream::print!("{}", case.detail);
 }

@@ -1,6 +1,7 @@
 //! `portcullis policy`, as an author of policies runs it.
 
 mod fixtures;
+mod standard;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
