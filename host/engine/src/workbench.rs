@@ -3,6 +3,7 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -142,13 +143,15 @@ impl Workbench {
     /// # Errors
     ///
     /// The body cannot be read.
-    pub async fn attempt(
-        &self,
-        policy: &Arc<Policy>,
-        attempt: &Attempt<'_>,
-        body: &mut (dyn Read + Send),
-    ) -> io::Result<Trial> {
-        trial::run(policy, attempt, body).await
+    pub fn attempt<'a>(
+        &'a self,
+        policy: &'a Arc<Policy>,
+        attempt: &'a Attempt<'_>,
+        body: &'a mut (dyn Read + Send),
+    ) -> Pin<Box<dyn Future<Output = io::Result<Trial>> + 'a>> {
+        // An `async fn` would be compiled where it is called from, without the optimisation that this crate has
+        // in development too.
+        Box::pin(trial::run(policy, attempt, body))
     }
 
     /// How long it takes to make an instance, hand over its settings and drop it, by the clock on the wall.

@@ -1,0 +1,84 @@
+//! The entries of a zip archive as they came, to be compared with the list at its end.
+
+use std::collections::BTreeSet;
+
+use crate::guard::{Checked, refused, rule};
+
+/// One entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// Where it begins.
+    pub(crate) offset: u64,
+    /// The number of its name.
+    pub(crate) name: u64,
+    pub(crate) packed: u64,
+    pub(crate) expanded: u64,
+}
+
+/// All of them, in the order in which they came.
+#[derive(Default)]
+pub(crate) struct Entries {
+    came: Vec<Entry>,
+    /// Those that the list has.
+    listed: BTreeSet<usize>,
+    pub(crate) names: BTreeSet<u64>,
+}
+
+impl Entries {
+    pub(crate) fn add(&mut self, entry: Entry) {
+        self.came.push(entry);
+    }
+
+    /// The list has this one. Programs that unpack go by the list: it must be what came.
+    pub(crate) fn list(&mut self, listed: Entry) -> Checked {
+        let nth = self.listed.len() + 1;
+        let at = self
+            .came
+            .binary_search_by_key(&listed.offset, |entry| entry.offset);
+        let Ok(at) = at else {
+            return Err(refused(
+                rule::OVERLAP,
+                &format!(
+                    "Entry {nth} of its list lies within another one, or outside of the archive; make it anew."
+                ),
+            ));
+        };
+        if !self.listed.insert(at) {
+            return Err(refused(
+                rule::OVERLAP,
+                &format!("Entry {nth} of its list is the same data as another one; make it anew."),
+            ));
+        }
+        let came = self.came[at];
+        if came.name != listed.name {
+            return Err(refused(
+                rule::OVERLAP,
+                &format!(
+                    "Entry {nth} has one name in the list and another where it lies; make it anew."
+                ),
+            ));
+        }
+        if came.packed != listed.packed || came.expanded != listed.expanded {
+            return Err(refused(
+                rule::SIZES,
+                &format!(
+                    "Entry {nth} has one size in the list and another where it lies; make it anew."
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The list is over; how many it says there are, if it does.
+    pub(crate) fn end(&self, count: Option<u64>) -> Checked {
+        if self.listed.len() == self.came.len()
+            && count.is_none_or(|count| count == self.came.len() as u64)
+        {
+            return Ok(());
+        }
+        Err(refused(
+            rule::OVERLAP,
+            "Its list has other entries than came; make it anew.",
+        ))
+    }
+}
