@@ -81,7 +81,7 @@ impl Validator for Policy {
             lines => Refusal::new(
                 "line-length",
                 format!(
-                    "{lines} lines have more than {} bytes; break them.",
+                    "Lines with more than {} bytes: {lines}. Break them.",
                     self.settings.max_line_bytes
                 ),
             )

@@ -15,6 +15,10 @@ const KINDS: [(&str, Destination); 2] = [
     ("tests/guests", Destination::Target("guests")),
 ];
 
+/// The package whose examples are policies of the cookbook, and where their components go.
+const EXAMPLES: &str = "portcullis-examples";
+const EXAMPLES_FOLDER: &str = "examples";
+
 #[derive(Clone, Copy)]
 enum Destination {
     Root(&'static str),
@@ -37,6 +41,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
             command.args(["-p", &package]);
         }
     }
+    command.args(["-p", EXAMPLES, "--lib", "--examples"]);
     // Flags for everything would win over those for the target, and make the bytes differ between machines.
     command
         .env_remove("RUSTFLAGS")
@@ -64,6 +69,13 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
             let name = package.strip_prefix("portcullis-").unwrap_or(&package);
             place(&artefact, &destination.join(format!("{name}.wasm")))?;
         }
+    }
+    let built = workspace.target.join(GUEST_TARGET).join("policy/examples");
+    let destination = workspace.target.join(EXAMPLES_FOLDER);
+    fs::create_dir_all(&destination).with_context(|| destination.display().to_string())?;
+    for name in workspace.examples_of(EXAMPLES) {
+        let artefact = built.join(format!("{}.wasm", name.replace('-', "_")));
+        place(&artefact, &destination.join(format!("{name}.wasm")))?;
     }
     Ok(())
 }

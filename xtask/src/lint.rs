@@ -2,10 +2,12 @@
 
 use anyhow::Result;
 
-use crate::workspace::{Workspace, run as run_command};
+use crate::workspace::{AGREEMENT, Workspace, run as run_command};
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     run_command(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
+    let agreement = ["fmt", "--manifest-path", AGREEMENT, "--check"];
+    run_command(&mut workspace.cargo(agreement))?;
     run_command(&mut workspace.cargo([
         "clippy",
         "--locked",

@@ -7,6 +7,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::{MetadataCommand, Package};
 
+/// A workspace of its own, for what is compared with other implementations.
+pub(crate) const AGREEMENT: &str = "tests/agreement/Cargo.toml";
+
 /// The checkout that this task was called in.
 pub(crate) struct Workspace {
     /// Its root.
@@ -50,6 +53,14 @@ impl Workspace {
             .collect();
         names.sort();
         names
+    }
+
+    /// The names of a package's examples.
+    pub(crate) fn examples_of(&self, package: &str) -> Vec<String> {
+        let of_package = self.packages.iter().filter(|known| known.name == package);
+        let targets = of_package.flat_map(|package| &package.targets);
+        let examples = targets.filter(|target| target.is_example());
+        examples.map(|target| target.name.clone()).collect()
     }
 
     /// A cargo command in the root of the workspace.

@@ -56,7 +56,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// Lines that policies write go where people read, under the policy's name.
-pub(crate) fn show_log_lines() {
+fn show_log_lines() {
     let lines = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())

@@ -13,7 +13,6 @@ use serde::Serialize;
 use crate::policy::expected::{Expected, difference};
 use crate::policy::fixture::{self, Fixture};
 use crate::policy::project::Project;
-use crate::policy::run::show_log_lines;
 use crate::policy::screen::{self, BAD, DIM, DOUBTFUL, GOOD, styled};
 use crate::policy::{junit, watch, ways};
 
@@ -78,7 +77,6 @@ pub(crate) enum Verdict {
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
-    show_log_lines();
     if arguments.watch {
         return watch::run(arguments).await;
     }

@@ -170,6 +170,11 @@ macro_rules! validator {
 
             validation::export!(Exported with_types_in validation);
         };
+
+        // Natively nothing is exported, and the policy is used all the same.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn(&str) -> ::core::result::Result<$policy, ::std::string::String> =
+            $crate::testing::configure::<$policy>;
     };
 }
 
@@ -214,5 +219,10 @@ macro_rules! router {
 
             routing::export!(Exported with_types_in routing);
         };
+
+        // Natively nothing is exported, and the policy is used all the same.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn(&str) -> ::core::result::Result<$policy, ::std::string::String> =
+            $crate::testing::configure_router::<$policy>;
     };
 }

@@ -55,7 +55,7 @@ pub(crate) async fn measure(sandbox: &Sandbox) -> Result<Vec<Figure>> {
             measured: micros(one),
             beside: micros(floor),
             ratio: ratio(one, floor),
-            wanted: "<= 2.00",
+            wanted: "<= 1.50",
         },
         Figure {
             what: "five headers-only policies, to one".to_owned(),

@@ -10,6 +10,7 @@ mod admission;
 mod figure;
 mod neighbours;
 mod sandbox;
+mod standard;
 mod table;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ fn main() -> Result<()> {
         .enable_all()
         .build()?;
     let mut figures = runtime.block_on(table::measure(&sandbox))?;
+    figures.extend(runtime.block_on(standard::measure(&sandbox))?);
     figures.extend(runtime.block_on(admission::measure(&sandbox))?);
     figures.extend(runtime.block_on(neighbours::measure(&sandbox))?);
     for figure in figures {

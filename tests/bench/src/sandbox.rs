@@ -29,9 +29,22 @@ impl Sandbox {
         })
     }
 
+    /// A component of those that ship.
+    pub(crate) fn component(&self, name: &str) -> PathBuf {
+        self.components.join(format!("{name}.wasm"))
+    }
+
+    /// A folder for resources, with a schema `visit` in it.
+    pub(crate) fn with_schema(&self, schema: &str) -> Result<PathBuf> {
+        let folder = self.folder.path().join("schemas");
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join("visit.json"), schema)?;
+        Ok(self.folder.path().to_owned())
+    }
+
     /// A policy of those that ship, as the set has it.
     pub(crate) fn standard(&self, name: &str) -> String {
-        let component = self.components.join(format!("{name}.wasm"));
+        let component = self.component(name);
         format!(
             "[[policy]]\nname = '{name}'\ncomponent = '{}'\n",
             component.display()

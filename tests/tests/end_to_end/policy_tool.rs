@@ -1,6 +1,8 @@
 //! `portcullis policy`, as an author of policies runs it.
 
+mod cookbook;
 mod fixtures;
+mod guide;
 mod standard;
 
 use std::fs::{self, File};
