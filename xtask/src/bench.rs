@@ -8,6 +8,7 @@ mod machine;
 mod nginx;
 mod path;
 mod policies;
+mod project;
 mod server;
 mod table;
 
@@ -51,6 +52,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let times = path::measure(workspace, &storage, upload, nginx)?;
     let mut figures = times.figures(policies.table_rate);
     figures.extend(policies.figures);
+    figures.extend(project::measure(workspace)?);
     show(figures::table(&figures));
     Ok(())
 }

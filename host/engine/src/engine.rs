@@ -6,7 +6,7 @@ use arc_swap::ArcSwapOption;
 use portcullis_types::{PolicyName, Sha256Digest};
 use tokio::sync::oneshot;
 use wasmtime::component::Linker;
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::budget::Budget;
 use crate::clock::Ticker;
@@ -57,7 +57,8 @@ const ASYNC_STACK_BYTES: usize = 512 << 10;
 /// Core instances, memories and tables that one component may have: the standard ones have one memory,
 /// componentized JavaScript and Python a few.
 const CORE_PER_COMPONENT: u32 = 8;
-/// Memory of a pool slot that is kept for its next use instead of being given back to the system.
+/// Memory of a pool slot that is kept for its next use instead of being given back to the system. Where the kernel
+/// says which pages were written (decision 006), only those are reset.
 const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 
 /// The sandbox and the policy set in force.
@@ -231,7 +232,8 @@ fn config(settings: &EngineSettings) -> Config {
         .max_tables_per_component(CORE_PER_COMPONENT)
         .max_memory_size(settings.max_memory_bytes)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-        .table_keep_resident(KEEP_RESIDENT_BYTES);
+        .table_keep_resident(KEEP_RESIDENT_BYTES)
+        .pagemap_scan(Enabled::Auto);
     let mut config = Config::new();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))

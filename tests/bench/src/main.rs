@@ -2,7 +2,7 @@
 //! figure on each line: what, measured, beside, ratio, wanted, with tabs between. `cargo xtask bench` runs it
 //! and makes the table.
 //!
-//!     portcullis-bench COMPONENTS GUESTS
+//!     portcullis-bench COMPONENTS GUESTS [table|standard|admission|neighbours]
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "its results are its output")]
 
@@ -28,10 +28,22 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let mut figures = runtime.block_on(table::measure(&sandbox))?;
-    figures.extend(runtime.block_on(standard::measure(&sandbox))?);
-    figures.extend(runtime.block_on(admission::measure(&sandbox))?);
-    figures.extend(runtime.block_on(neighbours::measure(&sandbox))?);
+    // One part alone, for whoever works on it; all of them without a name.
+    let only = std::env::args().nth(3);
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    let mut figures = Vec::new();
+    if wanted("table") {
+        figures.extend(runtime.block_on(table::measure(&sandbox))?);
+    }
+    if wanted("standard") {
+        figures.extend(runtime.block_on(standard::measure(&sandbox))?);
+    }
+    if wanted("admission") {
+        figures.extend(runtime.block_on(admission::measure(&sandbox))?);
+    }
+    if wanted("neighbours") {
+        figures.extend(runtime.block_on(neighbours::measure(&sandbox))?);
+    }
     for figure in figures {
         println!("{figure}");
     }

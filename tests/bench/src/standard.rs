@@ -4,10 +4,10 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use miniz_oxide::deflate::compress_to_vec;
 use portcullis_engine::{Attempt, Call, Candidate, Cuts, Workbench};
 use portcullis_generator::{Csv, Definition};
 use serde_json::json;
+use zlib_rs::{Deflate, DeflateFlush, Status};
 
 use crate::figure::{Figure, median, rate};
 use crate::sandbox::{Sandbox, upload};
@@ -34,7 +34,7 @@ pub(crate) async fn measure(sandbox: &Sandbox) -> Result<Vec<Figure>> {
     let csv = Csv::of(&Definition::shipped("laboratory")?).bytes(BYTES as u64);
     let table: Vec<u8> = csv.blocks().flatten().collect();
     let prose = prose();
-    let archive = gzip(&table);
+    let archive = gzip(&table)?;
     let lines = lines();
     let shown = |policy, settings, filename, body, bytes| Shown {
         policy,
@@ -166,9 +166,14 @@ fn prose() -> Vec<u8> {
 }
 
 /// gzip without a checksum, which is not looked at.
-fn gzip(content: &[u8]) -> Vec<u8> {
+fn gzip(content: &[u8]) -> Result<Vec<u8>> {
     let mut archive = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-    archive.extend(compress_to_vec(content, 6));
+    let mut deflate = Deflate::new(6, false, 15);
+    let mut packed = vec![0; content.len() + 1024];
+    let status = deflate.compress(content, &mut packed, DeflateFlush::Finish);
+    ensure!(matches!(status, Ok(Status::StreamEnd)), "{status:?}");
+    packed.truncate(usize::try_from(deflate.total_out())?);
+    archive.extend(packed);
     archive.extend([0; 4]);
     archive.extend(
         (content.len() as u64 & 0xffff_ffff)
@@ -176,7 +181,7 @@ fn gzip(content: &[u8]) -> Vec<u8> {
             .iter()
             .take(4),
     );
-    archive
+    Ok(archive)
 }
 
 fn visit() -> serde_json::Value {

@@ -1,17 +1,16 @@
-//! DEFLATE (RFC 1951) in a window of fixed size.
+//! DEFLATE (RFC 1951) in memory of fixed size.
 
-use miniz_oxide::inflate::TINFLStatus;
-use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
-use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+use zlib_rs::{InflateFlush, Status};
 
-/// The window: a power of two, at least the 32 KiB that DEFLATE looks back.
-const WINDOW_BYTES: usize = 64 << 10;
+/// How much comes out at once.
+const PIECE_BYTES: usize = 64 << 10;
+/// DEFLATE looks back 2^15 bytes.
+const WINDOW_BITS: u8 = 15;
 
 /// A stream that is being unpacked.
 pub(crate) struct Inflate {
-    decoder: Box<DecompressorOxide>,
-    window: Vec<u8>,
-    at: usize,
+    decoder: zlib_rs::Inflate,
+    piece: Vec<u8>,
     /// Bytes that went in.
     pub(crate) packed: u64,
     /// Bytes that came out.
@@ -31,9 +30,8 @@ pub(crate) enum Inflated {
 impl Inflate {
     pub(crate) fn new() -> Self {
         Self {
-            decoder: Box::default(),
-            window: vec![0; WINDOW_BYTES],
-            at: 0,
+            decoder: zlib_rs::Inflate::new(false, WINDOW_BITS),
+            piece: vec![0; PIECE_BYTES],
             packed: 0,
             expanded: 0,
         }
@@ -41,8 +39,8 @@ impl Inflate {
 
     /// For another stream.
     pub(crate) fn reset(&mut self) {
-        self.decoder.init();
-        (self.at, self.packed, self.expanded) = (0, 0, 0);
+        self.decoder.reset(false);
+        (self.packed, self.expanded) = (0, 0);
     }
 
     /// Unpacks from the front of `bytes` until they or the stream end. Ends early with what `each` ends with,
@@ -53,24 +51,23 @@ impl Inflate {
         mut each: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<Inflated, E> {
         loop {
-            let (status, used, made) = decompress(
-                &mut self.decoder,
-                bytes,
-                &mut self.window,
-                self.at,
-                TINFL_FLAG_HAS_MORE_INPUT,
-            );
+            let decoder = &mut self.decoder;
+            let (before_in, before_out) = (decoder.total_in(), decoder.total_out());
+            let status = decoder.decompress(bytes, &mut self.piece, InflateFlush::NoFlush);
+            let used = decoder.total_in() - before_in;
+            let made = decoder.total_out() - before_out;
+            self.packed += used;
+            self.expanded += made;
+            let (used, made) = (usize::try_from(used), usize::try_from(made));
+            let (used, made) = (used.unwrap_or(usize::MAX), made.unwrap_or(usize::MAX));
             *bytes = bytes.get(used..).unwrap_or_default();
-            self.packed += used as u64;
-            self.expanded += made as u64;
-            let piece = self.window.get(self.at..self.at + made);
-            each(piece.unwrap_or_default())?;
-            self.at = (self.at + made) % WINDOW_BYTES;
+            each(self.piece.get(..made).unwrap_or_default())?;
             match status {
-                TINFLStatus::Done => return Ok(Inflated::Done),
-                TINFLStatus::NeedsMoreInput => return Ok(Inflated::More),
-                TINFLStatus::HasMoreOutput => {}
-                _ => return Ok(Inflated::Broken),
+                Ok(Status::StreamEnd) => return Ok(Inflated::Done),
+                // There may be more than fits into a piece.
+                Ok(_) if made == PIECE_BYTES || !bytes.is_empty() && used > 0 => {}
+                Ok(_) if bytes.is_empty() => return Ok(Inflated::More),
+                Ok(_) | Err(_) => return Ok(Inflated::Broken),
             }
         }
     }

@@ -9,6 +9,7 @@ mod lexer;
 mod number;
 mod policy;
 mod schema;
+mod seen;
 mod settings;
 mod utf8;
 mod validate;

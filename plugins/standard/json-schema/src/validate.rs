@@ -1,17 +1,15 @@
 //! A value before a schema, as it comes: for each open value there is a frame, with what is asked of it and how far
 //! that has been seen.
 
-use std::collections::{BTreeSet, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeSet;
 
 use portcullis_policy::{Finding, findings};
 
 use crate::lexer::{MAX_TEXT_BYTES, Scalar, Sink, Text};
 use crate::number::Number;
 use crate::schema::{Known, Node, NodeId, Schema, Type};
+use crate::seen::{Seen, hash};
 
-/// The most keys of an object, and items of an array without duplicates, that are compared with each other.
-const MAX_COMPARED: usize = 10_000;
 /// The most places of the schema that one value is compared with.
 const MAX_EVALUATIONS: usize = 10_000;
 
@@ -53,6 +51,7 @@ enum Role {
 }
 
 /// An open value.
+#[derive(Default)]
 struct Frame {
     evaluations: Vec<Evaluation>,
     is_object: bool,
@@ -63,14 +62,17 @@ struct Frame {
     member: Option<String>,
     /// What the next value is compared with.
     next: Vec<(NodeId, Role, bool)>,
-    keys: BTreeSet<u64>,
-    items: HashSet<u64>,
+    keys: Seen,
+    items: Seen,
 }
 
 /// The validator of one file.
 pub(crate) struct Validator {
     schema: Schema,
     frames: Vec<Frame>,
+    /// Frames of values that are closed, for those that open next.
+    spare: Vec<Frame>,
+    scratch: Vec<Evaluation>,
     /// The line, where each is a value of its own.
     pub(crate) line: Option<u64>,
     /// How many errors there are, and the rule of the first.
@@ -86,6 +88,8 @@ impl Validator {
         Self {
             schema,
             frames: Vec::new(),
+            spare: Vec::new(),
+            scratch: Vec::new(),
             line: None,
             errors: 0,
             first: None,
@@ -148,16 +152,17 @@ impl Validator {
 
     /// What a value that begins now is compared with.
     fn begin_value(&mut self) -> Vec<Evaluation> {
-        let roots = match self.frames.last_mut() {
-            None => vec![(self.schema.root, Role::Owner(None), false)],
-            Some(frame) if frame.is_object => std::mem::take(&mut frame.next),
-            Some(frame) => {
-                frame.count += 1;
-                items(&self.schema, frame)
-            }
+        let mut evaluations = std::mem::take(&mut self.scratch);
+        let Some(frame) = self.frames.last_mut() else {
+            let (root, owner) = (self.schema.root, Role::Owner(None));
+            expand(&self.schema, root, owner, false, &mut evaluations);
+            return evaluations;
         };
-        let mut evaluations = Vec::new();
-        for (node, role, is_quiet) in roots {
+        if !frame.is_object {
+            frame.count += 1;
+            add_items(&self.schema, frame);
+        }
+        for (node, role, is_quiet) in frame.next.drain(..) {
             expand(&self.schema, node, role, is_quiet, &mut evaluations);
         }
         evaluations
@@ -227,6 +232,8 @@ impl Validator {
                 }
             }
         }
+        evaluations.clear();
+        self.scratch = evaluations;
     }
 
     fn check_alternatives(&mut self, evaluation: &mut Evaluation, at: u64) {
@@ -437,10 +444,7 @@ impl Validator {
             return;
         };
         let wanted = |evaluation: &Evaluation| self.schema.nodes[evaluation.node].unique_items;
-        if frame.is_object
-            || !frame.evaluations.iter().any(wanted)
-            || frame.items.len() >= MAX_COMPARED
-        {
+        if frame.is_object || !frame.evaluations.iter().any(wanted) {
             return;
         }
         if frame.items.insert(hash) {
@@ -457,6 +461,17 @@ impl Validator {
         if let Some(frame) = self.frames.last_mut() {
             frame.evaluations = evaluations;
         }
+    }
+}
+
+impl Frame {
+    /// As new, with the memory that it has.
+    fn clear(&mut self) {
+        self.evaluations.clear();
+        self.next.clear();
+        self.keys.clear();
+        self.items.clear();
+        (self.count, self.member) = (0, None);
     }
 }
 
@@ -499,15 +514,13 @@ impl<'a> Value<'a> {
     }
 
     fn hash(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
         match self {
-            Self::Null => 0u8.hash(&mut hasher),
-            Self::Bool(yes) => yes.hash(&mut hasher),
-            Self::Number(Number::Whole(whole)) => whole.hash(&mut hasher),
-            Self::Number(Number::Other(other)) => other.to_bits().hash(&mut hasher),
-            Self::Text(text) => text.text.hash(&mut hasher),
+            Self::Null => hash(0, &[]),
+            Self::Bool(yes) => hash(1, &[u8::from(*yes)]),
+            Self::Number(Number::Whole(whole)) => hash(2, &whole.to_le_bytes()),
+            Self::Number(Number::Other(other)) => hash(3, &other.to_bits().to_le_bytes()),
+            Self::Text(text) => hash(4, text.text.as_bytes()),
         }
-        hasher.finish()
     }
 }
 
@@ -566,19 +579,18 @@ fn expand(schema: &Schema, node: NodeId, role: Role, is_quiet: bool, into: &mut 
 }
 
 /// What the next item of an array is compared with.
-fn items(schema: &Schema, frame: &Frame) -> Vec<(NodeId, Role, bool)> {
+fn add_items(schema: &Schema, frame: &mut Frame) {
     let index = usize::try_from(frame.count - 1).unwrap_or(usize::MAX);
-    let mut next = Vec::new();
     for (nth, evaluation) in frame.evaluations.iter().enumerate() {
         let node = &schema.nodes[evaluation.node];
-        let item = node.prefix_items.get(index).copied().or(node.items);
-        next.extend(item.map(|item| (item, Role::Owner(Some(nth)), evaluation.is_quiet)));
-        next.extend(
-            node.contains
-                .map(|(item, ..)| (item, Role::Contained(nth), true)),
-        );
+        let owner = Role::Owner(Some(nth));
+        if let Some(item) = node.prefix_items.get(index).copied().or(node.items) {
+            frame.next.push((item, owner, evaluation.is_quiet));
+        }
+        if let Some((item, ..)) = node.contains {
+            frame.next.push((item, Role::Contained(nth), true));
+        }
     }
-    next
 }
 
 impl Sink for Validator {
@@ -593,16 +605,10 @@ impl Sink for Validator {
                 });
             }
         }
-        self.frames.push(Frame {
-            evaluations,
-            is_object,
-            at,
-            count: 0,
-            member: None,
-            next: Vec::new(),
-            keys: BTreeSet::new(),
-            items: HashSet::new(),
-        });
+        let mut frame = self.spare.pop().unwrap_or_default();
+        frame.evaluations = evaluations;
+        (frame.is_object, frame.at) = (is_object, at);
+        self.frames.push(frame);
     }
 
     fn end(&mut self) {
@@ -614,6 +620,8 @@ impl Sink for Validator {
             self.check_container(evaluation, &frame);
         }
         self.settle(evaluations, frame.at);
+        frame.clear();
+        self.spare.push(frame);
     }
 
     fn key(&mut self, key: Text<'_>) {
@@ -623,7 +631,7 @@ impl Sink for Validator {
         frame.count += 1;
         frame.member = None;
         let hash = Value::Text(key).hash();
-        let is_twice = frame.keys.len() < MAX_COMPARED && !frame.keys.insert(hash);
+        let is_twice = !frame.keys.insert(hash);
         let mut names = Vec::new();
         for (nth, evaluation) in frame.evaluations.iter_mut().enumerate() {
             let node = &self.schema.nodes[evaluation.node];
