@@ -54,10 +54,8 @@ struct Report {
 struct Figure {
     what: &'static str,
     seconds: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    no_op_seconds: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ratio: Option<f64>,
+    no_op_seconds: f64,
+    ratio: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
 }
@@ -126,7 +124,7 @@ impl Bench<'_> {
         };
         let mut headers = Duration::ZERO;
         for _ in 0..TIMES {
-            headers += busy(&self.judge(policy, &[]).await?, call);
+            headers += self.judge(policy, &[]).await?.busy(call);
         }
         let began = Instant::now();
         let trial = self.judge(policy, self.body).await?;
@@ -135,7 +133,7 @@ impl Bench<'_> {
         Ok(Round {
             instance: instance / TIMES,
             headers: headers / TIMES,
-            chunk: (shown > 0).then(|| (busy(&trial, Call::Chunk), shown)),
+            chunk: (shown > 0).then(|| (trial.busy(Call::Chunk), shown)),
             whole,
         })
     }
@@ -155,11 +153,6 @@ impl Bench<'_> {
             Err(failure) => bail!("there is nothing to measure: {failure}"),
         }
     }
-}
-
-fn busy(trial: &Trial, call: Call) -> Duration {
-    let stages = trial.stages.iter().filter(|stage| stage.call == call);
-    stages.map(|stage| stage.busy).sum()
 }
 
 async fn no_op(workbench: &Workbench) -> Result<Arc<Policy>> {
@@ -191,19 +184,19 @@ fn body(request: &RequestArguments) -> Result<Vec<u8>> {
 }
 
 fn figures(own: &[Round], its: &[Round]) -> Vec<Figure> {
-    let beside = |what, of: fn(&Round) -> Duration| {
+    let beside = |what, of: &dyn Fn(&Round) -> Duration, bytes| {
         let (own, its) = (median(own.iter().map(of)), median(its.iter().map(of)));
         Figure {
             what,
             seconds: own.as_secs_f64(),
-            no_op_seconds: Some(its.as_secs_f64()),
-            ratio: Some(own.as_secs_f64() / its.as_secs_f64()),
-            bytes: None,
+            no_op_seconds: its.as_secs_f64(),
+            ratio: own.as_secs_f64() / its.as_secs_f64(),
+            bytes,
         }
     };
     let mut figures = vec![
-        beside("instance + configure", |round| round.instance),
-        beside("headers", |round| round.headers),
+        beside("instance + configure", &|round| round.instance, None),
+        beside("headers", &|round| round.headers, None),
     ];
     let bytes = own
         .first()
@@ -211,7 +204,7 @@ fn figures(own: &[Round], its: &[Round]) -> Vec<Figure> {
         .map(|(_, bytes)| bytes);
     if let Some(bytes) = bytes {
         // The no-op is shown everything; for the same bytes it takes as much less.
-        let per_byte = |round: &Round| {
+        let for_the_same = |round: &Round| {
             round.chunk.map_or(Duration::ZERO, |(time, shown)| {
                 let share = u32::try_from(shown / bytes.max(1))
                     .unwrap_or(u32::MAX)
@@ -219,19 +212,9 @@ fn figures(own: &[Round], its: &[Round]) -> Vec<Figure> {
                 time / share
             })
         };
-        let (own, its) = (
-            median(own.iter().map(per_byte)),
-            median(its.iter().map(per_byte)),
-        );
-        figures.push(Figure {
-            what: "chunk",
-            seconds: own.as_secs_f64(),
-            no_op_seconds: Some(its.as_secs_f64()),
-            ratio: Some(own.as_secs_f64() / its.as_secs_f64()),
-            bytes: Some(bytes),
-        });
+        figures.push(beside("chunk", &for_the_same, Some(bytes)));
     }
-    figures.push(beside("one upload in all", |round| round.whole));
+    figures.push(beside("one upload in all", &|round| round.whole, None));
     figures
 }
 
@@ -267,11 +250,8 @@ fn print(report: &Report, has_input: bool) {
             vec![
                 figure.what.to_owned(),
                 shown(figure.seconds),
-                figure.no_op_seconds.map(shown).unwrap_or_default(),
-                figure
-                    .ratio
-                    .map(|ratio| format!("{ratio:.2}"))
-                    .unwrap_or_default(),
+                shown(figure.no_op_seconds),
+                format!("{:.2}", figure.ratio),
             ]
         })
         .collect();

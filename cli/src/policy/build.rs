@@ -45,7 +45,6 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     fs::write(&part, slim(component))
         .and_then(|()| fs::rename(&part, &output))
         .with_context(|| format!("{} cannot be written", output.display()))?;
-    let shape = Workbench::shape(&output)?;
     let policy = Workbench::start()?
         .describe(&Candidate::new(&output))
         .await?;
@@ -53,8 +52,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
         component: output.display().to_string(),
         name: policy.description().name.clone(),
         version: policy.description().version.clone(),
-        sha256: shape.digest.to_string(),
-        size_bytes: shape.size_bytes,
+        sha256: policy.digest().to_string(),
+        size_bytes: policy.component_bytes(),
     };
     if arguments.json {
         screen::json(&report)?;

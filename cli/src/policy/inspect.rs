@@ -37,7 +37,7 @@ pub(crate) struct Report {
     sha256: String,
     size_bytes: u64,
     functions: u64,
-    /// Once it is configured.
+    /// From the start.
     memory_bytes: u64,
     imports: Vec<String>,
     exports: Vec<String>,
@@ -56,6 +56,29 @@ pub(crate) struct Attribute {
     pub(crate) label: String,
     pub(crate) required: bool,
     pub(crate) choices: Vec<String>,
+}
+
+/// One key of the settings' schema, with what it says of it.
+pub(crate) struct Setting<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) description: &'a str,
+    pub(crate) is_required: bool,
+    pub(crate) schema: &'a Value,
+}
+
+impl Report {
+    /// What the component takes.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = Setting<'_>> {
+        let schema = &self.settings_schema;
+        let required = schema["required"].as_array().into_iter().flatten();
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        properties.map(move |(key, schema)| Setting {
+            key,
+            description: schema["description"].as_str().unwrap_or_default(),
+            is_required: required.clone().any(|required| required == key),
+            schema,
+        })
+    }
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -130,9 +153,17 @@ fn print(report: &Report) {
         "Rules",
         &screen::table(&["rule", "what the data must be"], &rows),
     );
+    let rows: Vec<_> = report
+        .settings()
+        .map(|setting| {
+            let needed = if setting.is_required { "required" } else { "" };
+            let (key, description) = (setting.key.to_owned(), setting.description.to_owned());
+            vec![key, needed.to_owned(), description]
+        })
+        .collect();
     section(
         "Settings",
-        &screen::table(&["key", "", "what it does"], &settings(report)),
+        &screen::table(&["key", "", "what it does"], &rows),
     );
     let rows: Vec<_> = report
         .attributes
@@ -170,23 +201,6 @@ fn print(report: &Report) {
             report.sha256, report.functions
         ),
     );
-}
-
-/// The keys of the schema, with what it says of them.
-fn settings(report: &Report) -> Vec<Vec<String>> {
-    let schema = &report.settings_schema;
-    let required = |key: &str| {
-        let keys = schema["required"].as_array();
-        keys.is_some_and(|keys| keys.iter().any(|required| required == key))
-    };
-    let properties = schema["properties"].as_object().into_iter().flatten();
-    properties
-        .map(|(key, property)| {
-            let needed = if required(key) { "required" } else { "" };
-            let description = property["description"].as_str().unwrap_or_default();
-            vec![key.clone(), needed.to_owned(), description.to_owned()]
-        })
-        .collect()
 }
 
 fn lines(lines: &[String]) -> String {

@@ -12,7 +12,22 @@ pub(crate) fn page(report: &Report) -> String {
         "Version {}, a {} policy. {}\n",
         report.version, report.kind, report.summary
     );
-    let settings = settings(&report.settings_schema);
+    let settings: Vec<_> = report
+        .settings()
+        .map(|setting| {
+            let required = if setting.is_required {
+                " Required."
+            } else {
+                ""
+            };
+            let description = format!("{}{required}", setting.description);
+            vec![
+                code(setting.key),
+                cell(&description),
+                cell(&values(setting.schema)),
+            ]
+        })
+        .collect();
     section(
         &mut page,
         "Settings",
@@ -76,25 +91,6 @@ pub(crate) fn page(report: &Report) -> String {
         );
     }
     page
-}
-
-/// The settings of a JSON Schema, as rows.
-fn settings(schema: &Value) -> Vec<Vec<String>> {
-    let required = schema["required"].as_array();
-    let is_required = |key: &str| required.is_some_and(|keys| keys.iter().any(|one| one == key));
-    let properties = schema["properties"].as_object().into_iter().flatten();
-    properties
-        .map(|(key, property)| {
-            let mut description = property["description"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned();
-            if is_required(key) {
-                description.push_str(" Required.");
-            }
-            vec![code(key), cell(&description), cell(&values(property))]
-        })
-        .collect()
 }
 
 /// What a value may be, in words.

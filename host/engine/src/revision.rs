@@ -163,17 +163,11 @@ impl Policy {
         &self.limits
     }
 
-    /// The linear memory in bytes that an instance has once it is configured.
-    pub fn least_bytes(&self) -> usize {
-        self.least_bytes
-    }
-
-    /// The same component with other settings, limits and disks, not yet asked about them.
+    /// The same component with other settings and limits, not yet asked about them, and without disks.
     pub(crate) fn with(
         &self,
         settings: &toml::Table,
         limits: Limits,
-        disks: Vec<DiskName>,
     ) -> Result<Self, PolicyLoadError> {
         Ok(Self {
             name: self.name.clone(),
@@ -184,7 +178,7 @@ impl Policy {
             matching: self.matching.clone(),
             settings: settings::to_json(settings)?.to_string().into(),
             limits,
-            disks,
+            disks: Vec::new(),
             resources: Arc::default(),
             budget: Arc::clone(&self.budget),
             least_bytes: 0,

@@ -84,6 +84,14 @@ pub struct Trial {
     pub pauses: u64,
 }
 
+impl Trial {
+    /// CPU time of all calls of a function.
+    pub fn busy(&self, call: Call) -> Duration {
+        let stages = self.stages.iter().filter(|stage| stage.call == call);
+        stages.map(|stage| stage.busy).sum()
+    }
+}
+
 /// All calls of one function.
 #[derive(Clone, Copy, Debug)]
 pub struct Stage {

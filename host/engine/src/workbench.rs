@@ -84,12 +84,7 @@ impl Workbench {
     ///
     /// What would keep a web host from loading it.
     pub async fn load(&self, candidate: &Candidate) -> Result<Arc<Policy>, PolicyLoadError> {
-        let mut policy = self.compile(candidate)?;
-        if policy.kind() == PolicyKind::Routing {
-            policy.disks.clone_from(&candidate.disks);
-        }
-        let policy = revision::check_policy(policy, &candidate.resources).await?;
-        Ok(Arc::new(policy))
+        ready(self.compile(candidate)?, candidate).await
     }
 
     /// Compiles a policy and asks what it is, without its settings: to be shown, and not to be tried.
@@ -129,13 +124,11 @@ impl Workbench {
         if let Some(problem) = candidate.limits.problem(most_memory) {
             return Err(PolicyLoadError::Limits(problem));
         }
-        let disks = match policy.kind() {
-            PolicyKind::Validation => Vec::new(),
-            PolicyKind::Routing => candidate.disks.clone(),
-        };
-        let policy = policy.with(&candidate.settings, candidate.limits, disks)?;
-        let policy = revision::check_policy(policy, &candidate.resources).await?;
-        Ok(Arc::new(policy))
+        ready(
+            policy.with(&candidate.settings, candidate.limits)?,
+            candidate,
+        )
+        .await
     }
 
     /// Lets the policy judge one upload, whose body is read as far as the policy wants to see it.
@@ -164,6 +157,15 @@ impl Workbench {
         revision::configure_once(policy).await?;
         Ok(began.elapsed())
     }
+}
+
+/// Gives a policy its disks, asks it what it is, and hands over its settings.
+async fn ready(mut policy: Policy, candidate: &Candidate) -> Result<Arc<Policy>, PolicyLoadError> {
+    if policy.kind() == PolicyKind::Routing {
+        policy.disks.clone_from(&candidate.disks);
+    }
+    let policy = revision::check_policy(policy, &candidate.resources).await?;
+    Ok(Arc::new(policy))
 }
 
 /// What errors call the policy before it has said its own name: that of its file.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use portcullis_engine::{
     Admission, Call, End, Engine, EngineSettings, FailureCause, RefusalCause, Upload,
 };
-use portcullis_hand_made::{HandMade, parse};
+use portcullis_hand_made::{HandMade, parse, replaced};
 use portcullis_types::{Attributes, Principal, Sha256Digest, Timestamp, UploadId};
 
 const ROUTER: &str = concat!(
@@ -284,12 +284,4 @@ async fn what_is_no_component_of_this_contract_is_told_apart() {
         let error = load_error(bytes, "").await;
         assert!(error.contains(says), "{error}");
     }
-}
-
-fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    while let Some(at) = bytes.windows(from.len()).position(|window| window == from) {
-        bytes[at..at + to.len()].copy_from_slice(to);
-    }
-    bytes
 }

@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use portcullis_engine::{Attempt, Call, Candidate, Cuts, Workbench};
+use portcullis_engine::{Attempt, Call, Candidate, Cuts, Outcome, Workbench};
 use portcullis_generator::{Csv, Definition};
 use serde_json::json;
 use zlib_rs::{Deflate, DeflateFlush, Status};
@@ -84,7 +84,7 @@ pub(crate) async fn measure(sandbox: &Sandbox) -> Result<Vec<Figure>> {
         ("json-schema on JSON lines", schema, false),
         ("size-limit, counting", size, false),
     ] {
-        let measured = throughput(sandbox, &shown).await?;
+        let measured = rate(shown.bytes, busy(sandbox, &shown, Call::Chunk, 1).await?);
         figures.push(Figure {
             what: what.to_owned(),
             measured: format!("{measured:.2} GB/s"),
@@ -98,7 +98,7 @@ pub(crate) async fn measure(sandbox: &Sandbox) -> Result<Vec<Figure>> {
         });
     }
     let name = shown("filename", "{}", "patient_2024.csv", &[], 0);
-    let time = admission(sandbox, &name).await?;
+    let time = busy(sandbox, &name, Call::Admit, TIMES).await? / TIMES;
     figures.push(Figure {
         what: "filename, one admission (CPU time of `admit`)".to_owned(),
         measured: format!("{:.1} us", time.as_secs_f64() * 1e6),
@@ -109,24 +109,7 @@ pub(crate) async fn measure(sandbox: &Sandbox) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// How fast a policy is on its own, in GB/s of CPU time.
-async fn throughput(sandbox: &Sandbox, shown: &Shown<'_>) -> Result<f64> {
-    let mut times = Vec::new();
-    for _ in 0..ROUNDS {
-        times.push(busy(sandbox, shown, Call::Chunk, 1).await?);
-    }
-    Ok(rate(shown.bytes, median(times)))
-}
-
-async fn admission(sandbox: &Sandbox, shown: &Shown<'_>) -> Result<Duration> {
-    let mut times = Vec::new();
-    for _ in 0..ROUNDS {
-        times.push(busy(sandbox, shown, Call::Admit, TIMES).await? / TIMES);
-    }
-    Ok(median(times))
-}
-
-/// CPU time of all calls of a function, for so many uploads.
+/// CPU time of all calls of a function, for so many uploads: the median of all rounds.
 async fn busy(sandbox: &Sandbox, shown: &Shown<'_>, call: Call, times: u32) -> Result<Duration> {
     let workbench = Workbench::start()?;
     let mut candidate = Candidate::new(&sandbox.component(shown.policy));
@@ -142,21 +125,24 @@ async fn busy(sandbox: &Sandbox, shown: &Shown<'_>, call: Call, times: u32) -> R
         cuts: &Cuts::LONGEST,
         pauses: false,
     };
-    let mut busy = Duration::ZERO;
-    for _ in 0..times {
-        let mut body = Cursor::new(shown.body);
-        let trial = workbench.attempt(&policy, &attempt, &mut body).await?;
-        let outcome = trial.outcome.as_ref();
-        let outcome = outcome.map_err(|failure| anyhow::anyhow!("{failure}"))?;
-        ensure!(
-            *outcome == portcullis_engine::Outcome::Accept,
-            "{} says {outcome:?}",
-            shown.policy
-        );
-        let stages = trial.stages.iter().filter(|stage| stage.call == call);
-        busy += stages.map(|stage| stage.busy).sum::<Duration>();
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut busy = Duration::ZERO;
+        for _ in 0..times {
+            let mut body = Cursor::new(shown.body);
+            let trial = workbench.attempt(&policy, &attempt, &mut body).await?;
+            let outcome = trial.outcome.as_ref();
+            let outcome = outcome.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+            ensure!(
+                *outcome == Outcome::Accept,
+                "{} says {outcome:?}",
+                shown.policy
+            );
+            busy += trial.busy(call);
+        }
+        rounds.push(busy);
     }
-    Ok(busy)
+    Ok(median(rounds))
 }
 
 /// The project's own description, again and again: text as people write it.

@@ -99,3 +99,12 @@ impl HandMade {
 pub fn parse(text: &str) -> Result<Vec<u8>> {
     wat::parse_str(text).context("the text does not parse")
 }
+
+/// The same bytes with `from` written as `to`, which has the same length, wherever it stands.
+pub fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    while let Some(at) = bytes.windows(from.len()).position(|window| window == from) {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
+    bytes
+}

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
-use portcullis_hand_made::{HandMade, parse};
+use portcullis_hand_made::{HandMade, parse, replaced};
 use portcullis_tests::gateway::binary;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -284,14 +284,6 @@ fn what_cannot_be_loaded_is_named_with_what_to_do() -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    while let Some(at) = bytes.windows(from.len()).position(|window| window == from) {
-        bytes[at..at + to.len()].copy_from_slice(to);
-    }
-    bytes
 }
 
 /// Where projects of these tests are built: crates need not be compiled anew for each of them.

@@ -29,24 +29,17 @@ const WASI: [&str; 21] = [
     "wasi:clocks/types",
 ];
 
+const NO_NETWORK: &str = "a policy has no network: ship what it needs as a file of the policy set and read it with `resources.get`";
+
 /// Beginnings of names, and what to do instead.
 const INSTEAD: [(&str, &str); 11] = [
     (
         "portcullis:policy/",
         "build it against contract version 0.1",
     ),
-    (
-        "wasi:sockets/",
-        "a policy has no network: ship what it needs as a file of the policy set and read it with `resources.get`",
-    ),
-    (
-        "wasi:http/",
-        "a policy has no network: ship what it needs as a file of the policy set and read it with `resources.get`",
-    ),
-    (
-        "wasi:tls/",
-        "a policy has no network: ship what it needs as a file of the policy set and read it with `resources.get`",
-    ),
+    ("wasi:sockets/", NO_NETWORK),
+    ("wasi:http/", NO_NETWORK),
+    ("wasi:tls/", NO_NETWORK),
     (
         "wasi:clocks/",
         "the time of an upload is `received-at-ms`, in UTC",

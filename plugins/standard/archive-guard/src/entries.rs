@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::guard::{Checked, refused, rule};
 
 /// One entry.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Entry {
     /// Where it begins.
     pub(crate) offset: u64,

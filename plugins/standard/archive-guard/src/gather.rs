@@ -16,6 +16,14 @@ impl Gather {
         }
     }
 
+    /// So many more behind those that are there.
+    pub(crate) fn behind(have: &[u8], more: usize) -> Self {
+        Self {
+            have: have.to_vec(),
+            want: have.len() + more,
+        }
+    }
+
     /// Takes what is missing from the front of `bytes`; says whether all are there.
     pub(crate) fn take(&mut self, bytes: &mut &[u8]) -> bool {
         let missing = self.want - self.have.len();
@@ -28,11 +36,6 @@ impl Gather {
     /// All of them, to be read; then so many others are wanted.
     pub(crate) fn next(&mut self, want: usize) -> Vec<u8> {
         std::mem::replace(self, Self::of(want)).have
-    }
-
-    /// Asks for more behind those that are there.
-    pub(crate) fn extend(&mut self, more: usize) {
-        self.want += more;
     }
 }
 

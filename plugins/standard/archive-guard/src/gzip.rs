@@ -120,7 +120,7 @@ impl Gzip {
             State::Data => return self.data(bytes, guard),
             State::Trailer => {
                 if self.gather.take(bytes) {
-                    let trailer = self.gather.next(1);
+                    let trailer = self.gather.next(0);
                     let said = u32_at(&trailer, 4);
                     if u64::from(said) != self.inflate.expanded & 0xffff_ffff {
                         return Err(sizes(guard.entries.max(1)));

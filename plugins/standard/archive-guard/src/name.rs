@@ -1,5 +1,9 @@
 //! Names of entries: where a file goes when the archive is unpacked.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+
 /// Why a name is not safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnsafeName {
@@ -44,12 +48,10 @@ pub(crate) fn extension(name: &[u8]) -> Option<Vec<u8>> {
     Some(last[dot + 1..].to_ascii_lowercase())
 }
 
-/// A number by which names are told apart (FNV-1a, 64 bits). Two names with the same number look like one twice,
-/// which refuses an archive that was made so, and no other.
+/// A number by which names are told apart. Two names with the same number look like one twice, which refuses an archive
+/// that was made so, and no other.
 pub(crate) fn hash(name: &[u8]) -> u64 {
-    name.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    FixedState::default().hash_one(name)
 }
 
 #[cfg(test)]

@@ -77,10 +77,7 @@ pub(crate) struct Zip {
 /// What the header before an entry says.
 #[derive(Clone, Copy, Default)]
 struct Header {
-    offset: u64,
-    name: u64,
-    packed: u64,
-    expanded: u64,
+    entry: Entry,
     /// Whether its sizes come behind it, and whether they have 64 bits.
     is_open: bool,
     is_long: bool,
@@ -216,18 +213,24 @@ impl Zip {
     fn local(&mut self, fixed: &[u8], (own, extra): (&[u8], &[u8]), guard: &mut Guard) -> Checked {
         guard.entry(own, &mut self.entries.names)?;
         let (flags, method) = (u16_at(fixed, 2), u16_at(fixed, 4));
-        let mut header = Header {
+        let entry = Entry {
             offset: self.began,
             name: name::hash(own),
             packed: u64::from(u32_at(fixed, 14)),
             expanded: u64::from(u32_at(fixed, 18)),
+        };
+        let mut header = Header {
+            entry,
             is_open: flags & OPEN != 0,
             is_long: false,
             is_unread: false,
         };
-        header.is_long = long(extra, [&mut header.expanded, &mut header.packed, &mut 0]);
+        header.is_long = long(
+            extra,
+            [&mut header.entry.expanded, &mut header.entry.packed, &mut 0],
+        );
         if !header.is_open {
-            guard.declared(header.expanded)?;
+            guard.declared(header.entry.expanded)?;
         }
         if flags & ENCRYPTED != 0 {
             guard.encrypted()?;
@@ -235,7 +238,10 @@ impl Zip {
         } else if method != STORED && method != DEFLATED {
             guard.unread("It has an entry that is compressed in a way that is not read")?;
             header.is_unread = true;
-        } else if method == STORED && !header.is_open && header.packed != header.expanded {
+        } else if method == STORED
+            && !header.is_open
+            && header.entry.packed != header.entry.expanded
+        {
             return Err(sizes(guard.entries));
         }
         self.header = header;
@@ -245,12 +251,12 @@ impl Zip {
             self.state = State::Inflating;
             return Ok(());
         }
-        if header.is_open && header.packed == 0 {
+        if header.is_open && header.entry.packed == 0 {
             return Err(broken(
                 "A zip archive has an entry that is stored without its size in front",
             ));
         }
-        self.state = State::Stored(header.packed);
+        self.state = State::Stored(header.entry.packed);
         Ok(())
     }
 
@@ -270,7 +276,7 @@ impl Zip {
         self.offset += (before - bytes.len()) as u64;
         match inflated {
             Inflated::More => {
-                if !self.header.is_open && self.inflate.packed > self.header.packed {
+                if !self.header.is_open && self.inflate.packed > self.header.entry.packed {
                     return Err(sizes(guard.entries));
                 }
                 Ok(false)
@@ -279,10 +285,12 @@ impl Zip {
             Inflated::Done => {
                 let header = &mut self.header;
                 let (packed, expanded) = (self.inflate.packed, self.inflate.expanded);
-                if !header.is_open && (packed != header.packed || expanded != header.expanded) {
+                if !header.is_open
+                    && (packed != header.entry.packed || expanded != header.entry.expanded)
+                {
                     return Err(sizes(guard.entries));
                 }
-                (header.packed, header.expanded) = (packed, expanded);
+                (header.entry.packed, header.entry.expanded) = (packed, expanded);
                 self.data_over(guard)?;
                 Ok(true)
             }
@@ -303,7 +311,7 @@ impl Zip {
             return Ok(false);
         }
         if !self.header.is_unread {
-            self.header.expanded = self.header.packed;
+            self.header.entry.expanded = self.header.entry.packed;
         }
         self.data_over(guard)?;
         Ok(true)
@@ -334,9 +342,10 @@ impl Zip {
             )
         };
         let header = &mut self.header;
-        let agrees = said.0 == header.packed && (header.is_unread || said.1 == header.expanded);
+        let agrees =
+            said.0 == header.entry.packed && (header.is_unread || said.1 == header.entry.expanded);
         if agrees {
-            header.expanded = said.1;
+            header.entry.expanded = said.1;
             self.entry_over();
             return Ok(());
         }
@@ -344,27 +353,12 @@ impl Zip {
             return Err(sizes(guard.entries));
         }
         // Some programs write 64 bits without having said so.
-        let mut longer = Gather::of(record.len());
-        longer.take(&mut &record[..]);
-        longer.extend(8);
-        self.gather = longer;
+        self.gather = Gather::behind(record, 8);
         Ok(())
     }
 
     fn entry_over(&mut self) {
-        let Header {
-            offset,
-            name,
-            packed,
-            expanded,
-            ..
-        } = self.header;
-        self.entries.add(Entry {
-            offset,
-            name,
-            packed,
-            expanded,
-        });
+        self.entries.add(self.header.entry);
         self.want(SIGNATURE_BYTES, State::Signature);
     }
 

@@ -37,10 +37,6 @@ const FEWEST_LABELLED: u32 = 4;
 /// Cells up to this long have a glance first.
 const SHORT_CELL: usize = 24;
 
-/// What the context says of a whole cell, so that less is asked of its content.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Expected(pub(crate) Option<Kind>);
-
 /// Words behind which something stands. They are written in lower case; a space stands for any that are there.
 const LABELS: [(&str, Kind); 14] = [
     ("medical record number", Kind::Mrn),
@@ -193,7 +189,7 @@ impl Detector {
                 }
                 at + 1
             }
-            b'0'..=b'9' => self.grouped(text, at, at + 1, found),
+            b'0'..=b'9' => self.grouped(text, at, found),
             _ if !text
                 .get(at + 1)
                 .is_some_and(|second| self.seconds[usize::from(*second)]) =>
@@ -206,13 +202,7 @@ impl Detector {
 
     /// Looks at groups of digits of which the first one is short.
     #[cold]
-    fn grouped(
-        &self,
-        text: &[u8],
-        at: usize,
-        end: usize,
-        found: &mut impl FnMut(Kind, usize),
-    ) -> usize {
+    fn grouped(&self, text: &[u8], at: usize, found: &mut impl FnMut(Kind, usize)) -> usize {
         if self.kinds.has(Kind::Ssn)
             && let Some(end) = social_security(text, at)
         {
@@ -225,7 +215,7 @@ impl Detector {
             found(Kind::Telephone, at);
             return end;
         }
-        end
+        at + 1
     }
 
     /// Looks for a label, and what it labels; gives where to go on.
@@ -278,26 +268,23 @@ fn group_starts(masks: &Masks, next: &Masks, begins: u64, plus_before: u64) -> u
     starts & (three | one | after_plus)
 }
 
-impl Expected {
-    /// Whether a whole cell is what its column says it is.
-    pub(crate) fn is(self, cell: &[u8]) -> bool {
-        let cell = cell.trim_ascii();
-        let digits = cell.iter().filter(|byte| byte.is_ascii_digit()).count();
-        let others = |allowed: &[u8]| {
-            cell.iter()
-                .all(|byte| byte.is_ascii_digit() || allowed.contains(byte))
-        };
-        match self.0 {
-            None => false,
-            Some(Kind::Ssn) => digits == 9 && others(b"- "),
-            Some(Kind::Mrn) => digits >= 4 && cell.len() <= 20,
-            Some(Kind::Email) => cell
-                .iter()
-                .position(|byte| *byte == b'@')
-                .is_some_and(|at| address(cell, at).is_some()),
-            Some(Kind::Telephone) => (7..=15).contains(&digits) && others(b"+-(). "),
-            Some(Kind::BirthDate) => day(cell),
-        }
+/// Whether a whole cell is what its column says it is: less is asked of its content.
+pub(crate) fn is_whole(kind: Kind, cell: &[u8]) -> bool {
+    let cell = cell.trim_ascii();
+    let digits = cell.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let others = |allowed: &[u8]| {
+        cell.iter()
+            .all(|byte| byte.is_ascii_digit() || allowed.contains(byte))
+    };
+    match kind {
+        Kind::Ssn => digits == 9 && others(b"- "),
+        Kind::Mrn => digits >= 4 && cell.len() <= 20,
+        Kind::Email => cell
+            .iter()
+            .position(|byte| *byte == b'@')
+            .is_some_and(|at| address(cell, at).is_some()),
+        Kind::Telephone => (7..=15).contains(&digits) && others(b"+-(). "),
+        Kind::BirthDate => day(cell),
     }
 }
 
@@ -608,7 +595,7 @@ mod tests {
             (Kind::BirthDate, "1980", false),
             (Kind::Email, "x@example.org", true),
         ] {
-            assert_eq!(Expected(Some(kind)).is(cell.as_bytes()), wanted, "{cell}");
+            assert_eq!(is_whole(kind, cell.as_bytes()), wanted, "{cell}");
         }
     }
 }

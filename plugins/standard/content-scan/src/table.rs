@@ -3,7 +3,7 @@
 use portcullis_csv::{Cell, Row, Sink};
 
 use crate::columns;
-use crate::detect::{Detector, Expected};
+use crate::detect::{Detector, is_whole};
 use crate::kind::Kind;
 use crate::report::{Place, Report};
 use crate::settings::Settings;
@@ -26,7 +26,7 @@ pub(crate) struct Table {
 struct Column {
     name: String,
     is_looked_at: bool,
-    expected: Expected,
+    expected: Option<Kind>,
 }
 
 impl Table {
@@ -67,7 +67,7 @@ impl Table {
         let expected = columns::expected(&name).filter(|kind| self.detector.wants(*kind));
         self.columns.push(Column {
             is_looked_at: is_wanted && !self.ignored.contains(&lower),
-            expected: Expected(expected),
+            expected,
             name,
         });
     }
@@ -81,13 +81,15 @@ impl Table {
         // Cells beyond the header have no column, and are looked at unless some columns were chosen.
         let (is_looked_at, expected) = match self.columns.get(nth) {
             Some(column) => (column.is_looked_at, column.expected),
-            None => (self.wanted.is_empty(), Expected::default()),
+            None => (self.wanted.is_empty(), None),
         };
         if !is_looked_at {
             return;
         }
-        if expected.0.is_some() && expected.is(value) {
-            return self.found(expected.0.unwrap_or(Kind::Ssn), nth, offset);
+        if let Some(kind) = expected
+            && is_whole(kind, value)
+        {
+            return self.found(kind, nth, offset);
         }
         if !self.detector.is_clean(value) {
             self.scan(nth, value, offset);
@@ -96,11 +98,10 @@ impl Table {
 
     #[inline(never)]
     fn scan(&mut self, nth: usize, value: &[u8], offset: u64) {
-        let mut first = None;
-        self.detector.scan(value, 0, value.len(), &mut |kind, _| {
-            first.get_or_insert(Vec::new()).push(kind);
-        });
-        for kind in first.into_iter().flatten() {
+        let mut kinds = Vec::new();
+        let mut found = |kind, _| kinds.push(kind);
+        self.detector.scan(value, 0, value.len(), &mut found);
+        for kind in kinds {
             self.found(kind, nth, offset);
         }
     }

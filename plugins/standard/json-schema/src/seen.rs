@@ -1,6 +1,9 @@
 //! What has been seen of an object or an array, to find what is there twice.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, Hash};
+
+use foldhash::fast::FixedState;
 
 /// The most that are compared with each other.
 const MAX_COMPARED: usize = 10_000;
@@ -36,11 +39,8 @@ impl Seen {
     }
 }
 
-/// A number by which values are told apart (FNV-1a, 64 bits). Two values with the same number look like one twice,
-/// which refuses a file that was made so, and no other.
-pub(crate) fn hash(kind: u8, bytes: &[u8]) -> u64 {
-    let begin = 0xcbf2_9ce4_8422_2325 ^ u64::from(kind);
-    bytes.iter().fold(begin, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+/// A number by which values are told apart. Two values with the same number look like one twice, which refuses a file
+/// that was made so, and no other.
+pub(crate) fn hash(value: impl Hash) -> u64 {
+    FixedState::default().hash_one(value)
 }

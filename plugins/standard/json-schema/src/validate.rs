@@ -336,11 +336,17 @@ impl Validator {
                 format!("The string has more than {MAX_TEXT_BYTES} bytes, too many to be checked.")
             });
         }
-        let length = text.chars().count() as u64;
         let (least, most) = (
             node.min_length.unwrap_or(0),
             node.max_length.unwrap_or(u64::MAX),
         );
+        // Most strings are not measured: counting characters reads them once more.
+        let is_measured = node.min_length.is_some() || node.max_length.is_some();
+        let length = if is_measured {
+            text.chars().count() as u64
+        } else {
+            0
+        };
         let is_odd = node
             .pattern
             .as_ref()
@@ -438,8 +444,8 @@ impl Validator {
         }
     }
 
-    /// A key that an object has already, or an item that an array has.
-    fn check_twice(&mut self, hash: u64, at: u64) {
+    /// An item that an array has already.
+    fn check_twice(&mut self, value: &Value<'_>, at: u64) {
         let Some(frame) = self.frames.last_mut() else {
             return;
         };
@@ -447,7 +453,7 @@ impl Validator {
         if frame.is_object || !frame.evaluations.iter().any(wanted) {
             return;
         }
-        if frame.items.insert(hash) {
+        if frame.items.insert(value.hash()) {
             return;
         }
         let mut evaluations = std::mem::take(&mut frame.evaluations);
@@ -515,11 +521,11 @@ impl<'a> Value<'a> {
 
     fn hash(&self) -> u64 {
         match self {
-            Self::Null => hash(0, &[]),
-            Self::Bool(yes) => hash(1, &[u8::from(*yes)]),
-            Self::Number(Number::Whole(whole)) => hash(2, &whole.to_le_bytes()),
-            Self::Number(Number::Other(other)) => hash(3, &other.to_bits().to_le_bytes()),
-            Self::Text(text) => hash(4, text.text.as_bytes()),
+            Self::Null => hash(0u8),
+            Self::Bool(yes) => hash((1u8, yes)),
+            Self::Number(Number::Whole(whole)) => hash((2u8, whole)),
+            Self::Number(Number::Other(other)) => hash((3u8, other.to_bits())),
+            Self::Text(text) => hash((4u8, text.text)),
         }
     }
 }
@@ -688,7 +694,7 @@ impl Sink for Validator {
         for evaluation in &mut evaluations {
             self.check_scalar(evaluation, &value, at);
         }
-        self.check_twice(value.hash(), at);
+        self.check_twice(&value, at);
         self.settle(evaluations, at);
     }
 }
