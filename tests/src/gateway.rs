@@ -302,6 +302,39 @@ impl TestGateway {
         Ok(process.output()?)
     }
 
+    /// Replaces the policy set of the web host, as an editor does: by renaming a new file into place.
+    pub fn write_policies(&self, policies: &Policies) -> Result<()> {
+        let (new, set) = ("policies.toml.new", "policies.toml");
+        std::fs::write(self.folder.path().join(new), policies.text()?)?;
+        std::fs::rename(self.folder.path().join(new), self.folder.path().join(set))?;
+        Ok(())
+    }
+
+    /// What the web host says of itself, to somebody who has the key.
+    pub async fn ready(&self) -> Result<serde_json::Value> {
+        let request = self.web_request(reqwest::Method::GET, "/readyz");
+        Answer::of(request.header("x-api-key", KEY)).await?.json()
+    }
+
+    /// Waits until the web host says something of itself.
+    pub async fn until_ready(
+        &self,
+        what: &str,
+        says: impl Fn(&serde_json::Value) -> bool,
+    ) -> Result<serde_json::Value> {
+        let wait = async {
+            loop {
+                let ready = self.ready().await?;
+                if says(&ready) {
+                    return Ok(ready);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(crate::LIMIT, wait).await;
+        waited.with_context(|| what.to_owned())?
+    }
+
     /// The folder in which both servers keep what they keep.
     pub fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()

@@ -1,5 +1,8 @@
 use std::fmt;
 
+use portcullis_types::Sha256Digest;
+use subtle::ConstantTimeEq;
+
 /// The key that the web host shows to services in `X-API-Key`. It never appears in debug output.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(Box<str>);
@@ -22,6 +25,13 @@ impl ApiKey {
         } else {
             Err(InvalidApiKey)
         }
+    }
+
+    /// Whether this is what somebody shows. Takes the same time whatever is shown.
+    pub fn is(&self, shown: &[u8]) -> bool {
+        // Digests have one length, which the comparison needs.
+        let [own, shown] = [self.0.as_bytes(), shown].map(Sha256Digest::of);
+        own.as_bytes().ct_eq(shown.as_bytes()).into()
     }
 
     /// The key itself, for the header and the comparison.

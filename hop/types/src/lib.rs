@@ -1,5 +1,5 @@
 //! What both sides of the hop mean by the same word: upload ids, disks, paths, digests, principals,
-//! attributes, verdicts, findings, time.
+//! attributes, verdicts, findings, policy manifests, time.
 //!
 //! Every value is checked when it is made and cannot be wrong afterwards. This crate does no input or
 //! output, knows no protocol, and depends on no other crate of ours.
@@ -13,6 +13,7 @@ mod disk_path;
 mod finding;
 mod offset;
 mod parsed;
+mod policy_manifest;
 mod policy_name;
 mod principal;
 mod upload_id;
@@ -25,6 +26,7 @@ pub use disk_name::{DiskName, InvalidDiskName};
 pub use disk_path::{DiskPath, InvalidDiskPath};
 pub use finding::{Finding, Findings, Severity, Tally};
 pub use offset::Offset;
+pub use policy_manifest::{InvalidManifest, PolicyManifest};
 pub use policy_name::{InvalidPolicyName, PolicyName};
 pub use principal::{InvalidPrincipal, Principal};
 pub use upload_id::{InvalidUploadId, UploadId};

@@ -3,9 +3,9 @@
 mod imports;
 pub(crate) mod shape;
 
-use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use portcullis_types::Sha256Digest;
 use wasmtime::component::{Component, InstancePre, Linker, Resource};
 use wasmtime_wasi::p2::DynPollable;
@@ -22,6 +22,7 @@ use crate::component::shape::Shape;
 use crate::contract::v0_1;
 use crate::error::PolicyLoadError;
 use crate::guest::Guest;
+use crate::set_files::{FileError, SetFiles};
 
 /// The largest component in bytes: a JavaScript engine has about 12 MiB, a Python one about 40.
 pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
@@ -57,15 +58,13 @@ impl CheckedComponent {
     }
 }
 
-/// The bytes of a component file, within the limit.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, PolicyLoadError> {
-    let size = std::fs::metadata(path)
-        .map_err(PolicyLoadError::Unreadable)?
-        .len();
-    if size > MAX_COMPONENT_BYTES {
-        return Err(PolicyLoadError::TooLarge(size));
-    }
-    std::fs::read(path).map_err(PolicyLoadError::Unreadable)
+/// The bytes of a component, by its name in the set, within the limit.
+pub(crate) fn read(files: &mut SetFiles, name: &str) -> Result<Bytes, PolicyLoadError> {
+    let read = files.get(name, MAX_COMPONENT_BYTES);
+    read.map_err(|error| match error {
+        FileError::TooLarge(bytes) => PolicyLoadError::TooLarge(bytes),
+        FileError::Unreadable(error) => PolicyLoadError::Unreadable(error),
+    })
 }
 
 /// Compiles a component. This takes long: never on a thread that serves uploads.

@@ -1,10 +1,8 @@
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
-use portcullis_types::{PolicyName, Sha256Digest};
-use tokio::sync::oneshot;
+use portcullis_types::Sha256Digest;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -14,7 +12,9 @@ use crate::collected::FindingListener;
 use crate::executor::Executor;
 use crate::guest::Guest;
 use crate::inspection::Admission;
-use crate::revision::{self, Revision};
+use crate::loader::{Loader, Prepared};
+use crate::revision::Revision;
+use crate::set_files::SetFiles;
 use crate::{EngineError, LoadError, Upload, component, judgement};
 
 /// How much the sandbox may use in all.
@@ -47,9 +47,6 @@ impl Default for EngineSettings {
     }
 }
 
-/// How long a policy set may take to load. Compiling cannot be stopped: what takes longer goes on by itself,
-/// and what comes of it is dropped.
-const MAX_LOAD: Duration = Duration::from_mins(2);
 /// Stack of a guest in bytes.
 pub(crate) const WASM_STACK_BYTES: usize = 256 << 10;
 /// Stack on which an asynchronous guest call runs in bytes: the guest's and what host calls need.
@@ -67,8 +64,9 @@ const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 pub struct Engine {
     sandbox: Arc<Sandbox>,
     current: ArcSwapOption<Revision>,
-    /// Held by the thread that loads a set.
-    loading: Arc<Mutex<()>>,
+    /// Every revision that was in force: those that nobody needs any more are gone.
+    known: Mutex<Vec<Weak<Revision>>>,
+    loader: Loader,
     executor: Arc<Executor>,
     // Last: guests stop being timed after everything else is gone.
     _ticker: Ticker,
@@ -121,20 +119,6 @@ impl Sandbox {
     }
 }
 
-/// Which policy is being loaded: for the error when it takes too long.
-#[derive(Default)]
-pub(crate) struct Progress(Mutex<String>);
-
-impl Progress {
-    pub(crate) fn at(&self, policy: &PolicyName) {
-        policy.as_str().clone_into(&mut self.lock());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Engine {
     /// Starts the sandbox, without any policy yet.
     pub fn start(settings: EngineSettings) -> Result<Self, EngineError> {
@@ -143,38 +127,55 @@ impl Engine {
         Ok(Self {
             sandbox: Arc::new(sandbox),
             current: ArcSwapOption::empty(),
-            loading: Arc::default(),
+            known: Mutex::default(),
+            loader: Loader::default(),
             executor: Arc::new(executor),
             _ticker: ticker,
         })
     }
 
-    /// Loads a policy set and puts it in force as one revision. When anything about it is wrong, whatever
-    /// was in force stays so. All of it happens on a thread of its own, within two minutes.
-    pub async fn load(&self, path: &Path) -> Result<Arc<Revision>, LoadError> {
-        let (sandbox, loading) = (Arc::clone(&self.sandbox), Arc::clone(&self.loading));
-        let (path, previous) = (path.to_owned(), self.revision());
-        let progress = Arc::new(Progress::default());
-        let told = Arc::clone(&progress);
-        let (give, loaded) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("policy-loader".to_owned());
-        let started = thread.spawn(move || {
-            let loaded = match loading.try_lock() {
-                Ok(_one_at_a_time) => load(&sandbox, &path, previous.as_deref(), &told),
-                Err(_) => Err(LoadError::Busy),
-            };
-            // When nobody waits any more, it was too slow.
-            let _ = give.send(loaded);
-        });
-        started.map_err(|_| LoadError::Interrupted)?;
-        let draft = tokio::time::timeout(MAX_LOAD, loaded).await;
-        let draft = draft.map_err(|_| LoadError::TooSlow {
-            policy: progress.lock().clone(),
-            limit: MAX_LOAD,
-        })?;
-        let revision = Arc::new(draft.map_err(|_| LoadError::Interrupted)??);
-        self.current.store(Some(Arc::clone(&revision)));
-        Ok(revision)
+    /// Loads the policy set in this file and puts it in force; [`prepare`](Self::prepare) and
+    /// [`put_in_force`](Self::put_in_force) in one.
+    ///
+    /// # Errors
+    /// As `prepare`; whatever was in force stays so.
+    pub async fn load(&self, set: &Path) -> Result<Arc<Revision>, LoadError> {
+        let prepared = self.prepare(SetFiles::beside(set)).await?;
+        self.put_in_force(&prepared);
+        Ok(prepared.revision)
+    }
+
+    /// Makes a revision of a policy set and lets it show that it could serve: read, parsed, compiled, linked,
+    /// asked what it is, configured. All of it happens on a thread of its own, within two minutes, and nothing that
+    /// is in force is touched. Components of the revision in force are not compiled again.
+    ///
+    /// # Errors
+    /// What is wrong with the set, or [`LoadError::Busy`] while another is being prepared.
+    pub async fn prepare(&self, files: SetFiles) -> Result<Prepared, LoadError> {
+        let (sandbox, previous) = (Arc::clone(&self.sandbox), self.revision());
+        self.loader.prepare(sandbox, files, previous).await
+    }
+
+    /// Puts a revision in force: whatever is admitted from now on is judged by it to its end. Uploads under way keep
+    /// theirs, which goes with the last of them.
+    pub fn put_in_force(&self, prepared: &Prepared) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|revision| revision.strong_count() > 0);
+        known.push(Arc::downgrade(&prepared.revision));
+        self.current.store(Some(Arc::clone(&prepared.revision)));
+    }
+
+    /// How many revisions are no longer in force and still judge uploads, or are held by somebody who asked.
+    pub fn retired(&self) -> usize {
+        let current = self.revision();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.iter().filter_map(Weak::upgrade);
+        let is_current = |revision: &Arc<Revision>| {
+            current
+                .as_ref()
+                .is_some_and(|current| Arc::ptr_eq(current, revision))
+        };
+        known.filter(|revision| !is_current(revision)).count()
     }
 
     /// The revision in force; absent before the first was loaded.
@@ -197,26 +198,6 @@ impl Engine {
     /// Linear memory in bytes that no guest has now, of [`EngineSettings::guest_bytes`].
     pub fn free_guest_bytes(&self) -> usize {
         self.sandbox.budget.free()
-    }
-}
-
-/// Compiles a set, and asks its components what they are, on this thread alone.
-fn load(
-    sandbox: &Sandbox,
-    path: &Path,
-    previous: Option<&Revision>,
-    progress: &Progress,
-) -> Result<Revision, LoadError> {
-    let draft = revision::compile(sandbox, path, previous, progress)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|_| LoadError::Interrupted)?;
-    let revision = runtime.block_on(draft.check(progress))?;
-    match sandbox.lack_of_room(&revision) {
-        None => Ok(revision),
-        Some(reason) => Err(LoadError::Set {
-            path: path.to_owned(),
-            reason,
-        }),
     }
 }
 

@@ -209,6 +209,9 @@ pub enum LoadError {
         /// How long it may take.
         limit: Duration,
     },
+    /// Its files changed again and again while they were read.
+    #[error("the files of the policy set {path} keep changing while they are read; try again when they are written", path = .0.display())]
+    Unsteady(PathBuf),
     /// Another set is being loaded.
     #[error("another policy set is being loaded; try again when it is done")]
     Busy,

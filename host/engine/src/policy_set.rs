@@ -1,7 +1,5 @@
 //! `policies.toml` as an administrator writes it, parsed and checked for itself.
 
-use std::path::PathBuf;
-
 use portcullis_types::{DiskName, PolicyName};
 use serde::Deserialize;
 
@@ -15,6 +13,9 @@ pub(crate) const MAX_POLICIES: usize = 64;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct PolicySet {
+    /// Whether it may do without any policy that can refuse an upload.
+    #[serde(default)]
+    pub(crate) allow_empty: bool,
     #[serde(rename = "policy", default)]
     pub(crate) policies: Vec<PolicyEntry>,
 }
@@ -25,7 +26,7 @@ pub(crate) struct PolicySet {
 pub(crate) struct PolicyEntry {
     pub(crate) name: PolicyName,
     /// Relative to the file.
-    pub(crate) component: PathBuf,
+    pub(crate) component: String,
     #[serde(default)]
     pub(crate) on_failure: OnFailure,
     #[serde(default, rename = "match")]

@@ -2,9 +2,11 @@
 //! memory.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::io;
 
-use portcullis_types::{Sha256Digest, Sha256Hasher};
+use bytes::Bytes;
+
+use crate::set_files::{FileError, SetFiles};
 
 /// The most bytes of one resource, and of all of one policy.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -19,12 +21,12 @@ pub enum ResourceError {
     #[error("the pattern `{0}` leads out of the policy set's folder or has an empty part")]
     Pattern(String),
     /// A file or folder cannot be read.
-    #[error("{path} cannot be read: {why}", path = path.display())]
+    #[error("{name} cannot be read: {why}")]
     Unreadable {
-        /// Which.
-        path: PathBuf,
+        /// Which, beneath the set's folder.
+        name: String,
         /// How it failed.
-        why: std::io::ErrorKind,
+        why: io::ErrorKind,
     },
     /// More than one policy may have.
     #[error("the pattern `{0}` matches more than 1,000 files, 16 MiB in one or 64 MiB in all")]
@@ -33,98 +35,104 @@ pub enum ResourceError {
 
 /// The resources of one policy, by their paths beneath the folder.
 #[derive(Debug, Default)]
-pub(crate) struct Resources(BTreeMap<String, Vec<u8>>);
+pub(crate) struct Resources(BTreeMap<String, Bytes>);
 
 impl Resources {
-    /// Reads every file beneath `folder` that one of the patterns covers. Blocks.
-    pub(crate) fn read(folder: &Path, patterns: &[String]) -> Result<Self, ResourceError> {
+    /// Reads every file of a set that one of the patterns covers. Blocks.
+    pub(crate) fn read(files: &mut SetFiles, patterns: &[String]) -> Result<Self, ResourceError> {
         let mut resources = Self::default();
         for pattern in patterns {
             let parts: Vec<&str> = pattern.split('/').collect();
             if parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
                 return Err(ResourceError::Pattern(pattern.clone()));
             }
-            resources.collect(folder, &mut String::new(), &parts, pattern)?;
+            resources.collect(files, &mut String::new(), &parts, pattern)?;
         }
         Ok(resources)
     }
 
     /// The content of a resource.
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.get(name).map(Vec::as_slice)
-    }
-
-    /// One digest of all names and contents.
-    pub(crate) fn digest(&self) -> Sha256Digest {
-        let mut hasher = Sha256Hasher::default();
-        for (name, content) in &self.0 {
-            hasher.update(Sha256Digest::of(name.as_bytes()).as_bytes());
-            hasher.update(Sha256Digest::of(content).as_bytes());
-        }
-        hasher.finish()
+        self.0.get(name).map(|content| &content[..])
     }
 
     fn collect(
         &mut self,
-        folder: &Path,
-        name: &mut String,
+        files: &mut SetFiles,
+        folder: &mut String,
         parts: &[&str],
         pattern: &str,
     ) -> Result<(), ResourceError> {
         let Some((part, rest)) = parts.split_first() else {
             return Ok(());
         };
-        for entry in entries(folder)? {
+        for (entry, is_folder) in entries(files, folder, part, rest.is_empty())? {
             if entry.starts_with('.') || !covers(part.as_bytes(), entry.as_bytes()) {
                 continue;
             }
-            let (path, before) = (folder.join(&entry), name.len());
+            let before = folder.len();
             if before > 0 {
-                name.push('/');
+                folder.push('/');
             }
-            name.push_str(&entry);
-            if !rest.is_empty() {
-                self.collect(&path, name, rest, pattern)?;
-            } else if path.is_file() {
-                self.add(&path, name, pattern)?;
+            folder.push_str(&entry);
+            match (rest.is_empty(), is_folder) {
+                (false, true) => self.collect(files, folder, rest, pattern)?,
+                (true, false) => self.add(files, folder, pattern)?,
+                _ => {}
             }
-            name.truncate(before);
+            folder.truncate(before);
         }
         Ok(())
     }
 
-    fn add(&mut self, path: &Path, name: &str, pattern: &str) -> Result<(), ResourceError> {
-        let unreadable = |error: std::io::Error| unreadable(path, &error);
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        let before: usize = self.0.values().map(Vec::len).sum();
-        let all = size.saturating_add(before as u64);
-        if size > MAX_FILE_BYTES || all > MAX_BYTES || self.0.len() == MAX_FILES {
+    fn add(
+        &mut self,
+        files: &mut SetFiles,
+        name: &str,
+        pattern: &str,
+    ) -> Result<(), ResourceError> {
+        let content = match files.get(name, MAX_FILE_BYTES) {
+            Ok(content) => content,
+            // A name without a star, for which there is no file or a folder.
+            Err(FileError::Unreadable(error))
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::IsADirectory
+                ) =>
+            {
+                return Ok(());
+            }
+            Err(FileError::Unreadable(error)) => return Err(unreadable(name, &error)),
+            Err(FileError::TooLarge(_)) => {
+                return Err(ResourceError::TooMuch(pattern.to_owned()));
+            }
+        };
+        let before: u64 = self.0.values().map(|known| known.len() as u64).sum();
+        if before + content.len() as u64 > MAX_BYTES || self.0.len() == MAX_FILES {
             return Err(ResourceError::TooMuch(pattern.to_owned()));
         }
-        let content = std::fs::read(path).map_err(unreadable)?;
         self.0.insert(name.to_owned(), content);
         Ok(())
     }
 }
 
-/// The names in a folder; none when there is no such folder.
-fn entries(folder: &Path) -> Result<Vec<String>, ResourceError> {
-    let unreadable = |error: std::io::Error| unreadable(folder, &error);
-    if !folder.is_dir() {
-        return Ok(Vec::new());
+/// What may match in a folder. Where there is only one name that can, the folder is not listed.
+fn entries(
+    files: &SetFiles,
+    folder: &str,
+    part: &str,
+    is_last: bool,
+) -> Result<Vec<(String, bool)>, ResourceError> {
+    if part.contains('*') {
+        let entries = files.entries(folder);
+        return entries.map_err(|error| unreadable(folder, &error));
     }
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        // A name that is no UTF-8 cannot be asked for.
-        names.extend(entry.map_err(unreadable)?.file_name().into_string().ok());
-    }
-    names.sort();
-    Ok(names)
+    Ok(vec![(part.to_owned(), !is_last)])
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> ResourceError {
+fn unreadable(name: &str, error: &io::Error) -> ResourceError {
     ResourceError::Unreadable {
-        path: path.to_owned(),
+        name: name.to_owned(),
         why: error.kind(),
     }
 }
@@ -143,35 +151,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_pattern_covers_is_read_and_nothing_else() {
+    fn what_a_pattern_covers_is_read_and_nothing_else_on_a_disk_or_in_memory() {
         let folder = tempfile::tempdir().expect("a folder");
         let definitions = folder.path().join("definitions");
         std::fs::create_dir(&definitions).expect("is made");
+        let mut held = BTreeMap::new();
         for name in ["patient.json", "census.json", "notes.txt", ".hidden.json"] {
             std::fs::write(definitions.join(name), name).expect("is written");
+            held.insert(format!("definitions/{name}"), Bytes::from(name));
         }
-        let read = |pattern: &str| Resources::read(folder.path(), &[pattern.to_owned()]);
-        let resources = read("definitions/*.json").expect("is read");
-        let names: Vec<&String> = resources.0.keys().collect();
-        assert_eq!(
-            names,
-            ["definitions/census.json", "definitions/patient.json"]
-        );
-        let patient = resources.get("definitions/patient.json");
-        assert_eq!(patient, Some(&b"patient.json"[..]));
-        assert_eq!(read("nowhere/*").expect("is read").0.len(), 0);
-        for pattern in ["../*", "/etc/*", "a//b", ""] {
-            assert!(
-                matches!(read(pattern), Err(ResourceError::Pattern(_))),
-                "{pattern}"
+        let set = folder.path().join("policies.toml");
+        for files in [SetFiles::beside(&set), SetFiles::held(held)] {
+            let read = |pattern: &str| Resources::read(&mut files.clone(), &[pattern.to_owned()]);
+            let resources = read("definitions/*.json").expect("is read");
+            let names: Vec<&String> = resources.0.keys().collect();
+            assert_eq!(
+                names,
+                ["definitions/census.json", "definitions/patient.json"]
             );
+            let patient = resources.get("definitions/patient.json");
+            assert_eq!(patient, Some(&b"patient.json"[..]));
+            assert_eq!(read("nowhere/*").expect("is read").0.len(), 0);
+            for pattern in ["../*", "/etc/*", "a//b", ""] {
+                assert!(
+                    matches!(read(pattern), Err(ResourceError::Pattern(_))),
+                    "{pattern}"
+                );
+            }
         }
-        let digest = resources.digest();
-        std::fs::write(definitions.join("patient.json"), "changed").expect("is written");
-        assert_ne!(
-            read("definitions/*.json").expect("is read").digest(),
-            digest
-        );
     }
 
     #[test]

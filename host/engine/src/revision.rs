@@ -1,22 +1,24 @@
 //! A policy set as it serves: parsed, compiled, checked, and never changed afterwards.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use portcullis_types::{Attributes, DiskName, PolicyName, Sha256Digest, Sha256Hasher, Timestamp};
+use portcullis_types::{Attributes, DiskName, PolicyManifest, PolicyName, Sha256Digest, Timestamp};
 
 use crate::budget::Budget;
 use crate::component::shape::Shape;
 use crate::component::{self, CheckedComponent};
 use crate::contract::v0_1::{RoutingPolicy, ValidationPolicy};
-use crate::engine::{Progress, Sandbox};
+use crate::engine::Sandbox;
 use crate::error::PolicyLoadError;
 use crate::guest::Occasion;
 use crate::instance::{Failed, Instance, Kind};
+use crate::loader::Progress;
 use crate::matching::Matching;
 use crate::policy_set::{MAX_POLICIES, OnFailure, PolicyEntry, PolicySet};
 use crate::resources::Resources;
+use crate::set_files::{FileError, SetFiles};
 use crate::{CannotJudge, FailureCause, Limits, LoadError, PolicyFailure, settings};
 
 /// The largest policy set in bytes.
@@ -25,13 +27,13 @@ const MAX_SET_BYTES: u64 = 1 << 20;
 /// One immutable policy set. An upload is judged under exactly one, whatever is loaded meanwhile.
 pub struct Revision {
     digest: Sha256Digest,
+    manifest: PolicyManifest,
     policies: Vec<Arc<Policy>>,
 }
 
 /// A set whose components are compiled and not yet asked what they are.
 pub(crate) struct Draft {
-    folder: PathBuf,
-    text: String,
+    files: SetFiles,
     policies: Vec<Policy>,
 }
 
@@ -52,7 +54,7 @@ pub struct Policy {
     /// The linear memory in bytes that an instance has once it is configured.
     least_bytes: usize,
     /// Its component, as the set names it.
-    source: PathBuf,
+    source: String,
 }
 
 /// What a policy decides.
@@ -99,9 +101,14 @@ pub struct DescribedAttribute {
 }
 
 impl Revision {
-    /// The digest of the set, its settings and all of its components.
+    /// The digest of code, settings and resources together: that of the manifest.
     pub fn digest(&self) -> Sha256Digest {
         self.digest
+    }
+
+    /// The files that it was made of.
+    pub fn manifest(&self) -> &PolicyManifest {
+        &self.manifest
     }
 
     /// The policies in the order in which uploads meet them.
@@ -192,14 +199,15 @@ impl Policy {
 /// Blocks for as long as compiling takes.
 pub(crate) fn compile(
     sandbox: &Sandbox,
-    path: &Path,
+    mut files: SetFiles,
     previous: Option<&Revision>,
     progress: &Progress,
 ) -> Result<Draft, LoadError> {
-    let text = read(path)?;
-    let set: PolicySet = toml::from_str(&text).map_err(|error| invalid(path, &text, &error))?;
+    let path = files.set_path();
+    let text = read(&mut files, &path)?;
+    let set: PolicySet = toml::from_str(&text).map_err(|error| invalid(&path, &text, &error))?;
     let wrong = |reason: String| LoadError::Set {
-        path: path.to_owned(),
+        path: path.clone(),
         reason,
     };
     if set.policies.len() > MAX_POLICIES {
@@ -215,16 +223,15 @@ pub(crate) fn compile(
             twice.name
         )));
     }
-    let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
     let mut policies = Vec::new();
     for entry in set.policies {
         let (name, component) = (entry.name.clone(), entry.component.clone());
         progress.at(&name);
-        let compiled = compile_policy(sandbox, &folder, entry, previous);
+        let compiled = compile_policy(sandbox, &mut files, entry, previous);
         let checked = compiled.and_then(|policy| check_kind(&policy).map(|()| policy));
         policies.push(checked.map_err(|cause| LoadError::Policy {
             policy: name,
-            component,
+            component: component.into(),
             cause: cause.into(),
         })?);
     }
@@ -237,11 +244,16 @@ pub(crate) fn compile(
                 .to_owned(),
         ));
     }
-    Ok(Draft {
-        folder,
-        text,
-        policies,
-    })
+    if !set.allow_empty
+        && !policies
+            .iter()
+            .any(|policy| policy.kind() == PolicyKind::Validation)
+    {
+        return Err(wrong(
+            "it has no policy that could refuse an upload; add one, or say `allow-empty = true` at its top if every upload is to be taken as it is".to_owned(),
+        ));
+    }
+    Ok(Draft { files, policies })
 }
 
 /// A syntax error or an unknown key, with its line.
@@ -254,23 +266,27 @@ fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> LoadError {
     }
 }
 
-fn read(path: &Path) -> Result<String, LoadError> {
+fn read(files: &mut SetFiles, path: &Path) -> Result<String, LoadError> {
     let unreadable = |cause| LoadError::Unreadable {
         path: path.to_owned(),
         cause,
     };
-    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_SET_BYTES {
-        return Err(unreadable(std::io::Error::other(
-            "it is over 1 MiB, too large for a policy set",
-        )));
-    }
-    std::fs::read_to_string(path).map_err(unreadable)
+    let bytes = files.set(MAX_SET_BYTES).map_err(|error| {
+        unreadable(match error {
+            FileError::TooLarge(_) => {
+                std::io::Error::other("it is over 1 MiB, too large for a policy set")
+            }
+            FileError::Unreadable(error) => error,
+        })
+    })?;
+    let text = std::str::from_utf8(&bytes).map(str::to_owned);
+    text.map_err(|_| unreadable(std::io::Error::other("it is not UTF-8 text")))
 }
 
 /// Compiles the policy of an entry of a set. It has not been asked anything yet.
 pub(crate) fn compile_policy(
     sandbox: &Sandbox,
-    folder: &Path,
+    files: &mut SetFiles,
     entry: PolicyEntry,
     previous: Option<&Revision>,
 ) -> Result<Policy, PolicyLoadError> {
@@ -279,7 +295,7 @@ pub(crate) fn compile_policy(
     if let Some(problem) = entry.limits.problem(most_memory) {
         return Err(PolicyLoadError::Limits(problem));
     }
-    let bytes = component::read(&folder.join(&entry.component))?;
+    let bytes = component::read(files, &entry.component)?;
     let shape = Shape::read(&bytes)?;
     if let Some(problem) = shape.problems(&entry.limits).into_iter().next() {
         return Err(problem);
@@ -331,28 +347,32 @@ fn check_kind(policy: &Policy) -> Result<(), PolicyLoadError> {
 impl Draft {
     /// Asks every component what it is, reads what it asks for, and asks whether it takes its settings, on
     /// instances of their own.
-    pub(crate) async fn check(self, progress: &Progress) -> Result<Revision, LoadError> {
-        let mut digest = Sha256Hasher::default();
-        digest.update(Sha256Digest::of(self.text.as_bytes()).as_bytes());
+    pub(crate) async fn check(
+        mut self,
+        progress: &Progress,
+    ) -> Result<(Revision, SetFiles), LoadError> {
         let mut policies = Vec::new();
         for policy in self.policies {
             let (name, component) = (policy.name.clone(), policy.source.clone());
             progress.at(&name);
-            let checked = check_policy(policy, &self.folder).await;
+            let checked = check_policy(policy, &mut self.files).await;
             let policy = checked.map_err(|cause| LoadError::Policy {
                 policy: name,
-                component,
+                component: component.into(),
                 cause: cause.into(),
             })?;
-            digest.update(policy.component.digest.as_bytes());
-            digest.update(Sha256Digest::of(policy.settings.as_bytes()).as_bytes());
-            digest.update(policy.resources.digest().as_bytes());
             policies.push(Arc::new(policy));
         }
-        Ok(Revision {
-            digest: digest.finish(),
+        let manifest = PolicyManifest {
+            files: self.files.digests(),
+            ..PolicyManifest::default()
+        };
+        let revision = Revision {
+            digest: manifest.digest(),
+            manifest,
             policies,
-        })
+        };
+        Ok((revision, self.files))
     }
 }
 
@@ -369,10 +389,13 @@ pub(crate) async fn describe_policy(policy: Policy) -> Result<Policy, PolicyLoad
     Ok(policy)
 }
 
-/// Asks a policy what it is, reads what it asks for from the folder, and asks whether it takes its settings.
-pub(crate) async fn check_policy(policy: Policy, folder: &Path) -> Result<Policy, PolicyLoadError> {
+/// Asks a policy what it is, reads what it asks for, and asks whether it takes its settings.
+pub(crate) async fn check_policy(
+    policy: Policy,
+    files: &mut SetFiles,
+) -> Result<Policy, PolicyLoadError> {
     let mut policy = describe_policy(policy).await?;
-    policy.resources = Arc::new(Resources::read(folder, &policy.description.resources)?);
+    policy.resources = Arc::new(Resources::read(files, &policy.description.resources)?);
 
     let shared = Arc::new(policy);
     let least_bytes = configure_once(&shared)

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis_types::{DiskName, PolicyName};
+use portcullis_types::{DiskName, PolicyManifest, PolicyName};
 
 use crate::clock::Ticker;
 use crate::component::{self, shape::Shape};
@@ -16,6 +16,7 @@ use crate::error::PolicyLoadError;
 use crate::matching::Matching;
 use crate::policy_set::{OnFailure, PolicyEntry};
 use crate::revision::{self, Policy};
+use crate::set_files::SetFiles;
 use crate::trial::{self, Attempt, Trial};
 use crate::{EngineError, EngineSettings, Limits, PolicyFailure, PolicyKind};
 
@@ -74,7 +75,8 @@ impl Workbench {
     ///
     /// It cannot be read, is too large or is a core module.
     pub fn shape(component: &Path) -> Result<Shape, PolicyLoadError> {
-        Shape::read(&component::read(component)?)
+        let name = component.to_string_lossy();
+        Shape::read(&component::read(&mut files(Path::new("")), &name)?)
     }
 
     /// Loads a policy as a web host would: reads, counts, compiles and links it, asks what it is, reads its
@@ -99,7 +101,7 @@ impl Workbench {
     fn compile(&self, candidate: &Candidate) -> Result<Policy, PolicyLoadError> {
         let entry = PolicyEntry {
             name: name_of(&candidate.component),
-            component: candidate.component.clone(),
+            component: candidate.component.to_string_lossy().into_owned(),
             on_failure: OnFailure::Reject,
             matching: Matching::default(),
             settings: candidate.settings.clone(),
@@ -107,7 +109,7 @@ impl Workbench {
             may_quote: true,
             disks: Vec::new(),
         };
-        revision::compile_policy(&self.sandbox, Path::new(""), entry, None)
+        revision::compile_policy(&self.sandbox, &mut files(Path::new("")), entry, None)
     }
 
     /// The same component with other settings, limits, resources or disks; it is not compiled again.
@@ -164,8 +166,13 @@ async fn ready(mut policy: Policy, candidate: &Candidate) -> Result<Arc<Policy>,
     if policy.kind() == PolicyKind::Routing {
         policy.disks.clone_from(&candidate.disks);
     }
-    let policy = revision::check_policy(policy, &candidate.resources).await?;
+    let policy = revision::check_policy(policy, &mut files(&candidate.resources)).await?;
     Ok(Arc::new(policy))
+}
+
+/// The files in a folder.
+fn files(folder: &Path) -> SetFiles {
+    SetFiles::beside(&folder.join(PolicyManifest::SET))
 }
 
 /// What errors call the policy before it has said its own name: that of its file.

@@ -14,9 +14,11 @@ mod linger;
 mod media_type;
 mod multipart;
 pub mod page;
+mod policies;
 mod raw;
 mod record;
 mod routes;
 pub mod server;
 
 pub use answer::{Answer, StoredAnswer};
+pub use policies::file::FirstLoadError;

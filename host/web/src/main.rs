@@ -71,9 +71,6 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = portcullis_server::stop_signal().context("cannot listen for signals")?;
     let server = Server::start(config).await?;
-    if let Some(revision) = server.revision() {
-        tracing::info!(revision = %revision.digest(), "policies are in force");
-    }
     // Whoever starts the server waits for this line.
     writeln!(
         std::io::stdout(),

@@ -8,7 +8,7 @@ use axum::extract::{OriginalUri, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
-use portcullis_hop::{Problem, ProblemKind};
+use portcullis_hop::{ApiKey, Problem, ProblemKind};
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
 use portcullis_types::Principal;
 
@@ -17,6 +17,7 @@ use crate::gateway::Gateway;
 use crate::lines::{self, Live};
 use crate::linger::LingeringBody;
 use crate::multipart::{FilePart, Form};
+use crate::policies::Policies;
 use crate::{media_type, page, raw};
 
 /// How long the answer to a refused file waits for the next file of the same form.
@@ -25,6 +26,9 @@ const NEXT_FILE_WAIT: Duration = Duration::from_millis(500);
 /// What the handlers share.
 pub(crate) struct Site {
     pub(crate) gateway: Gateway,
+    pub(crate) policies: Arc<Policies>,
+    /// Whoever shows it is told more.
+    pub(crate) api_key: ApiKey,
     pub(crate) page: page::PageSettings,
     /// How long a client may pause within a body.
     pub(crate) idle: Duration,
@@ -70,8 +74,9 @@ async fn healthz() -> Response {
     axum::Json(serde_json::json!({ "status": "alive" })).into_response()
 }
 
-/// Whether an upload would be taken now: policies are in force, and services answer to this key.
-async fn readyz(State(site): State<Arc<Site>>) -> Response {
+/// Whether an upload would be taken now: policies are in force, and services answer to this key. Why the last change
+/// of the policies was refused is told to those who show the key between the servers.
+async fn readyz(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     let Some(revision) = site.gateway.engine().revision() else {
         let detail = "No policies are in force; look at the log of the web host.";
         return answer::problem_response(Problem::new(ProblemKind::Overloaded, detail));
@@ -80,7 +85,16 @@ async fn readyz(State(site): State<Arc<Site>>) -> Response {
     if let Err(error) = site.gateway.store().check(&span).await {
         return answer::problem_response(error.problem());
     }
-    let ready = serde_json::json!({ "status": "ready", "revision": revision.digest() });
+    let status = site.policies.status();
+    let mut ready = serde_json::json!({
+        "status": "ready",
+        "revision": revision.digest(),
+        "policies": status.last_change,
+    });
+    let key = headers.get(portcullis_hop::wire::API_KEY);
+    if key.is_some_and(|shown| site.api_key.is(shown.as_bytes())) {
+        ready["details"] = serde_json::json!({ "policies": status });
+    }
     axum::Json(ready).into_response()
 }
 

@@ -4,13 +4,15 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use portcullis_engine::{Engine, EngineError, LoadError, Revision};
+use portcullis_engine::{Engine, EngineError, Revision};
 use portcullis_hop::{ClientError, HopClient};
 use portcullis_server::{ConfigError, Limits, Listener};
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::gateway::{GateLimits, Gateway};
+use crate::policies::Policies;
+use crate::policies::file::{FirstLoadError, PolicyFile};
 use crate::routes::{self, Site};
 
 /// A web host that has loaded its policies and listens.
@@ -19,6 +21,7 @@ pub struct Server {
     site: Arc<Site>,
     limits: Limits,
     tasks: TaskTracker,
+    policy_file: PolicyFile,
 }
 
 /// The web host cannot start.
@@ -32,7 +35,7 @@ pub enum StartError {
     Engine(#[from] EngineError),
     /// The policy set cannot be used.
     #[error(transparent)]
-    Policies(#[from] LoadError),
+    Policies(#[from] FirstLoadError),
     /// The client for services cannot be made.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -43,26 +46,31 @@ impl Server {
     /// there yet.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let engine = Arc::new(Engine::start(config.engine)?);
-        engine.load(&config.policies).await?;
-        let store = HopClient::new(&config.services_url, config.api_key, config.hop)?;
+        let policies = Arc::new(Policies::new(engine));
+        let policy_file = PolicyFile::start(Arc::clone(&policies), config.policies).await?;
+        let store = HopClient::new(&config.services_url, config.api_key.clone(), config.hop)?;
         let tasks = TaskTracker::new();
         let limits = GateLimits {
             uploads: config.uploads.at_once,
             upload_bytes: config.uploads.bytes,
             stall: config.hop.stall_timeout,
         };
+        let engine = Arc::clone(policies.engine());
         let gateway = Gateway::new(engine, Arc::new(store), limits, tasks.clone());
         let listener = Listener::bind(config.listen).await?;
         Ok(Self {
             listener,
             site: Arc::new(Site {
                 gateway,
+                policies,
+                api_key: config.api_key,
                 page: config.page,
                 idle: config.uploads.idle,
                 allow_anonymous: config.allow_anonymous,
             }),
             limits: config.limits,
             tasks,
+            policy_file,
         })
     }
 
@@ -79,8 +87,11 @@ impl Server {
     /// Serves until `stop` is ready; then takes no new connection and gives uploads under way their time.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let router = routes::router(self.site);
+        let following = tokio::spawn(self.policy_file.follow());
         let served = self.listener.serve(router, self.limits, self.tasks, stop);
-        if !served.await {
+        let served = served.await;
+        following.abort();
+        if !served {
             tracing::warn!(
                 "uploads that were still under way are cut off; their clients get no receipt"
             );

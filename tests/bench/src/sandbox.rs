@@ -72,7 +72,7 @@ impl Sandbox {
             self.standard("route-by-attributes")
         );
         let path = self.folder.path().join("policies.toml");
-        std::fs::write(&path, format!("{policies}\n{router}"))?;
+        std::fs::write(&path, format!("allow-empty = true\n{policies}\n{router}"))?;
         let engine = Engine::start(EngineSettings::default())?;
         engine.load(&path).await?;
         Ok(Arc::new(engine))

@@ -28,7 +28,7 @@ impl Policies {
     pub fn none() -> Self {
         let router = component("route-by-attributes");
         Self::Set(format!(
-            "[[policy]]\nname = 'route'\ncomponent = '{}'\ndisks = ['local']\n\
+            "allow-empty = true\n[[policy]]\nname = 'route'\ncomponent = '{}'\ndisks = ['local']\n\
              settings = {{ template = 'in/{{filename}}', ignore = ['hostile', 'table'] }}\n",
             router.display()
         ))
@@ -51,8 +51,16 @@ impl Policies {
     pub(crate) fn place(&self, folder: &Path) -> Result<PathBuf> {
         match self {
             Self::Standard => Ok(root().join("policies/policies.toml")),
-            Self::AnyTable => write(folder, &any_table()),
-            Self::Set(text) => write(folder, text),
+            Self::AnyTable | Self::Set(_) => write(folder, &self.text()?),
+        }
+    }
+
+    /// The policy set itself, wherever it lies.
+    pub(crate) fn text(&self) -> Result<String> {
+        match self {
+            Self::Standard => anyhow::bail!("the policies that ship lie where they are"),
+            Self::AnyTable => Ok(any_table()),
+            Self::Set(text) => Ok(text.clone()),
         }
     }
 }

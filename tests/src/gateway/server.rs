@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
@@ -181,13 +182,22 @@ impl Server {
         Ok(self.child.kill().await?)
     }
 
+    /// `SIGHUP`: it reads its policies anew.
+    pub fn hang_up(&self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        if let Some(pid) = self.child.id() {
+            let pid = Pid::from_raw(i32::try_from(pid)?).context("a process has an id")?;
+            kill_process(pid, signal)?;
+        }
+        Ok(())
+    }
+
     /// `SIGTERM`: an orderly end, which is waited for.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
-        if let Some(pid) = self.child.id() {
-            let pid = rustix::process::Pid::from_raw(i32::try_from(pid)?)
-                .context("a process has an id")?;
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-        }
+        self.signal(Signal::TERM)?;
         let ended = tokio::time::timeout(STOP, self.child.wait()).await;
         Ok(ended
             .with_context(|| format!("{} does not end after SIGTERM", self.launch.program))??)

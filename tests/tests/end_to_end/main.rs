@@ -11,6 +11,7 @@ mod memory;
 mod policy_tool;
 mod promises;
 mod quarantine;
+mod reload;
 mod tables;
 mod traces;
 mod uploads;

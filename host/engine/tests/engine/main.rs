@@ -1,0 +1,5 @@
+//! The engine with real components. `cargo xtask policies` builds them.
+
+mod judging;
+mod reloading;
+mod set;
