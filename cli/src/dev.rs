@@ -21,6 +21,8 @@ use self::tree::Trees;
 
 /// The disks that services get.
 const DISKS: [&str; 2] = ["local", "workspace"];
+/// The file with the key for administrators.
+const ADMIN_KEY: &str = "admin.key";
 /// How often it is looked for traces that are complete.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -38,9 +40,12 @@ pub(crate) struct Arguments {
     /// The folder for disks and catalog; made if it is not there.
     #[arg(long, default_value = "portcullis-dev")]
     storage: PathBuf,
-    /// The folder with `policies.toml`.
+    /// The folder with `policies.toml`, which is read again whenever it changes.
     #[arg(long, default_value = "policies")]
     policies: PathBuf,
+    /// Take the policies from services, as `portcullis policy apply` sends them there.
+    #[arg(long, conflicts_with = "run_tests")]
+    policies_from_services: bool,
     /// Send a good and a bad file, look whether each ends as it should, and end with the result.
     #[arg(long)]
     run_tests: bool,
@@ -102,7 +107,8 @@ async fn start(arguments: &Arguments) -> Result<ExitCode> {
 impl Pair {
     async fn start(arguments: &Arguments) -> Result<Self> {
         let set = arguments.policies.join("policies.toml");
-        if !set.is_file() {
+        let set = (!arguments.policies_from_services).then_some(set);
+        if let Some(set) = set.as_ref().filter(|set| !set.is_file()) {
             bail!(
                 "there is no {}; name the folder with --policies, and build the policies with `cargo xtask policies`",
                 set.display()
@@ -112,7 +118,7 @@ impl Pair {
             Some(key) => ApiKey::parse(key).context("--api-key")?,
             None => random_key()?,
         };
-        let storage = prepare(&arguments.storage)?;
+        let storage = prepare(&arguments.storage, arguments.policies_from_services)?;
         let collector = Collector::start().await.context("no port for traces")?;
         let services = services(&storage, &key, &collector, arguments.services_port)?;
         let services = services.start().await?;
@@ -121,7 +127,7 @@ impl Pair {
             &key,
             &collector,
             &services,
-            &set,
+            set.as_deref(),
             arguments.web_port,
         )?;
         let web = web.start().await?;
@@ -143,6 +149,10 @@ impl Pair {
         println!("  web host       http://{web}/uploads");
         println!("  services       http://{services}/internal/storage/");
         println!("  API key        {}", self.key.expose());
+        println!(
+            "  admin's key    {}",
+            self.storage.join(ADMIN_KEY).display()
+        );
         println!("  files          {}", files.display());
         println!(
             "  catalog        {}",
@@ -156,17 +166,38 @@ impl Pair {
     }
 }
 
-/// The folder, with one for each disk and the web host's configuration.
-fn prepare(storage: &Path) -> Result<PathBuf> {
+/// The folder, with one for each disk, the configuration of both servers and a key for administrators.
+fn prepare(storage: &Path, policies_from_services: bool) -> Result<PathBuf> {
     let cannot = |path: &Path| format!("{} cannot be made", path.display());
     for disk in DISKS {
         let root = storage.join(disk);
         fs::create_dir_all(&root).with_context(|| cannot(&root))?;
     }
     let storage = storage.canonicalize()?;
-    let config = storage.join("web.toml");
-    let text = "# Written by `portcullis dev` at each start.\nallow-anonymous = true\n";
-    fs::write(&config, text).with_context(|| cannot(&config))?;
+    let source = if policies_from_services {
+        "services"
+    } else {
+        "file"
+    };
+    let key = storage.join(ADMIN_KEY);
+    let head = "# Written by `portcullis dev` at each start.\n";
+    for (file, text) in [
+        (
+            "web.toml",
+            format!("{head}allow-anonymous = true\npolicies.source = \"{source}\"\n"),
+        ),
+        (
+            "services.toml",
+            format!(
+                "{head}[[keys]]\nname = \"admin\"\nkey-file = '{}'\nscopes = [\"admin\"]\n",
+                key.display()
+            ),
+        ),
+        (ADMIN_KEY, random_key()?.expose().to_owned()),
+    ] {
+        let path = storage.join(file);
+        fs::write(&path, text).with_context(|| cannot(&path))?;
+    }
     Ok(storage)
 }
 
@@ -184,6 +215,7 @@ fn services(storage: &Path, key: &ApiKey, collector: &Collector, port: u16) -> R
             &serde_json::Value::Object(disks).to_string(),
         )
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())
+        .argument("--config", &storage.join("services.toml"))
         .argument("--catalog", &storage.join("catalog.sqlite")))
 }
 
@@ -192,16 +224,19 @@ fn web(
     key: &ApiKey,
     collector: &Collector,
     services: &Server,
-    policies: &Path,
+    policies: Option<&Path>,
     port: u16,
 ) -> Result<Launch> {
-    Ok(Launch::new("portcullis-web", "web", port)?
+    let launch = Launch::new("portcullis-web", "web", port)?
         .env("SERVER_ROLE", "web")
         .env("INTERNAL_API_KEY", key.expose())
         .env("SERVICES_URL", &format!("http://{}", services.address()))
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())
-        .argument("--config", &storage.join("web.toml"))
-        .argument("--policies", policies))
+        .argument("--config", &storage.join("web.toml"));
+    Ok(match policies {
+        Some(policies) => launch.argument("--policies", policies),
+        None => launch,
+    })
 }
 
 fn random_key() -> Result<ApiKey> {

@@ -1,4 +1,5 @@
-//! `portcullis policy`: what an author of policies needs, with the very engine and limits of production.
+//! `portcullis policy`: what an author of policies needs, with the very engine and limits of production, and what an
+//! administrator needs to change those of running servers.
 
 mod bench;
 mod build;
@@ -8,6 +9,7 @@ mod expected;
 mod fixture;
 mod inspect;
 mod junit;
+mod live;
 mod markdown;
 mod new;
 mod progress;
@@ -50,10 +52,25 @@ enum Command {
     Test(Box<test::Arguments>),
     /// Measures a policy beside one that does nothing.
     Bench(Box<bench::Arguments>),
+    /// Checks a policy set, sends it to services as a revision, and has web hosts run it.
+    Apply(Box<live::apply::Arguments>),
+    /// Lists the revisions that services keep, and what web hosts run.
+    Revisions(Box<live::revisions::Arguments>),
+    /// Shows one revision: who sent it, why, when it was active, its files.
+    Show(Box<live::show::Arguments>),
+    /// Shows what another revision, or a folder, changes.
+    Diff(Box<live::diff::Arguments>),
+    /// Makes a revision the active one.
+    Activate(Box<live::activate::ActivateArguments>),
+    /// Goes back to the revision that was active before.
+    Rollback(Box<live::activate::RollbackArguments>),
+    /// Lays down the files of a revision in a folder, to be changed and applied.
+    Pull(Box<live::pull::Arguments>),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .context("no runtime")?;
     runtime.block_on(async {
@@ -65,6 +82,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Command::Run(arguments) => run::run(arguments).await,
             Command::Test(arguments) => test::run(arguments).await,
             Command::Bench(arguments) => bench::run(arguments).await,
+            Command::Apply(arguments) => live::apply::run(arguments).await,
+            Command::Revisions(arguments) => live::revisions::run(arguments).await,
+            Command::Show(arguments) => live::show::run(arguments).await,
+            Command::Diff(arguments) => live::diff::run(arguments).await,
+            Command::Activate(arguments) => live::activate::run(arguments).await,
+            Command::Rollback(arguments) => live::activate::roll_back(arguments).await,
+            Command::Pull(arguments) => live::pull::run(arguments).await,
         }
     })
 }

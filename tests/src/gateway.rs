@@ -18,7 +18,7 @@ use reqwest::RequestBuilder;
 pub use answer::Answer;
 pub use disk::{Disk, sha256};
 pub use form::{Contents, Form};
-pub use policies::{Policies, component, guest};
+pub use policies::{Policies, component, guest, set_folder};
 pub use proxy::{Behaviour, Proxy};
 pub use server::{Server, binary, check_config, refuses_to_start, start};
 
@@ -79,6 +79,7 @@ pub struct Setup {
     proxy: Option<Behaviour>,
     web_key: Option<String>,
     tokens_only: bool,
+    follows_services: bool,
 }
 
 impl Setup {
@@ -114,6 +115,13 @@ impl Setup {
     #[must_use]
     pub fn web_key(mut self, key: &str) -> Self {
         self.web_key = Some(key.to_owned());
+        self
+    }
+
+    /// A web host whose policies come from services.
+    #[must_use]
+    pub fn policies_from_services(mut self) -> Self {
+        self.follows_services = true;
         self
     }
 
@@ -183,16 +191,20 @@ impl Setup {
     }
 
     fn web(&self, folder: &Path, services: SocketAddr) -> Result<server::Launch> {
-        let policies = self.policies.place(folder)?;
         let config = folder.join("web.toml");
         let anonymous = if self.tokens_only {
             ""
         } else {
             "allow-anonymous = true\n"
         };
-        let text = format!("{anonymous}{}", self.web_config);
+        let source = if self.follows_services {
+            "policies.source = 'services'\n"
+        } else {
+            ""
+        };
+        let text = format!("{anonymous}{source}{}", self.web_config);
         std::fs::write(&config, text).with_context(|| config.display().to_string())?;
-        Ok(server::Launch::new("portcullis-web")
+        let launch = server::Launch::new("portcullis-web")
             .env("SERVER_ROLE", "web")
             .env("INTERNAL_API_KEY", self.web_key.as_deref().unwrap_or(KEY))
             .env("SERVICES_URL", format!("http://{services}"))
@@ -203,9 +215,12 @@ impl Setup {
             )
             .argument("--config")
             .argument(config)
-            .argument("--policies")
-            .argument(policies)
-            .folder(folder))
+            .folder(folder);
+        if self.follows_services {
+            return Ok(launch);
+        }
+        let policies = self.policies.place(folder)?;
+        Ok(launch.argument("--policies").argument(policies))
     }
 }
 
@@ -333,6 +348,29 @@ impl TestGateway {
         };
         let waited = tokio::time::timeout(crate::LIMIT, wait).await;
         waited.with_context(|| what.to_owned())?
+    }
+
+    /// Another web host of the same services, with the same configuration.
+    pub async fn another_web(&self) -> Result<Server> {
+        let web = Setup::default().policies_from_services();
+        let folder = self.folder.path().join("another");
+        std::fs::create_dir_all(&folder)?;
+        web.web(&folder, self.services.address())?.start().await
+    }
+
+    /// Runs `portcullis policy`, as an administrator of the services of this pair.
+    pub fn policy(&self, arguments: &[&str]) -> Result<std::process::Output> {
+        let mut process = std::process::Command::new(binary("portcullis"));
+        process
+            .arg("policy")
+            .args(arguments)
+            .env(
+                "SERVICES_URL",
+                format!("http://{}", self.services.address()),
+            )
+            .env("PORTCULLIS_ADMIN_KEY", ADMIN_KEY)
+            .env("USER", "tester");
+        Ok(process.output()?)
     }
 
     /// The folder in which both servers keep what they keep.

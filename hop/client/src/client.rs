@@ -1,3 +1,5 @@
+mod policies;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -102,6 +104,11 @@ impl HopClient {
         })
     }
 
+    /// Where services are.
+    pub(crate) fn services(&self) -> &str {
+        self.services.as_str().trim_end_matches('/')
+    }
+
     /// The time limits in force.
     pub fn settings(&self) -> &HopSettings {
         &self.settings
@@ -143,7 +150,7 @@ impl HopClient {
         parsed(self.call(name, span, timeout, request).await?).await
     }
 
-    fn request(&self, method: Method, path: &str, span: &Span) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str, span: &Span) -> RequestBuilder {
         let mut url = self.services.clone();
         url.set_path(path);
         self.http
@@ -305,12 +312,12 @@ impl UploadStore for HopClient {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(value)
         .map_err(|_| StoreError::Invalid("the call cannot be written as JSON".to_owned()))
 }
 
-fn with_json(request: RequestBuilder, body: Bytes) -> RequestBuilder {
+pub(crate) fn with_json(request: RequestBuilder, body: Bytes) -> RequestBuilder {
     request
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(body)
@@ -323,6 +330,13 @@ async fn answered(response: Response, span: &Span) -> Result<Response, StoreErro
     if status.is_success() {
         return Ok(response);
     }
+    let problem = problem_of(response).await?;
+    Err(StoreError::from_problem(&problem))
+}
+
+/// The problem that an answer is; without one, whatever answers there is not services.
+pub(crate) async fn problem_of(response: Response) -> Result<Problem, StoreError> {
+    let status = response.status();
     let is_problem = response
         .headers()
         .get(http::header::CONTENT_TYPE)
@@ -341,13 +355,12 @@ async fn answered(response: Response, span: &Span) -> Result<Response, StoreErro
         };
         return Err(error);
     }
-    let problem = body_of(response).await?;
-    let problem: Problem = serde_json::from_slice(&problem).map_err(|_| StoreError::Refused)?;
-    Err(StoreError::from_problem(&problem))
+    let problem = body_up_to(response, MAX_ANSWER_BYTES).await?;
+    serde_json::from_slice(&problem).map_err(|_| StoreError::Refused)
 }
 
 /// Why no answer came. The error's text may hold an address; it goes no further.
-fn unanswered(error: &reqwest::Error) -> StoreError {
+pub(crate) fn unanswered(error: &reqwest::Error) -> StoreError {
     if error.is_connect() {
         StoreError::Unavailable
     } else if error.is_timeout() {
@@ -370,13 +383,16 @@ fn caused_by_our_stream(error: &reqwest::Error) -> bool {
     false
 }
 
-/// The whole body, up to the limit.
-async fn body_of(response: Response) -> Result<Vec<u8>, StoreError> {
+/// The whole body, of at most so many bytes.
+pub(crate) async fn body_up_to(
+    response: Response,
+    most_bytes: usize,
+) -> Result<Vec<u8>, StoreError> {
     let mut body = Vec::new();
     let mut stream = response.bytes_stream();
     while let Some(bytes) = stream.next().await {
         let bytes = bytes.map_err(|error| unanswered(&error))?;
-        if body.len() + bytes.len() > MAX_ANSWER_BYTES {
+        if body.len() + bytes.len() > most_bytes {
             return Err(StoreError::Refused);
         }
         body.extend_from_slice(&bytes);
@@ -386,5 +402,6 @@ async fn body_of(response: Response) -> Result<Vec<u8>, StoreError> {
 
 /// The body as what it should be.
 async fn parsed<T: serde::de::DeserializeOwned>(response: Response) -> Result<T, StoreError> {
-    serde_json::from_slice(&body_of(response).await?).map_err(|_| StoreError::Refused)
+    let body = body_up_to(response, MAX_ANSWER_BYTES).await?;
+    serde_json::from_slice(&body).map_err(|_| StoreError::Refused)
 }

@@ -1,17 +1,20 @@
 //! What the web host and services say to each other: the upload's record, the [`UploadStore`] contract, the
-//! problems that both answer with, and the HTTP client. It never judges an upload and never touches a disk.
+//! revisions of the policies, the problems that both answer with, and the HTTP clients. It never judges an upload and never touches a disk.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod api_key;
 mod client;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod outcome;
+pub mod policies;
 mod problem;
 mod record;
 mod store;
 pub mod wire;
 
+pub use admin::{AdminClient, AdminError};
 pub use api_key::{ApiKey, InvalidApiKey};
 pub use client::{ClientError, HopClient, HopSettings};
 pub use outcome::{Commit, Conclusion, Disposition, Ending, Receipt, Refusal, Status};

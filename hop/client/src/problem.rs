@@ -30,6 +30,8 @@ pub enum ProblemKind {
     Fenced,
     /// The upload has ended: ask for its record.
     Ended,
+    /// Another revision of the policies is active than the caller believes: look at it first.
+    RevisionConflict,
     /// The bytes did not keep coming: send it again over a better line.
     TooSlow,
     /// More bytes than are allowed.
@@ -62,7 +64,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::BadRequest,
         Self::FieldAfterFile,
         Self::UnsafePath,
@@ -74,6 +76,7 @@ impl ProblemKind {
         Self::OffsetMismatch,
         Self::Fenced,
         Self::Ended,
+        Self::RevisionConflict,
         Self::TooSlow,
         Self::TooLarge,
         Self::UnsupportedMediaType,
@@ -135,6 +138,11 @@ impl ProblemKind {
             Self::OffsetMismatch => ("offset-mismatch", S::CONFLICT, "The offset is another"),
             Self::Fenced => ("fenced", S::CONFLICT, "The upload is in other hands"),
             Self::Ended => ("upload-ended", S::CONFLICT, "The upload has ended"),
+            Self::RevisionConflict => (
+                "revision-conflict",
+                S::CONFLICT,
+                "Somebody else changed the policies",
+            ),
             Self::TooSlow => (
                 "too-slow",
                 S::REQUEST_TIMEOUT,
@@ -239,6 +247,18 @@ impl Problem {
             support_id: None,
             extensions: serde_json::Map::new(),
         }
+    }
+
+    /// The problem whose detail is an error's message, as a sentence of its own.
+    pub fn saying(kind: ProblemKind, message: &impl std::fmt::Display) -> Self {
+        let message = message.to_string();
+        let mut chars = message.chars();
+        let first = chars.next().map(char::to_uppercase);
+        let mut detail: String = first.into_iter().flatten().chain(chars).collect();
+        if !detail.ends_with('.') {
+            detail.push('.');
+        }
+        Self::new(kind, detail)
     }
 
     /// The same with the trace that shows what happened.

@@ -174,7 +174,7 @@ pub enum StoreError {
 impl StoreError {
     /// The problem that both sides answer for it.
     pub fn problem(&self) -> Problem {
-        let problem = Problem::new(self.kind(), sentence(&self.to_string()));
+        let problem = Problem::saying(self.kind(), self);
         match self {
             Self::OffsetMismatch { expected } => problem.with("offset", expected),
             Self::Ended(state) => problem.with("state", state),
@@ -253,15 +253,4 @@ impl StoreError {
             _ => Self::Refused,
         }
     }
-}
-
-/// The message as a sentence of its own.
-fn sentence(message: &str) -> String {
-    let mut chars = message.chars();
-    let first = chars.next().map(char::to_uppercase);
-    let mut text: String = first.into_iter().flatten().chain(chars).collect();
-    if !text.ends_with('.') {
-        text.push('.');
-    }
-    text
 }

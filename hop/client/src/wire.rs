@@ -13,11 +13,18 @@
 //! | commit | `POST /internal/uploads/{id}/commit`, a [`Commit`](crate::Commit) | 200, a [`Receipt`](crate::Receipt) |
 //! | conclude | `POST /internal/uploads/{id}/conclusion`, a [`Conclusion`](crate::Conclusion) | 200, an `UploadStatus` |
 //!
+//! | poll policies | `POST /internal/policies/poll`, a [`Poll`](crate::policies::Poll) | 200, a [`PollAnswer`](crate::policies::PollAnswer), as soon as another revision is active |
+//! | policy file | `GET /internal/policies/files/{sha256}` | 200, bytes |
+//!
+//! Administrators use the same address with keys of the scope `admin`: `PUT` of a policy file, `POST` of
+//! [`POLICY_MISSING`], [`POLICY_REVISIONS`] and [`POLICY_ACTIVE`], `GET` of revisions.
+//!
 //! Every call carries [`API_KEY`] and [`TRACEPARENT`]. Every failure is a [`Problem`](crate::Problem).
 
-use portcullis_types::{Offset, UploadId};
+use portcullis_types::{Offset, Sha256Digest, UploadId};
 use serde::{Deserialize, Serialize};
 
+use crate::policies::RevisionNumber;
 use crate::{AppendMode, Epoch};
 
 /// The header with the key.
@@ -49,6 +56,18 @@ pub const CONTENT: &str = "/internal/uploads/{id}/content";
 pub const COMMIT: &str = "/internal/uploads/{id}/commit";
 /// Any other end of an upload, as a route.
 pub const CONCLUSION: &str = "/internal/uploads/{id}/conclusion";
+/// What web hosts run and are to run.
+pub const POLICY_POLL: &str = "/internal/policies/poll";
+/// Which files of policies services do not have.
+pub const POLICY_MISSING: &str = "/internal/policies/missing";
+/// A file of a revision of the policies, as a route.
+pub const POLICY_FILE: &str = "/internal/policies/files/{sha256}";
+/// All revisions of the policies.
+pub const POLICY_REVISIONS: &str = "/internal/policies/revisions";
+/// One revision of the policies, as a route.
+pub const POLICY_REVISION: &str = "/internal/policies/revisions/{number}";
+/// Which revision is active.
+pub const POLICY_ACTIVE: &str = "/internal/policies/active";
 
 /// The largest JSON body of a call in bytes: a commit with 1,000 findings of 16 policies fits.
 pub const MAX_JSON_BYTES: usize = 32 << 20;
@@ -74,6 +93,16 @@ pub struct Checkpoint {
 /// The target of a route for one upload.
 pub fn target(route: &str, id: UploadId) -> String {
     route.replace("{id}", &id.to_string())
+}
+
+/// The target of [`POLICY_FILE`] for one file.
+pub fn policy_file(digest: Sha256Digest) -> String {
+    POLICY_FILE.replace("{sha256}", &digest.to_string())
+}
+
+/// The target of [`POLICY_REVISION`] for one revision.
+pub fn policy_revision(number: RevisionNumber) -> String {
+    POLICY_REVISION.replace("{number}", &number.to_string())
 }
 
 /// The word for a mode in [`UPLOAD_MODE`].

@@ -71,6 +71,30 @@ pub enum SpanName {
     QuarantineRelease,
     /// Services discard a file in quarantine.
     QuarantineDiscard,
+    /// The web host looks what policies it is to run.
+    PolicyFollow,
+    /// It asks services.
+    PolicyPollCall,
+    /// It fetches a file of a revision.
+    PolicyFileCall,
+    /// An administrator asks services.
+    PolicyAdminCall,
+    /// Services say what a web host is to run.
+    PolicyPoll,
+    /// Services give a file of a revision.
+    PolicyFile,
+    /// Services take a file of a revision.
+    PolicyPutFile,
+    /// Services say which files they lack.
+    PolicyMissing,
+    /// Services list revisions.
+    PolicyRevisions,
+    /// Services show a revision.
+    PolicyRevision,
+    /// Services take a revision.
+    PolicySend,
+    /// Services make a revision active.
+    PolicyActivate,
     /// All bytes of one append are written.
     StageWrite,
     /// A file is made durable.
@@ -92,6 +116,9 @@ const CHECKPOINT: &str = "/internal/uploads/{id}/checkpoint";
 const CONTENT: &str = "/internal/uploads/{id}/content";
 const COMMIT: &str = "/internal/uploads/{id}/commit";
 const CONCLUSION: &str = "/internal/uploads/{id}/conclusion";
+const POLICY_POLL: &str = "/internal/policies/poll";
+const POLICY_FILE: &str = "/internal/policies/files/{sha256}";
+const POLICY_REVISIONS: &str = "/internal/policies/revisions";
 
 impl SpanName {
     /// What the SDK wants to know of a span.
@@ -105,6 +132,8 @@ impl SpanName {
             (None, Self::Policy(name)) => Cow::Owned(format!("policy {}", name.as_str())),
             (None, Self::Fsync) => Cow::Borrowed("fsync"),
             (None, Self::Publish) => Cow::Borrowed("publish"),
+            (None, Self::PolicyFollow) => Cow::Borrowed("follow policies"),
+            (None, Self::PolicyAdminCall) => Cow::Borrowed("change policies"),
             (None, Self::Catalog) => Cow::Borrowed("catalog"),
             (None, _) => Cow::Borrowed("stage write"),
         }
@@ -163,7 +192,23 @@ impl SpanName {
             Self::QuarantineList => (Server, "GET", "/internal/quarantine"),
             Self::QuarantineRelease => (Server, "POST", "/internal/quarantine/{id}/release"),
             Self::QuarantineDiscard => (Server, "POST", "/internal/quarantine/{id}/discard"),
-            Self::Policy(_) | Self::StageWrite | Self::Fsync | Self::Publish | Self::Catalog => {
+            Self::PolicyPollCall => (Client, "POST", POLICY_POLL),
+            Self::PolicyFileCall => (Client, "GET", POLICY_FILE),
+            Self::PolicyPoll => (Server, "POST", POLICY_POLL),
+            Self::PolicyFile => (Server, "GET", POLICY_FILE),
+            Self::PolicyPutFile => (Server, "PUT", POLICY_FILE),
+            Self::PolicyMissing => (Server, "POST", "/internal/policies/missing"),
+            Self::PolicyRevisions => (Server, "GET", POLICY_REVISIONS),
+            Self::PolicyRevision => (Server, "GET", "/internal/policies/revisions/{number}"),
+            Self::PolicySend => (Server, "POST", POLICY_REVISIONS),
+            Self::PolicyActivate => (Server, "POST", "/internal/policies/active"),
+            Self::Policy(_)
+            | Self::PolicyFollow
+            | Self::PolicyAdminCall
+            | Self::StageWrite
+            | Self::Fsync
+            | Self::Publish
+            | Self::Catalog => {
                 return None;
             }
         })

@@ -236,10 +236,10 @@ fn refusal_problem(refused: Refused) -> Problem {
             ProblemKind::PolicyRejected,
             "No policy says where an upload with these fields goes; check the fields, or ask the operator.",
         ),
-        RefusalCause::NoPolicies => Problem::new(
-            ProblemKind::PolicyFailed,
-            "This site has no policies in force and takes nothing without them; tell the operator.",
-        ),
+        RefusalCause::NoPolicies => {
+            let detail = "This site has no policies in force yet and takes nothing without them; try again in a moment, and tell the operator if it lasts.";
+            return Problem::new(ProblemKind::Overloaded, detail);
+        }
         RefusalCause::Overloaded => return overloaded(),
     };
     let policies: Vec<_> = refused
@@ -258,8 +258,8 @@ fn error_type(failure: &Failure) -> ErrorType {
     match failure {
         Failure::Refused(refused) => match refused.cause {
             RefusalCause::Rejected { .. } | RefusalCause::NoRoute => ErrorType::Rejected,
-            RefusalCause::Failed(_) | RefusalCause::NoPolicies => ErrorType::PolicyFailed,
-            RefusalCause::Overloaded => ErrorType::Overloaded,
+            RefusalCause::Failed(_) => ErrorType::PolicyFailed,
+            RefusalCause::NoPolicies | RefusalCause::Overloaded => ErrorType::Overloaded,
         },
         Failure::Store(error) => error.error_type(),
         Failure::Body(BodyError::ClientGone) => ErrorType::ClientGone,

@@ -22,8 +22,8 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOS
 pub struct Config {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// The policy set.
-    pub policies: PathBuf,
+    /// Where policies come from.
+    pub policies: PolicySource,
     /// The address of services.
     pub services_url: String,
     /// The key that it shows to services.
@@ -42,6 +42,15 @@ pub struct Config {
     pub page: PageSettings,
     /// Where each value comes from.
     pub resolved: Resolved,
+}
+
+/// Where policies come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicySource {
+    /// From this file on this machine.
+    File(PathBuf),
+    /// From services, which keep every revision.
+    Services,
 }
 
 /// What uploads may take.
@@ -71,12 +80,26 @@ pub struct Flags {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     listen: Option<SocketAddr>,
-    policies: Option<PathBuf>,
+    policies: PoliciesFile,
     services_url: Option<String>,
     allow_anonymous: Option<bool>,
     limits: LimitsFile,
     hop: HopFile,
     page: PageSettings,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct PoliciesFile {
+    source: Option<SourceWord>,
+    file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SourceWord {
+    File,
+    Services,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -117,15 +140,11 @@ impl Config {
         let listen = resolved.pick("listen", listen, || DEFAULT_LISTEN);
         let services_url = services_url(file.services_url, environment, &mut resolved)?;
         let api_key = api_key(environment, &mut resolved)?;
-        let policies = [
-            (flags.policies, Source::Flag("--policies")),
-            (file.policies, Source::File),
-        ];
         let anonymous = [(file.allow_anonymous, Source::File)];
         let (limits, uploads, engine) = limits(&file.limits, &mut resolved);
         Ok(Self {
             listen,
-            policies: resolved.pick_path("policies", policies, DEFAULT_POLICIES),
+            policies: policies(flags.policies, file.policies, &mut resolved),
             services_url,
             api_key,
             allow_anonymous: resolved.pick("allow-anonymous", anonymous, || false),
@@ -135,6 +154,34 @@ impl Config {
             engine,
             page: file.page,
             resolved,
+        })
+    }
+}
+
+/// A file that the command line names is where they come from.
+fn policies(flag: Option<PathBuf>, file: PoliciesFile, resolved: &mut Resolved) -> PolicySource {
+    let named = flag.is_some().then_some(SourceWord::File);
+    let given = [
+        (named, Source::Flag("--policies")),
+        (file.source, Source::File),
+    ];
+    match resolved.pick("policies.source", given, || SourceWord::File) {
+        SourceWord::Services => PolicySource::Services,
+        SourceWord::File => {
+            let given = [
+                (flag, Source::Flag("--policies")),
+                (file.file, Source::File),
+            ];
+            PolicySource::File(resolved.pick_path("policies.file", given, DEFAULT_POLICIES))
+        }
+    }
+}
+
+impl std::fmt::Display for SourceWord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::File => "file",
+            Self::Services => "services",
         })
     }
 }

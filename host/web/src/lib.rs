@@ -21,4 +21,3 @@ mod routes;
 pub mod server;
 
 pub use answer::{Answer, StoredAnswer};
-pub use policies::file::FirstLoadError;

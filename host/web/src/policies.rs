@@ -2,10 +2,12 @@
 //! come into force in one way.
 
 pub(crate) mod file;
+pub(crate) mod services;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portcullis_engine::{Engine, LoadError, Revision, SetFiles};
+use portcullis_hop::policies::RevisionNumber;
 use portcullis_types::{Clock, Sha256Digest, Timestamp};
 use serde::Serialize;
 
@@ -13,14 +15,41 @@ use serde::Serialize;
 pub(crate) struct Policies {
     engine: Arc<Engine>,
     clock: Clock,
-    last: Mutex<Option<Change>>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Default)]
+struct State {
+    /// The number of the revision in force, where services keep it.
+    number: Option<RevisionNumber>,
+    last: Option<Attempt>,
 }
 
 /// An attempt to put other policies in force.
 #[derive(Clone)]
-struct Change {
+struct Attempt {
     at: Timestamp,
-    outcome: Result<Sha256Digest, String>,
+    error: Option<String>,
+}
+
+/// A set does not come into force.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TakeError {
+    /// It cannot be used.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It is not what was to run.
+    #[error(
+        "revision {number} should have the digest {expected}, and what was made of its files has {found}; compare the versions of this web host and of the command that sent it"
+    )]
+    OtherDigest {
+        /// The revision.
+        number: RevisionNumber,
+        /// Its digest as services have it.
+        expected: Sha256Digest,
+        /// That of what would run.
+        found: Sha256Digest,
+    },
 }
 
 /// How the policies stand, for those who may know.
@@ -29,6 +58,9 @@ struct Change {
 pub(crate) struct Status {
     /// The digest of code, settings and resources in force.
     pub(crate) revision: Option<Sha256Digest>,
+    /// Its number, where services keep it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) number: Option<RevisionNumber>,
     /// Whether the last attempt to change them succeeded.
     pub(crate) last_change: Option<LastChange>,
     /// Why not.
@@ -55,7 +87,7 @@ impl Policies {
         Self {
             engine,
             clock: Clock::system(),
-            last: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
@@ -64,50 +96,66 @@ impl Policies {
         &self.engine
     }
 
-    /// Has a set show that it could serve, and then puts it in force, or says in the status why not.
-    /// A set that is in force already stays as it is.
-    pub(crate) async fn take(&self, files: SetFiles) -> Result<Arc<Revision>, LoadError> {
-        let prepared = match self.engine.prepare(files).await {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                self.note(Err(error.to_string()));
-                return Err(error);
-            }
-        };
+    /// Has a set show that it could serve, and then puts it in force, or says in the status why not. A set that is in
+    /// force already stays as it is. What services keep has a number and a digest, which it must turn out to have.
+    pub(crate) async fn take(
+        &self,
+        files: SetFiles,
+        kept: Option<(RevisionNumber, Sha256Digest)>,
+    ) -> Result<Arc<Revision>, TakeError> {
+        let taken = self.put_in_force(files, kept).await;
+        let mut state = self.state();
+        if taken.is_ok() {
+            state.number = kept.map(|(number, _)| number);
+        }
+        state.last = Some(Attempt {
+            at: self.clock.now(),
+            error: taken.as_ref().err().map(ToString::to_string),
+        });
+        taken
+    }
+
+    async fn put_in_force(
+        &self,
+        files: SetFiles,
+        kept: Option<(RevisionNumber, Sha256Digest)>,
+    ) -> Result<Arc<Revision>, TakeError> {
+        let prepared = self.engine.prepare(files).await?;
         let (revision, current) = (Arc::clone(&prepared.revision), self.engine.revision());
-        let digest = revision.digest();
-        self.note(Ok(digest));
-        if let Some(current) = current.filter(|current| current.digest() == digest) {
-            tracing::info!(target: "policy", revision = %digest, "these policies are in force already");
+        let found = revision.digest();
+        if let Some((number, expected)) = kept.filter(|(_, expected)| *expected != found) {
+            return Err(TakeError::OtherDigest {
+                number,
+                expected,
+                found,
+            });
+        }
+        if let Some(current) = current.filter(|current| current.digest() == found) {
+            tracing::info!(target: "policy", revision = %found, "these policies are in force already");
             return Ok(current);
         }
         self.engine.put_in_force(&prepared);
-        tracing::info!(target: "policy", revision = %digest, "policies are in force");
+        tracing::info!(target: "policy", revision = %found, "policies are in force");
         Ok(revision)
     }
 
     /// How things stand.
     pub(crate) fn status(&self) -> Status {
-        let last = self.last().clone();
-        let outcome = last.as_ref().map(|change| &change.outcome);
+        let State { number, last } = self.state().clone();
         Status {
             revision: self.engine.revision().map(|revision| revision.digest()),
-            last_change: outcome.map(|outcome| match outcome {
-                Ok(_) => LastChange::InForce,
-                Err(_) => LastChange::Refused,
+            number,
+            last_change: last.as_ref().map(|attempt| match attempt.error {
+                None => LastChange::InForce,
+                Some(_) => LastChange::Refused,
             }),
-            error: outcome.and_then(|outcome| outcome.as_ref().err().cloned()),
-            at: last.map(|change| change.at),
+            at: last.as_ref().map(|attempt| attempt.at),
+            error: last.and_then(|attempt| attempt.error),
             retired: self.engine.retired(),
         }
     }
 
-    fn note(&self, outcome: Result<Sha256Digest, String>) {
-        let at = self.clock.now();
-        *self.last() = Some(Change { at, outcome });
-    }
-
-    fn last(&self) -> MutexGuard<'_, Option<Change>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use portcullis_engine::{Engine, EngineError, Revision};
 use portcullis_hop::{ClientError, HopClient};
 use portcullis_server::{ConfigError, Limits, Listener};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::config::{Config, PolicySource};
 use crate::gateway::{GateLimits, Gateway};
 use crate::policies::Policies;
-use crate::policies::file::{FirstLoadError, PolicyFile};
+use crate::policies::file::PolicyFile;
+use crate::policies::services::Follower;
 use crate::routes::{self, Site};
 
 /// A web host that has loaded its policies and listens.
@@ -21,7 +23,13 @@ pub struct Server {
     site: Arc<Site>,
     limits: Limits,
     tasks: TaskTracker,
-    policy_file: PolicyFile,
+    following: Following,
+}
+
+/// What keeps the policies as they are to be.
+enum Following {
+    File(PolicyFile),
+    Services(Follower),
 }
 
 /// The web host cannot start.
@@ -34,21 +42,25 @@ pub enum StartError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The policy set cannot be used.
-    #[error(transparent)]
-    Policies(#[from] FirstLoadError),
+    #[error("{0}")]
+    Policies(String),
+    /// Signals cannot be listened for.
+    #[error("cannot listen for SIGHUP: {0}")]
+    Signal(std::io::Error),
     /// The client for services cannot be made.
     #[error(transparent)]
     Client(#[from] ClientError),
 }
 
 impl Server {
-    /// Loads the policies, then listens: nothing is taken before it can be judged. Services need not be
-    /// there yet.
+    /// Loads the policies where they come from a file, then listens. Services need not be there yet; where policies
+    /// come from them, uploads are told to come again until they do.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let engine = Arc::new(Engine::start(config.engine)?);
         let policies = Arc::new(Policies::new(engine));
-        let policy_file = PolicyFile::start(Arc::clone(&policies), config.policies).await?;
+        let hangup = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
         let store = HopClient::new(&config.services_url, config.api_key.clone(), config.hop)?;
+        let store = Arc::new(store);
         let tasks = TaskTracker::new();
         let limits = GateLimits {
             uploads: config.uploads.at_once,
@@ -56,7 +68,16 @@ impl Server {
             stall: config.hop.stall_timeout,
         };
         let engine = Arc::clone(policies.engine());
-        let gateway = Gateway::new(engine, Arc::new(store), limits, tasks.clone());
+        let gateway = Gateway::new(engine, Arc::clone(&store), limits, tasks.clone());
+        let following = match config.policies {
+            PolicySource::File(set) => {
+                let started = PolicyFile::start(Arc::clone(&policies), set, hangup).await;
+                Following::File(started.map_err(|error| StartError::Policies(error.to_string()))?)
+            }
+            PolicySource::Services => {
+                Following::Services(Follower::new(Arc::clone(&policies), store, hangup))
+            }
+        };
         let listener = Listener::bind(config.listen).await?;
         Ok(Self {
             listener,
@@ -70,7 +91,7 @@ impl Server {
             }),
             limits: config.limits,
             tasks,
-            policy_file,
+            following,
         })
     }
 
@@ -87,7 +108,7 @@ impl Server {
     /// Serves until `stop` is ready; then takes no new connection and gives uploads under way their time.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let router = routes::router(self.site);
-        let following = tokio::spawn(self.policy_file.follow());
+        let following = tokio::spawn(self.following.follow(self.listener.address()));
         let served = self.listener.serve(router, self.limits, self.tasks, stop);
         let served = served.await;
         following.abort();
@@ -97,4 +118,21 @@ impl Server {
             );
         }
     }
+}
+
+impl Following {
+    /// For ever, as the web host that listens at this address.
+    async fn follow(self, address: SocketAddr) {
+        match self {
+            Self::File(file) => file.follow().await,
+            Self::Services(follower) => follower.follow(host_name(address)).await,
+        }
+    }
+}
+
+/// What services call this process: the machine and the port.
+fn host_name(address: SocketAddr) -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String = name.trim().chars().take(64).collect();
+    format!("{name}:{}", address.port())
 }

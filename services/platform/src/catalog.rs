@@ -1,4 +1,4 @@
-//! What services remember: uploads, versions, audit, tokens. SQLite on a local disk, never on the NAS.
+//! What services remember: uploads, versions, audit, tokens, policies. SQLite on a local disk, never on the NAS.
 //!
 //! One thread owns the connection. Whatever waits for it is done in one transaction, each job within a
 //! savepoint of its own, so that many small commits share one fsync. A job's answer goes out after that
@@ -6,6 +6,7 @@
 
 mod audit;
 mod migrations;
+mod policy_rows;
 mod tokens;
 mod upload_rows;
 mod version_rows;
@@ -18,6 +19,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 pub use audit::{Action, AuditEntry};
+pub use policy_rows::PolicyRows;
 pub use tokens::{Token, TokenRow};
 pub use upload_rows::UploadRow;
 pub use version_rows::VersionRow;

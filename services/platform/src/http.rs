@@ -1,7 +1,8 @@
-//! What services answer: the hop, the file API, the quarantine, and whether they are well.
+//! What services answer: the hop, the file API, the quarantine, the policies, and whether they are well.
 
 mod files;
 mod hop;
+mod policies;
 mod quarantine;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::health::Health;
 use crate::keys::{Key, Keys, Scope};
+use crate::policies::Policies;
 use crate::uploads::Uploads;
 
 /// What the handlers share.
@@ -28,13 +30,18 @@ pub struct Site(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     uploads: Uploads,
+    policies: Policies,
     keys: Keys,
 }
 
 impl Site {
-    /// These uploads for those who have one of these keys.
-    pub fn new(uploads: Uploads, keys: Keys) -> Self {
-        Self(Arc::new(Inner { uploads, keys }))
+    /// These uploads and policies for those who have one of these keys.
+    pub fn new(uploads: Uploads, policies: Policies, keys: Keys) -> Self {
+        Self(Arc::new(Inner {
+            uploads,
+            policies,
+            keys,
+        }))
     }
 
     /// Everything that services answer.
@@ -43,6 +50,7 @@ impl Site {
             .merge(hop::routes())
             .merge(files::routes())
             .merge(quarantine::routes())
+            .merge(policies::routes())
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(self)
@@ -56,6 +64,10 @@ impl Site {
         &self.0.uploads
     }
 
+    fn policies(&self) -> &Policies {
+        &self.0.policies
+    }
+
     /// Answers one call: within a span that hangs beneath the caller's, and only for those whose key allows
     /// it. Every failure becomes a problem here.
     async fn answer(
@@ -65,8 +77,19 @@ impl Site {
         scope: Scope,
         call: impl AsyncFnOnce(Key, Arc<Span>) -> Result<Response, Failure>,
     ) -> Response {
+        self.answer_any(name, headers, &[scope], call).await
+    }
+
+    /// The same for those whose key has any of these scopes.
+    async fn answer_any(
+        &self,
+        name: SpanName,
+        headers: &HeaderMap,
+        scopes: &[Scope],
+        call: impl AsyncFnOnce(Key, Arc<Span>) -> Result<Response, Failure>,
+    ) -> Response {
         let span = Arc::new(Span::child_of(name, caller(headers).as_ref()));
-        let answered = match self.0.keys.authorise(headers, scope) {
+        let answered = match self.0.keys.authorise(headers, scopes) {
             Ok(key) => call(key.clone(), Arc::clone(&span)).await,
             Err(problem) => Err(Failure::Problem(Box::new(problem))),
         };
@@ -162,7 +185,7 @@ async fn parsed<T: DeserializeOwned>(body: Body) -> Result<T, Failure> {
 }
 
 async fn not_found() -> Response {
-    let detail = "There is nothing at this address; services answer /internal/uploads and /internal/storage.";
+    let detail = "There is nothing at this address; services answer /internal/uploads, /internal/storage, /internal/quarantine and /internal/policies.";
     problem_response(Problem::new(ProblemKind::NotFound, detail))
 }
 

@@ -60,11 +60,11 @@ impl Keys {
         self.0.is_empty()
     }
 
-    /// The key that a request shows, if it allows what is asked.
+    /// The key that a request shows, if it has one of the scopes that allow what is asked; at least one.
     ///
     /// # Errors
     /// 401 without a key, 403 with a wrong one or one that does not allow it. Never a redirect.
-    pub fn authorise(&self, headers: &HeaderMap, scope: Scope) -> Result<&Key, Problem> {
+    pub fn authorise(&self, headers: &HeaderMap, scopes: &[Scope]) -> Result<&Key, Problem> {
         let shown = headers.get(wire::API_KEY).ok_or_else(|| {
             let detail = "The request has no key; send it in the header X-API-Key.";
             Problem::new(ProblemKind::Unauthenticated, detail)
@@ -81,11 +81,12 @@ impl Keys {
             let detail = "The key in X-API-Key is not one that services accept; compare INTERNAL_API_KEY on both servers.";
             Problem::new(ProblemKind::Forbidden, detail)
         })?;
-        if !found.scopes.contains(&scope) {
+        if !found.scopes.iter().any(|scope| scopes.contains(scope)) {
+            let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
             let detail = format!(
                 "The key `{}` does not allow this; it needs the scope `{}`.",
                 found.name,
-                scope.as_str()
+                words.join("` or `")
             );
             return Err(Problem::new(ProblemKind::Forbidden, detail));
         }
@@ -118,7 +119,7 @@ mod tests {
         if let Some(shown) = shown {
             headers.insert(wire::API_KEY, shown.parse().expect("is a header"));
         }
-        let authorised = keys.authorise(&headers, scope);
+        let authorised = keys.authorise(&headers, &[scope]);
         authorised
             .map(|key| key.name.clone())
             .map_err(|problem| problem.status)

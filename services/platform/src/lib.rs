@@ -10,6 +10,7 @@ mod files;
 mod health;
 pub mod http;
 pub mod keys;
+pub mod policies;
 pub mod quarantine;
 pub mod server;
 mod uploads;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis_server::{ConfigError, Limits, Listener, Role};
 use portcullis_storage::{Disk, DiskError, LocalDisk};
@@ -15,12 +16,17 @@ use crate::catalog::{Catalog, CatalogError, CatalogThread};
 use crate::config::{Config, DiskConfig};
 use crate::disks::Disks;
 use crate::http::Site;
+use crate::policies::Policies;
 use crate::uploads::{UploadLimits, Uploads};
+
+/// How often what has expired is looked for.
+const SWEEP: Duration = Duration::from_mins(1);
 
 /// Services that have recovered and listen.
 pub struct Server {
     listener: Listener,
     uploads: Uploads,
+    policies: Policies,
     site: Site,
     limits: Limits,
     catalog: CatalogThread,
@@ -70,15 +76,21 @@ impl Server {
             _ => None,
         };
         let opened = tokio::task::spawn_blocking(move || open(config)).await;
-        let (config, uploads, catalog) = opened
+        let Opened {
+            config,
+            uploads,
+            policies,
+            thread,
+        } = opened
             .map_err(|_| StartError::Recovery(portcullis_hop::StoreError::StorageFailed))??;
         let listener = Listener::bind(config.listen).await?;
         Ok(Self {
             listener,
-            site: Site::new(uploads.clone(), config.keys),
+            site: Site::new(uploads.clone(), policies.clone(), config.keys),
             uploads,
+            policies,
             limits: config.limits,
-            catalog,
+            catalog: thread,
             scratch,
         })
     }
@@ -90,9 +102,15 @@ impl Server {
 
     /// Serves until `stop` is ready, gives calls under way their time, and closes the catalog.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let sweep = tokio::spawn(self.uploads.sweep_forever());
+        let sweep = tokio::spawn(sweep(self.uploads, self.policies.clone()));
         let router = self.site.router();
         let tasks = TaskTracker::new();
+        let policies = self.policies;
+        let stop = async move {
+            stop.await;
+            // Web hosts that wait for a change need not wait for the end.
+            policies.close();
+        };
         let drained = self.listener.serve(router, self.limits, tasks, stop).await;
         if !drained {
             tracing::warn!(
@@ -111,12 +129,42 @@ impl Server {
     }
 }
 
-fn open(config: Config) -> Result<(Config, Uploads, CatalogThread), StartError> {
+/// What services work with.
+struct Opened {
+    config: Config,
+    uploads: Uploads,
+    policies: Policies,
+    thread: CatalogThread,
+}
+
+/// Does again and again what time does.
+async fn sweep(uploads: Uploads, policies: Policies) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // Errors have been told; the next sweep tries again.
+        let _ = uploads.sweep().await;
+        let _ = policies.sweep().await;
+    }
+}
+
+fn open(config: Config) -> Result<Opened, StartError> {
     let (uploads, thread) = open_uploads(&config.catalog, &config.disks, config.uploads)?;
     uploads
         .recover()
         .map_err(|fault| StartError::Recovery(fault.0))?;
-    Ok((config, uploads, thread))
+    let policies = Policies::open(uploads.catalog().clone(), uploads.clock().clone());
+    let policies = policies.map_err(|why| StartError::Catalog {
+        path: config.catalog.clone(),
+        why,
+    })?;
+    Ok(Opened {
+        config,
+        uploads,
+        policies,
+        thread,
+    })
 }
 
 /// Opens disks and catalog, and leaves everything as it is. The thread ends once every clone of the uploads

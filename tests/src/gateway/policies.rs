@@ -84,6 +84,22 @@ fn write(folder: &Path, set: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// A set in a folder of its own, with its components beside it: one that can be sent to services. `policies` has
+/// a `[[policy]]` for each but the router, with components of `components/`.
+pub fn set_folder(folder: &Path, policies: &str) -> Result<()> {
+    let components = folder.join("components");
+    std::fs::create_dir_all(&components)?;
+    for name in ["size-limit", "route-by-attributes", "file-type"] {
+        std::fs::copy(component(name), components.join(format!("{name}.wasm")))?;
+    }
+    let set = format!(
+        "{policies}\n[[policy]]\nname = 'route'\ncomponent = 'components/route-by-attributes.wasm'\n\
+         disks = ['local']\nsettings = {{ template = 'in/{{filename}}', ignore = ['hostile', 'table'] }}\n"
+    );
+    std::fs::write(folder.join("policies.toml"), set)?;
+    Ok(())
+}
+
 /// A component that ships.
 pub fn component(name: &str) -> PathBuf {
     built(root().join(format!("policies/components/{name}.wasm")))

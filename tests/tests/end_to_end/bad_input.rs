@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use portcullis_tests::gateway::{
-    Answer, Behaviour, Contents, Form, Policies, Setup, TestGateway, check_config, guest,
+    Answer, Behaviour, Contents, Form, KEY, Policies, Setup, TestGateway, check_config, guest,
     refuses_to_start, start,
 };
 use portcullis_tests::{LIMIT, until};
@@ -96,13 +96,29 @@ async fn no_key_is_401_and_a_wrong_one_403_on_every_call_of_services() -> Result
         (Method::GET, "/internal/storage/health".to_owned()),
         (Method::GET, "/internal/storage/list".to_owned()),
         (Method::GET, "/internal/storage/download?path=a".to_owned()),
+        (Method::POST, "/internal/policies/poll".to_owned()),
+        (Method::POST, "/internal/policies/revisions".to_owned()),
+        (Method::POST, "/internal/policies/active".to_owned()),
+        (
+            Method::PUT,
+            format!("/internal/policies/files/{}", "0".repeat(64)),
+        ),
     ] {
         let bare = gateway.services_request(method.clone(), &target);
         Answer::of(bare).await?.problem("unauthenticated", 401)?;
-        let wrong = gateway.services_request(method, &target);
+        let wrong = gateway.services_request(method.clone(), &target);
         let wrong = wrong.header("x-api-key", "another-key-0123456789abcdef");
         Answer::of(wrong).await?.problem("forbidden", 403)?;
+        // None of it is there for the public.
+        let public = gateway
+            .web_request(method, &target)
+            .header("x-api-key", KEY);
+        ensure!(matches!(Answer::of(public).await?.status, 404 | 405));
     }
+    // A web host's key changes no policies.
+    let web = gateway.services_request(Method::POST, "/internal/policies/active");
+    let web = web.header("x-api-key", KEY).body("{}");
+    Answer::of(web).await?.problem("forbidden", 403)?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod policy_tool;
 mod promises;
 mod quarantine;
 mod reload;
+mod revisions;
 mod tables;
 mod traces;
 mod uploads;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_engine::{LoadError, SetFiles, Stamp, Watchlist};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::time::sleep;
 
-use crate::policies::Policies;
+use crate::policies::{Policies, TakeError};
 
 /// How often it is looked whether anything changed. Looking costs one system call for each file of the set, works on
 /// every file system, and sees what an editor renames into place.
@@ -29,17 +29,6 @@ pub(crate) struct PolicyFile {
     hangup: Signal,
 }
 
-/// The policies cannot be read for the first time.
-#[derive(Debug, thiserror::Error)]
-pub enum FirstLoadError {
-    /// The set cannot be used.
-    #[error(transparent)]
-    Policies(#[from] LoadError),
-    /// `SIGHUP` cannot be listened for.
-    #[error("cannot listen for SIGHUP: {0}")]
-    Signal(std::io::Error),
-}
-
 impl PolicyFile {
     /// Puts the set in force for the first time.
     ///
@@ -48,11 +37,11 @@ impl PolicyFile {
     pub(crate) async fn start(
         policies: Arc<Policies>,
         set: PathBuf,
-    ) -> Result<Self, FirstLoadError> {
-        let hangup = signal(SignalKind::hangup()).map_err(FirstLoadError::Signal)?;
+        hangup: Signal,
+    ) -> Result<Self, TakeError> {
         let files = SetFiles::beside(&set);
         let watchlist = files.watchlist();
-        policies.take(files).await?;
+        policies.take(files, None).await?;
         Ok(Self {
             policies,
             set,
@@ -76,8 +65,8 @@ impl PolicyFile {
         loop {
             let files = SetFiles::beside(&self.set);
             self.watchlist = files.watchlist();
-            match self.policies.take(files).await {
-                Err(LoadError::Busy) => sleep(BUSY).await,
+            match self.policies.take(files, None).await {
+                Err(TakeError::Load(LoadError::Busy)) => sleep(BUSY).await,
                 // Only a change makes it worth another look.
                 Err(error) => {
                     tracing::error!(target: "policy", "the policies stay as they are: {error}");

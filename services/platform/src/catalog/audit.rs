@@ -31,6 +31,10 @@ pub enum Action {
     TokenAdded,
     /// A token was revoked.
     TokenRevoked,
+    /// A revision of the policies was sent.
+    PoliciesSent,
+    /// A revision of the policies became active.
+    PoliciesActivated,
 }
 
 impl Action {
@@ -48,6 +52,8 @@ impl Action {
             Self::Deleted => "deleted",
             Self::TokenAdded => "token-added",
             Self::TokenRevoked => "token-revoked",
+            Self::PoliciesSent => "policies-sent",
+            Self::PoliciesActivated => "policies-activated",
         }
     }
 }

@@ -4,7 +4,10 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::CatalogError;
 
-const STEPS: [&str; 1] = [include_str!("../../migrations/0001_uploads.sql")];
+const STEPS: [&str; 2] = [
+    include_str!("../../migrations/0001_uploads.sql"),
+    include_str!("../../migrations/0002_policies.sql"),
+];
 
 /// Brings a catalog up to date; each step in one transaction.
 pub(super) fn run(connection: &mut Connection) -> Result<(), CatalogError> {
@@ -47,7 +50,7 @@ mod tests {
             error,
             CatalogError::TooNew {
                 found: 99,
-                known: 1
+                known: 2
             }
         ));
     }

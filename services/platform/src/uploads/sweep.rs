@@ -1,28 +1,12 @@
 //! What time does: uploads to which nothing comes any more expire, and idle stages are closed.
 
-use std::time::Duration;
-
 use portcullis_hop::{StoreError, UploadState};
 
 use super::Uploads;
 use crate::catalog::{Action, AuditEntry, Rows, UploadRow};
 use crate::fault::Fault;
 
-/// How often it is looked for.
-const PERIOD: Duration = Duration::from_mins(1);
-
 impl Uploads {
-    /// Sweeps again and again, until it is dropped.
-    pub async fn sweep_forever(self) {
-        let mut ticks = tokio::time::interval(PERIOD);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            // The error has been told; the next sweep tries again.
-            let _ = self.sweep().await;
-        }
-    }
-
     /// Ends the uploads whose time has come, as the clock says. Gives their number.
     pub async fn sweep(&self) -> Result<usize, Fault> {
         self.0.active.close_idle();

@@ -1,0 +1,47 @@
+//! A web host follows the revision of the policies that is active on services.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use portcullis_telemetry::{Span, SpanName};
+use portcullis_types::Sha256Digest;
+use reqwest::Method;
+
+use super::{HopClient, body_up_to, json, parsed, with_json};
+use crate::policies::{MAX_FILE_BYTES, Poll, PollAnswer};
+use crate::{StoreError, wire};
+
+impl HopClient {
+    /// Says what this web host runs, and waits for another revision to become active: as long as the poll says and
+    /// the time of a call.
+    pub async fn poll_policies(&self, poll: &Poll, span: &Span) -> Result<PollAnswer, StoreError> {
+        let body = Bytes::from(json(poll)?);
+        let request = |span: &Span| {
+            with_json(
+                self.request(Method::POST, wire::POLICY_POLL, span),
+                body.clone(),
+            )
+        };
+        let wait = Duration::from_secs(u64::from(poll.wait_seconds));
+        let timeout = self.settings.call_timeout + wait;
+        let response = self.call(SpanName::PolicyPollCall, span, timeout, request);
+        parsed(response.await?).await
+    }
+
+    /// A file of a revision. Bytes that do not have this digest are [`StoreError::DigestMismatch`].
+    pub async fn policy_file(
+        &self,
+        digest: Sha256Digest,
+        span: &Span,
+    ) -> Result<Bytes, StoreError> {
+        let path = wire::policy_file(digest);
+        let request = |span: &Span| self.request(Method::GET, &path, span);
+        let timeout = self.settings.call_timeout;
+        let response = self.call(SpanName::PolicyFileCall, span, timeout, request);
+        let bytes = Bytes::from(body_up_to(response.await?, MAX_FILE_BYTES).await?);
+        if Sha256Digest::of(&bytes) != digest {
+            return Err(StoreError::DigestMismatch);
+        }
+        Ok(bytes)
+    }
+}

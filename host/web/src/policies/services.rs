@@ -1,0 +1,149 @@
+//! Policies from services: this web host follows the revision that is active there. While services cannot be reached
+//! it goes on with its last good one, which it holds in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use portcullis_engine::{LoadError, SetFiles};
+use portcullis_hop::policies::{Activated, HostStatus, Poll, RefusedRevision, Running};
+use portcullis_hop::{HopClient, StoreError};
+use portcullis_telemetry::{Span, SpanName};
+use portcullis_types::Sha256Digest;
+use tokio::signal::unix::Signal;
+use tokio::time::sleep;
+
+use crate::policies::{Policies, TakeError};
+
+/// How long services may wait for the next change before they answer.
+const WAIT_SECONDS: u32 = 20;
+/// How long it is waited before services are asked again that could not be reached, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long it is waited when another set is still being prepared.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// A web host that follows services.
+pub(crate) struct Follower {
+    policies: Arc<Policies>,
+    store: Arc<HopClient>,
+    hangup: Signal,
+    /// The last activation that was dealt with.
+    known: u64,
+    running: Option<Running>,
+    refused: Option<RefusedRevision>,
+    /// The files of the revision in force, so that only what changed is fetched.
+    files: BTreeMap<Sha256Digest, Bytes>,
+}
+
+impl Follower {
+    /// Will follow these services. Nothing is in force before they have answered.
+    pub(crate) fn new(policies: Arc<Policies>, store: Arc<HopClient>, hangup: Signal) -> Self {
+        Self {
+            policies,
+            store,
+            hangup,
+            known: 0,
+            running: None,
+            refused: None,
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// Takes every revision that becomes active, for ever. `name` is what services call this process.
+    pub(crate) async fn follow(mut self, name: String) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let poll = self.poll(&name);
+            let asked = tokio::select! {
+                asked = ask(&self.store, &poll) => asked,
+                _ = self.hangup.recv() => {
+                    // Whatever is active is looked at once more, even if it was refused before.
+                    self.known = 0;
+                    continue;
+                }
+            };
+            let taken = match asked {
+                Ok(None) => Ok(()),
+                Ok(Some(activated)) => self.take(activated).await,
+                Err(error) => Err(error),
+            };
+            pause = match taken {
+                Ok(()) => FIRST_PAUSE,
+                Err(error) => {
+                    if pause == FIRST_PAUSE {
+                        tracing::warn!(target: "policy", "services cannot be asked for the policies, those in force stay: {error}");
+                    }
+                    sleep(pause).await;
+                    LONGEST_PAUSE.min(pause * 2)
+                }
+            };
+        }
+    }
+
+    fn poll(&self, name: &str) -> Poll {
+        Poll {
+            host: HostStatus {
+                name: name.to_owned(),
+                running: self.running,
+                refused: self.refused.clone(),
+            },
+            known: self.known,
+            wait_seconds: WAIT_SECONDS,
+        }
+    }
+
+    /// Fetches a revision and puts it in force, or notes why not. What services cannot give is asked for again.
+    async fn take(&mut self, activated: Activated) -> Result<(), StoreError> {
+        let files = self.fetch(&activated).await?;
+        let (number, digest) = (activated.number, activated.digest);
+        loop {
+            let named = activated.manifest.all();
+            let named = named.map(|(name, digest)| (name.clone(), files[&digest].clone()));
+            let set = SetFiles::held(named.collect());
+            match self.policies.take(set, Some((number, digest))).await {
+                Err(TakeError::Load(LoadError::Busy)) => sleep(BUSY).await,
+                Err(error) => {
+                    let error = error.to_string();
+                    tracing::error!(target: "policy", revision = %number, "the policies stay as they are: {error}");
+                    self.refused = Some(RefusedRevision { number, error });
+                    break;
+                }
+                Ok(_) => {
+                    self.running = Some(Running { number, digest });
+                    self.refused = None;
+                    self.files = files;
+                    break;
+                }
+            }
+        }
+        self.known = activated.sequence;
+        Ok(())
+    }
+
+    /// All files of a revision.
+    async fn fetch(
+        &self,
+        activated: &Activated,
+    ) -> Result<BTreeMap<Sha256Digest, Bytes>, StoreError> {
+        let span = Span::root(SpanName::PolicyFollow, None);
+        let mut files = BTreeMap::new();
+        for (_, digest) in activated.manifest.all() {
+            if files.contains_key(&digest) {
+                continue;
+            }
+            let bytes = match self.files.get(&digest) {
+                Some(known) => known.clone(),
+                None => self.store.policy_file(digest, &span).await?,
+            };
+            files.insert(digest, bytes);
+        }
+        Ok(files)
+    }
+}
+
+async fn ask(store: &HopClient, poll: &Poll) -> Result<Option<Activated>, StoreError> {
+    let span = Span::root(SpanName::PolicyFollow, None);
+    Ok(store.poll_policies(poll, &span).await?.activated)
+}

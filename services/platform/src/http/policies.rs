@@ -1,0 +1,144 @@
+//! Revisions of the policies: administrators send and choose them (scope `admin`), web hosts follow (scope `stages`).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderMap, header};
+use portcullis_hop::policies::{Digests, MAX_FILE_BYTES, RevisionNumber};
+use portcullis_hop::{Problem, ProblemKind, StoreError, wire};
+use portcullis_telemetry::{Span, SpanName};
+use portcullis_types::Sha256Digest;
+
+use super::{Failure, Site, json, parsed};
+use crate::fault::Fault;
+use crate::keys::{Key, Scope};
+use crate::policies::PolicyError;
+
+pub(super) fn routes() -> Router<Site> {
+    Router::new()
+        .route(wire::POLICY_POLL, post(poll))
+        .route(wire::POLICY_MISSING, post(missing))
+        .route(wire::POLICY_FILE, get(file).put(put_file))
+        .route(wire::POLICY_REVISIONS, get(revisions).post(send))
+        .route(wire::POLICY_REVISION, get(revision))
+        .route(wire::POLICY_ACTIVE, post(activate))
+}
+
+async fn poll(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+    let call = async |_, _| Ok(json(&site.policies().poll(parsed(body).await?).await?));
+    site.answer(SpanName::PolicyPoll, &headers, Scope::Stages, call)
+        .await
+}
+
+async fn missing(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+    let call = async |_, _| {
+        let Digests { digests } = parsed(body).await?;
+        let digests = site.policies().missing(digests).await?;
+        Ok(json(&Digests { digests }))
+    };
+    site.answer(SpanName::PolicyMissing, &headers, Scope::Admin, call)
+        .await
+}
+
+async fn file(
+    State(site): State<Site>,
+    Path(digest): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let call = async |_, _| {
+        let bytes = site.policies().file(digest_of(&digest)?).await?;
+        let media_type = (header::CONTENT_TYPE, "application/octet-stream");
+        Ok(([media_type], bytes).into_response())
+    };
+    // Web hosts run them, and administrators look at them.
+    let scopes = [Scope::Stages, Scope::Admin];
+    site.answer_any(SpanName::PolicyFile, &headers, &scopes, call)
+        .await
+}
+
+async fn put_file(
+    State(site): State<Site>,
+    Path(digest): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let call = async |_, _| {
+        let digest = digest_of(&digest)?;
+        let bytes = axum::body::to_bytes(body, MAX_FILE_BYTES).await;
+        let bytes = bytes.map_err(|_| {
+            let detail = format!("The file broke off or has more than {MAX_FILE_BYTES} bytes.");
+            Problem::new(ProblemKind::TooLarge, detail)
+        })?;
+        site.policies().put_file(digest, bytes.into()).await?;
+        Ok(json(&serde_json::json!({ "sha256": digest })))
+    };
+    site.answer(SpanName::PolicyPutFile, &headers, Scope::Admin, call)
+        .await
+}
+
+async fn revisions(State(site): State<Site>, headers: HeaderMap) -> Response {
+    let call = async |_, _| Ok(json(&site.policies().revisions().await?));
+    site.answer(SpanName::PolicyRevisions, &headers, Scope::Admin, call)
+        .await
+}
+
+async fn revision(
+    State(site): State<Site>,
+    Path(number): Path<u64>,
+    headers: HeaderMap,
+) -> Response {
+    let call = async |_, _| {
+        let revision = site.policies().revision(RevisionNumber(number)).await?;
+        Ok(json(&revision))
+    };
+    site.answer(SpanName::PolicyRevision, &headers, Scope::Admin, call)
+        .await
+}
+
+async fn send(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+    let call = async |key: Key, span: Arc<Span>| {
+        let (new, trace) = (parsed(body).await?, span.context().trace_id());
+        let subject = key.principal();
+        let sent = site.policies().send(new, subject.subject(), Some(trace));
+        Ok(json(&sent.await?))
+    };
+    site.answer(SpanName::PolicySend, &headers, Scope::Admin, call)
+        .await
+}
+
+async fn activate(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+    let call = async |key: Key, span: Arc<Span>| {
+        let (wanted, trace) = (parsed(body).await?, span.context().trace_id());
+        let subject = key.principal();
+        let policies = site.policies();
+        let activation = policies.activate(wanted, subject.subject(), Some(trace));
+        Ok(json(&activation.await?))
+    };
+    site.answer(SpanName::PolicyActivate, &headers, Scope::Admin, call)
+        .await
+}
+
+fn digest_of(text: &str) -> Result<Sha256Digest, Failure> {
+    text.parse().map_err(|_| PolicyError::NoFile.into())
+}
+
+impl From<PolicyError> for Failure {
+    fn from(error: PolicyError) -> Self {
+        let kind = match &error {
+            PolicyError::Catalog(_) => {
+                return Fault::from(StoreError::StorageFailed).into();
+            }
+            PolicyError::Conflict { .. } => ProblemKind::RevisionConflict,
+            PolicyError::NoRevision(_) | PolicyError::NoFile => ProblemKind::NotFound,
+            PolicyError::FilesMissing(_) | PolicyError::Manifest(_) | PolicyError::Text { .. } => {
+                ProblemKind::BadRequest
+            }
+            PolicyError::OtherDigest => ProblemKind::DigestMismatch,
+        };
+        Problem::saying(kind, &error).into()
+    }
+}

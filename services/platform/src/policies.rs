@@ -1,0 +1,371 @@
+//! Revisions of the policies: kept for ever, one of them active, each change with who and why. Services keep them and
+//! say which one is active; they never run one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use portcullis_hop::policies::{
+    Activate, Activated, Activation, Change, HostStatus, KnownHost, MAX_NAME_BYTES, MAX_NOTE_BYTES,
+    MAX_WAIT_SECONDS, NewRevision, PolicyRevision, Poll, PollAnswer, RevisionNumber, Revisions,
+};
+use portcullis_telemetry::TraceId;
+use portcullis_types::{Clock, InvalidManifest, Sha256Digest, Timestamp};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::{Action, AuditEntry, Catalog, CatalogError, PolicyRows, Rows};
+
+/// The most revisions and activations of one list, newest first.
+pub const MAX_LISTED: u32 = 1_000;
+/// How long a web host is remembered that is not heard of.
+const HOST_MEMORY: Duration = Duration::from_mins(10);
+/// The most web hosts that are remembered.
+const MAX_HOSTS: usize = 256;
+/// How long a file waits for the revision that it was sent for.
+const UNUSED_FILES: Duration = Duration::from_hours(24);
+
+/// Why a call about policies is not answered with what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// Somebody else changed what is active meanwhile.
+    #[error("{}", conflict(*.base, .active.as_ref()))]
+    Conflict {
+        /// What the caller believes to be active.
+        base: Option<RevisionNumber>,
+        /// What is.
+        active: Option<Activation>,
+    },
+    /// There is no such revision.
+    #[error("there is no revision {0}; `portcullis policy revisions` lists them")]
+    NoRevision(RevisionNumber),
+    /// There is no such file.
+    #[error("there is no file with this digest; it may never have been sent")]
+    NoFile,
+    /// The revision has files that were not sent.
+    #[error("{0} of its files have not been sent yet; send them first")]
+    FilesMissing(usize),
+    /// The bytes are not those of the digest.
+    #[error("the bytes that arrived do not have the digest in the address; send the file again")]
+    OtherDigest,
+    /// The manifest cannot be used.
+    #[error("the revision cannot be kept: {0}")]
+    Manifest(#[from] InvalidManifest),
+    /// Author, note or the name of a host.
+    #[error("{what} must have 1 to {most} bytes without control characters; say it shorter")]
+    Text {
+        /// Which.
+        what: &'static str,
+        /// How long it may be.
+        most: usize,
+    },
+    /// The catalog failed.
+    #[error("the change was not made: {0}")]
+    Catalog(#[from] CatalogError),
+}
+
+fn conflict(base: Option<RevisionNumber>, active: Option<&Activation>) -> String {
+    let believed = base.map_or("no revision".to_owned(), |base| format!("revision {base}"));
+    match active {
+        None => format!("{believed} is believed to be active, and none is; nothing was changed"),
+        Some(Activation { number, change, .. }) => format!(
+            "{believed} is believed to be active, and revision {number} is, since {} by {}: \"{}\"; nothing was changed, look at `portcullis policy diff {}{number}` first",
+            change.at,
+            change.author,
+            change.note,
+            base.map_or(String::new(), |base| format!("{base} "))
+        ),
+    }
+}
+
+/// The revisions in a catalog. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Policies(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    catalog: Catalog,
+    clock: Clock,
+    /// The last activation, for those who wait for another; 0 before the first.
+    last: watch::Sender<u64>,
+    closing: CancellationToken,
+    hosts: Mutex<BTreeMap<String, KnownHost>>,
+}
+
+impl Policies {
+    /// The revisions in this catalog. Blocks.
+    ///
+    /// # Errors
+    /// The catalog fails.
+    pub fn open(catalog: Catalog, clock: Clock) -> Result<Self, CatalogError> {
+        let last = catalog.run_blocking(PolicyRows::active)?;
+        let last = last.map_or(0, |last| last.sequence);
+        Ok(Self(Arc::new(Inner {
+            catalog,
+            clock,
+            last: watch::channel(last).0,
+            closing: CancellationToken::new(),
+            hosts: Mutex::default(),
+        })))
+    }
+
+    /// Keeps a file of a revision that is to come.
+    ///
+    /// # Errors
+    /// The bytes do not have this digest.
+    pub async fn put_file(&self, digest: Sha256Digest, bytes: Vec<u8>) -> Result<(), PolicyError> {
+        if Sha256Digest::of(&bytes) != digest {
+            return Err(PolicyError::OtherDigest);
+        }
+        let now = self.0.clock.now();
+        let put = move |rows: &Rows| PolicyRows::put_file(rows, digest, &bytes, now);
+        Ok(self.0.catalog.run(put).await?)
+    }
+
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// There is none with this digest.
+    pub async fn file(&self, digest: Sha256Digest) -> Result<Vec<u8>, PolicyError> {
+        let find = move |rows: &Rows| PolicyRows::file(rows, digest);
+        self.0.catalog.run(find).await?.ok_or(PolicyError::NoFile)
+    }
+
+    /// Which of these files are not here.
+    pub async fn missing(
+        &self,
+        digests: Vec<Sha256Digest>,
+    ) -> Result<Vec<Sha256Digest>, PolicyError> {
+        let find = move |rows: &Rows| PolicyRows::missing(rows, &digests);
+        Ok(self.0.catalog.run(find).await?)
+    }
+
+    /// Keeps a revision and makes it the active one, in one transaction with its audit row. Sent again while it is
+    /// active, it is the same revision.
+    ///
+    /// # Errors
+    /// Another revision is active than its author believes, or files of it are missing.
+    pub async fn send(
+        &self,
+        new: NewRevision,
+        subject: &str,
+        trace: Option<TraceId>,
+    ) -> Result<Activation, PolicyError> {
+        new.manifest.check()?;
+        let change = self.change(subject, &new.author, &new.note)?;
+        let send = move |rows: &Rows| {
+            let active = PolicyRows::active(rows)?;
+            if let Some(active) = active.as_ref().filter(|active| is_again(active, &change))
+                && let Some(known) = PolicyRows::revision(rows, active.number)?
+                && (&known.manifest, known.base) == (&new.manifest, new.base)
+            {
+                return Ok(active.clone());
+            }
+            expect(active, new.base)?;
+            let digests: Vec<_> = new.manifest.all().map(|(_, digest)| digest).collect();
+            let missing = PolicyRows::missing(rows, &digests)?.len();
+            if missing > 0 {
+                return Err(PolicyError::FilesMissing(missing));
+            }
+            let number = PolicyRows::add(rows, &new.manifest, new.base, &change)?;
+            audit(rows, Action::PoliciesSent, number, &change, trace)?;
+            activate(rows, number, change, trace)
+        };
+        let activation = self.0.catalog.run(send).await?;
+        self.tell(activation.sequence);
+        Ok(activation)
+    }
+
+    /// Makes a revision the active one.
+    ///
+    /// # Errors
+    /// There is no such revision, or another one is active than the caller believes.
+    pub async fn activate(
+        &self,
+        wanted: Activate,
+        subject: &str,
+        trace: Option<TraceId>,
+    ) -> Result<Activation, PolicyError> {
+        let change = self.change(subject, &wanted.author, &wanted.note)?;
+        let number = wanted.number;
+        let turn = move |rows: &Rows| {
+            let active = PolicyRows::active(rows)?;
+            if let Some(active) = active.as_ref().filter(|active| is_again(active, &change))
+                && active.number == number
+            {
+                return Ok(active.clone());
+            }
+            expect(active, wanted.base)?;
+            if PolicyRows::revision(rows, number)?.is_none() {
+                return Err(PolicyError::NoRevision(number));
+            }
+            activate(rows, number, change, trace)
+        };
+        let activation = self.0.catalog.run(turn).await?;
+        self.tell(activation.sequence);
+        Ok(activation)
+    }
+
+    /// A revision with its files.
+    ///
+    /// # Errors
+    /// There is no such revision.
+    pub async fn revision(&self, number: RevisionNumber) -> Result<PolicyRevision, PolicyError> {
+        let find = move |rows: &Rows| PolicyRows::revision(rows, number);
+        let found = self.0.catalog.run(find).await?;
+        found.ok_or(PolicyError::NoRevision(number))
+    }
+
+    /// All revisions and activations, newest first, and who runs what.
+    pub async fn revisions(&self) -> Result<Revisions, PolicyError> {
+        let list = |rows: &Rows| {
+            let revisions = PolicyRows::list(rows, MAX_LISTED)?;
+            Ok::<_, CatalogError>((revisions, PolicyRows::activations(rows, MAX_LISTED)?))
+        };
+        let (revisions, activations) = self.0.catalog.run(list).await?;
+        Ok(Revisions {
+            revisions,
+            activations,
+            hosts: self.hosts().values().cloned().collect(),
+        })
+    }
+
+    /// Hears what a web host runs, and says what it is to run as soon as that is another.
+    ///
+    /// # Errors
+    /// Its name cannot be used, or the catalog fails.
+    pub async fn poll(&self, poll: Poll) -> Result<PollAnswer, PolicyError> {
+        self.remember(poll.host)?;
+        let wait = Duration::from_secs(u64::from(poll.wait_seconds.min(MAX_WAIT_SECONDS)));
+        let mut last = self.0.last.subscribe();
+        // Another one, not only a later one: a catalog may have been restored.
+        tokio::select! {
+            _ = last.wait_for(|last| *last != poll.known) => {}
+            () = tokio::time::sleep(wait) => return Ok(PollAnswer { activated: None }),
+            () = self.0.closing.cancelled() => return Ok(PollAnswer { activated: None }),
+        }
+        let find = |rows: &Rows| {
+            let Some(active) = PolicyRows::active(rows)? else {
+                return Ok(None);
+            };
+            let revision = PolicyRows::revision(rows, active.number)?;
+            let revision = revision.ok_or(CatalogError::Damaged)?;
+            Ok::<_, CatalogError>(Some(Activated {
+                sequence: active.sequence,
+                number: revision.number,
+                digest: revision.digest,
+                manifest: revision.manifest,
+            }))
+        };
+        let activated = self.0.catalog.run(find).await?;
+        let activated = activated.filter(|activated| activated.sequence != poll.known);
+        Ok(PollAnswer { activated })
+    }
+
+    /// Answers those who wait for a change at once from now on.
+    pub fn close(&self) {
+        self.0.closing.cancel();
+    }
+
+    /// Forgets files that no revision came for.
+    pub async fn sweep(&self) -> Result<usize, PolicyError> {
+        let now = self.0.clock.now().as_ms();
+        let before = now.saturating_sub(i64::try_from(UNUSED_FILES.as_millis()).unwrap_or(0));
+        let Ok(before) = Timestamp::from_ms(before) else {
+            return Ok(0);
+        };
+        let forget = move |rows: &Rows| PolicyRows::forget_files(rows, before);
+        Ok(self.0.catalog.run(forget).await?)
+    }
+
+    fn tell(&self, sequence: u64) {
+        // Two changes may be told in either order.
+        self.0.last.send_if_modified(|last| {
+            let is_news = sequence > *last;
+            *last = sequence.max(*last);
+            is_news
+        });
+    }
+
+    fn change(&self, subject: &str, author: &str, note: &str) -> Result<Change, PolicyError> {
+        Ok(Change {
+            at: self.0.clock.now(),
+            subject: subject.to_owned(),
+            author: text("the author", author, MAX_NAME_BYTES)?,
+            note: text("the note", note, MAX_NOTE_BYTES)?,
+        })
+    }
+
+    fn remember(&self, status: HostStatus) -> Result<(), PolicyError> {
+        let name = text("the name of the web host", &status.name, MAX_NAME_BYTES)?;
+        let seen_at = self.0.clock.now();
+        let mut hosts = self.hosts();
+        hosts.retain(|_, host| seen_at.since(host.seen_at) < HOST_MEMORY);
+        if hosts.len() < MAX_HOSTS || hosts.contains_key(&name) {
+            hosts.insert(name, KnownHost { status, seen_at });
+        }
+        Ok(())
+    }
+
+    fn hosts(&self) -> MutexGuard<'_, BTreeMap<String, KnownHost>> {
+        self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn text(what: &'static str, given: &str, most: usize) -> Result<String, PolicyError> {
+    let given = given.trim();
+    if given.is_empty() || given.len() > most || given.chars().any(char::is_control) {
+        return Err(PolicyError::Text { what, most });
+    }
+    Ok(given.to_owned())
+}
+
+/// Whether this is a change that was made already, and whose answer got lost.
+fn is_again(active: &Activation, change: &Change) -> bool {
+    let who = |change: &Change| (change.subject.clone(), change.author.clone());
+    who(&active.change) == who(change) && active.change.note == change.note
+}
+
+/// Whoever changes what is active must know what is: or two people would undo each other's work without a word.
+fn expect(active: Option<Activation>, base: Option<RevisionNumber>) -> Result<(), PolicyError> {
+    if active.as_ref().map(|active| active.number) == base {
+        return Ok(());
+    }
+    Err(PolicyError::Conflict { base, active })
+}
+
+fn activate(
+    rows: &Rows,
+    number: RevisionNumber,
+    change: Change,
+    trace: Option<TraceId>,
+) -> Result<Activation, PolicyError> {
+    let sequence = PolicyRows::activate(rows, number, &change)?;
+    audit(rows, Action::PoliciesActivated, number, &change, trace)?;
+    Ok(Activation {
+        sequence,
+        number,
+        change,
+    })
+}
+
+fn audit(
+    rows: &Rows,
+    action: Action,
+    number: RevisionNumber,
+    change: &Change,
+    trace: Option<TraceId>,
+) -> Result<(), CatalogError> {
+    let digest = PolicyRows::revision(rows, number)?.map(|revision| revision.digest);
+    let entry = AuditEntry {
+        trace,
+        details: Some(serde_json::json!({
+            "revision": number,
+            "digest": digest,
+            "author": change.author,
+            "reason": change.note,
+        })),
+        ..AuditEntry::new(change.at, action, &change.subject)
+    };
+    entry.write(rows)
+}

@@ -1,0 +1,226 @@
+//! Policies that services keep: sent, followed by web hosts, compared, taken back.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use portcullis_tests::LIMIT;
+use portcullis_tests::gateway::{Answer, Form, KEY, Server, Setup, TestGateway, set_folder};
+use serde_json::Value;
+
+fn file(bytes: usize) -> Form {
+    Form::default().file("patient.csv", Bytes::from("x".repeat(bytes)))
+}
+
+fn size_limit(most: u64) -> String {
+    format!(
+        "[[policy]]\nname = 'size-limit'\ncomponent = 'components/size-limit.wasm'\nsettings = {{ max-bytes = {most} }}\n"
+    )
+}
+
+/// A pair that follows services, and a folder with a set that lets so many bytes pass.
+async fn gateway(most: u64) -> Result<(TestGateway, PathBuf)> {
+    let setup = Setup::default().policies_from_services();
+    let gateway = setup.start().await?;
+    let folder = gateway.folder().join("set");
+    set_folder(&folder, &size_limit(most))?;
+    Ok((gateway, folder))
+}
+
+/// What a command said, if it ended as it should.
+fn said(gateway: &TestGateway, arguments: &[&str], well: bool) -> Result<String> {
+    let output = gateway.policy(arguments)?;
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    ensure!(output.status.success() == well, "{arguments:?}: {text}");
+    Ok(text)
+}
+
+fn apply(gateway: &TestGateway, folder: &Path, note: &str) -> Result<String> {
+    let folder = folder.display().to_string();
+    said(gateway, &["apply", &folder, "--note", note], true)
+}
+
+fn revisions(gateway: &TestGateway) -> Result<Value> {
+    Ok(serde_json::from_str(&said(
+        gateway,
+        &["revisions", "--json"],
+        true,
+    )?)?)
+}
+
+async fn ready(web: &Server) -> Result<Value> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let request = client.get(format!("http://{}/readyz", web.address()));
+    Answer::of(request.header("x-api-key", KEY)).await?.json()
+}
+
+/// Waits until a web host runs a revision.
+async fn runs(web: &Server, number: u64) -> Result<()> {
+    let wait = async {
+        while ready(web).await?["details"]["policies"]["number"] != number {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        Ok(())
+    };
+    let waited = tokio::time::timeout(LIMIT, wait).await;
+    waited.with_context(|| format!("revision {number} never runs"))?
+}
+
+#[tokio::test]
+async fn a_revision_is_sent_runs_everywhere_and_is_taken_back() -> Result<()> {
+    let (gateway, folder) = gateway(10).await?;
+    let before = gateway.upload(file(5)).await?;
+    before.problem("overloaded", 503)?;
+
+    let text = apply(&gateway, &folder, "the first")?;
+    ensure!(text.contains("revision 1 is active"), "{text}");
+    ensure!(text.contains("runs it"), "{text}");
+    gateway.upload(file(5)).await?.receipt()?;
+    gateway
+        .upload(file(20))
+        .await?
+        .problem("policy-rejected", 422)?;
+
+    let other = gateway.another_web().await?;
+    runs(&other, 1).await?;
+    set_folder(&folder, &size_limit(30))?;
+    let text = apply(&gateway, &folder, "larger files")?;
+    ensure!(text.matches("runs it").count() == 2, "{text}");
+    ensure!(ready(&other).await?["details"]["policies"]["number"] == 2);
+    gateway.upload(file(20)).await?.receipt()?;
+
+    let diff = said(&gateway, &["diff", "1", "2"], true)?;
+    ensure!(diff.contains("-settings = { max-bytes = 10 }"), "{diff}");
+    ensure!(diff.contains("+settings = { max-bytes = 30 }"), "{diff}");
+    ensure!(
+        !diff.contains("size-limit.wasm  "),
+        "the code is the same: {diff}"
+    );
+    let shown = said(&gateway, &["show", "2"], true)?;
+    ensure!(
+        shown.contains("larger files") && shown.contains("tester"),
+        "{shown}"
+    );
+
+    let text = said(&gateway, &["rollback", "--note", "too large"], true)?;
+    ensure!(text.contains("revision 1 is active"), "{text}");
+    gateway
+        .upload(file(20))
+        .await?
+        .problem("policy-rejected", 422)?;
+    let known = revisions(&gateway)?;
+    ensure!(
+        known["activations"][0]["change"]["note"] == "too large",
+        "{known}"
+    );
+    ensure!(known["revisions"][1]["active"] == true, "{known}");
+    ensure!(
+        known["hosts"]
+            .as_array()
+            .is_some_and(|hosts| hosts.len() == 2),
+        "{known}"
+    );
+    let said = said(&gateway, &["activate", "7", "--note", "x"], false)?;
+    ensure!(said.contains("There is no revision 7"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_administrators_at_once_one_gets_a_conflict() -> Result<()> {
+    let (gateway, mine) = gateway(10).await?;
+    apply(&gateway, &mine, "the first")?;
+    let theirs = gateway.folder().join("theirs");
+    let folder = theirs.display().to_string();
+    said(&gateway, &["pull", &folder], true)?;
+    set_folder(&theirs, &size_limit(20))?;
+    apply(&gateway, &theirs, "theirs")?;
+
+    set_folder(&mine, &size_limit(30))?;
+    let folder = mine.display().to_string();
+    let conflict = said(&gateway, &["apply", &folder, "--note", "mine"], false)?;
+    ensure!(
+        conflict.contains("revision 2 is active") && conflict.contains("theirs"),
+        "{conflict}"
+    );
+    // Even who insists on an old base is told, by services themselves.
+    let conflict = said(
+        &gateway,
+        &["activate", "1", "--base", "1", "--note", "mine"],
+        false,
+    )?;
+    ensure!(conflict.contains("evision 2 is"), "{conflict}");
+    ensure!(revisions(&gateway)?["activations"].as_array().map(Vec::len) == Some(2));
+    said(
+        &gateway,
+        &["apply", &folder, "--note", "mine", "--base", "2"],
+        true,
+    )?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_web_host_goes_on_without_services_and_catches_up() -> Result<()> {
+    let (mut gateway, folder) = gateway(10).await?;
+    apply(&gateway, &folder, "the first")?;
+    gateway.services.kill().await?;
+    // The policies are still there; what is missing is a place for the file.
+    let nowhere = gateway.upload(file(5)).await?;
+    nowhere.problem("services-unavailable", 503)?;
+    gateway.services.start_again().await?;
+    gateway.upload(file(5)).await?.receipt()?;
+    gateway
+        .upload(file(20))
+        .await?
+        .problem("policy-rejected", 422)?;
+    set_folder(&folder, &size_limit(30))?;
+    apply(&gateway, &folder, "larger")?;
+    runs(&gateway.web, 2).await?;
+    gateway.web.kill().await?;
+    gateway.web.start_again().await?;
+    runs(&gateway.web, 2).await?;
+    gateway.upload(file(20)).await?.receipt()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_applied_is_said_and_changes_nothing() -> Result<()> {
+    let (gateway, folder) = gateway(10).await?;
+    apply(&gateway, &folder, "the first")?;
+    let shown = folder.display().to_string();
+    let attempt = |policies: &str| {
+        set_folder(&folder, policies)?;
+        said(&gateway, &["apply", &shown, "--note", "wrong"], false)
+    };
+    for (policies, says) in [
+        ("[[policy]]\nname = 1\n".to_owned(), "line 2"),
+        (
+            size_limit(1) + &size_limit(2),
+            "two policies are named `size-limit`",
+        ),
+        (
+            size_limit(10).replace("max-bytes", "most"),
+            "refuses its settings",
+        ),
+        (
+            size_limit(10).replace("components/size-limit.wasm", "../secret.wasm"),
+            "cannot be read",
+        ),
+    ] {
+        let text = attempt(&policies)?;
+        ensure!(text.contains(says), "{text}");
+    }
+    std::fs::copy(
+        folder.join("components/size-limit.wasm"),
+        gateway.folder().join("outside.wasm"),
+    )?;
+    let outside = size_limit(10).replace("components/size-limit.wasm", "../outside.wasm");
+    let text = attempt(&outside)?;
+    ensure!(text.contains("does not lie in the folder"), "{text}");
+    ensure!(revisions(&gateway)?["activations"].as_array().map(Vec::len) == Some(1));
+    gateway.upload(file(5)).await?.receipt()?;
+    Ok(())
+}
