@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use portcullis_engine::{
-    Attempt, Call, Candidate, Cuts, Policy, PolicyKind, Trial, Upload, Workbench,
+    Attempt, Call, Candidate, Cuts, Policy, PolicyKind, Trial, Upload, Word, Workbench,
 };
 use serde::Serialize;
 
 use crate::policy::candidate::{self, CandidateArguments};
 use crate::policy::request::RequestArguments;
 use crate::policy::screen::{self, DIM, HEAD, styled};
-use crate::policy::verdict::Word;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

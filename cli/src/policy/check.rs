@@ -78,7 +78,11 @@ impl Step {
             | PolicyLoadError::Kind(_) => Self::Contract,
             PolicyLoadError::NotAComponent { .. } | PolicyLoadError::Link(_) => Self::Compile,
             PolicyLoadError::Resources(_) => Self::Resources,
-            PolicyLoadError::Settings(_) | PolicyLoadError::Refused { .. } => Self::Settings,
+            // Fixtures belong to a set, and none is checked here.
+            PolicyLoadError::Settings(_)
+            | PolicyLoadError::Refused { .. }
+            | PolicyLoadError::Fixtures(_)
+            | PolicyLoadError::Fixture { .. } => Self::Settings,
             PolicyLoadError::Failed(failure) => match failure.call {
                 Call::Configure => Self::Settings,
                 _ => Self::Describe,

@@ -5,6 +5,7 @@ pub(crate) mod apply;
 pub(crate) mod base;
 pub(crate) mod diff;
 mod hosts;
+mod install;
 pub(crate) mod pull;
 pub(crate) mod revisions;
 pub(crate) mod set;
@@ -24,7 +25,7 @@ const KEY_VARIABLE: &str = "PORTCULLIS_ADMIN_KEY";
 pub(crate) struct Connection {
     /// Where services listen.
     #[arg(long, value_name = "URL", env = "SERVICES_URL")]
-    services: String,
+    services: Option<String>,
     /// A file with a key of the scope `admin`; or the key itself in `PORTCULLIS_ADMIN_KEY`.
     #[arg(long, value_name = "FILE", env = "PORTCULLIS_ADMIN_KEY_FILE")]
     key_file: Option<PathBuf>,
@@ -35,15 +36,32 @@ pub(crate) struct Connection {
 pub(crate) struct Reason {
     /// Why: one sentence, which stands with the revision and in the audit.
     #[arg(long, value_name = "TEXT")]
-    pub(crate) note: String,
+    note: Option<String>,
     /// Who does it.
     #[arg(long, value_name = "NAME", env = "USER")]
-    pub(crate) author: String,
+    author: Option<String>,
+}
+
+impl Reason {
+    /// Author and note.
+    pub(crate) fn given(&self) -> Result<(String, String)> {
+        let note = self.note.clone();
+        let note = note.context(
+            "say why, with --note \"...\": it stands with the revision and in the audit",
+        )?;
+        let author = self.author.clone();
+        let author = author.context("say who you are, with --author NAME")?;
+        Ok((author, note))
+    }
 }
 
 impl Connection {
     /// Services.
     pub(crate) fn open(&self) -> Result<AdminClient> {
+        let services = self.services.as_ref();
+        let services = services.context(
+            "it is not known where services are: name them with --services, such as http://10.0.0.5:8001, or set SERVICES_URL",
+        )?;
         let text = match (&self.key_file, std::env::var(KEY_VARIABLE)) {
             (Some(file), _) => std::fs::read_to_string(file)
                 .with_context(|| format!("the key file {} cannot be read", file.display()))?,
@@ -53,7 +71,7 @@ impl Connection {
             ),
         };
         let key = ApiKey::parse(&text).context("the key cannot be used")?;
-        Ok(AdminClient::new(&self.services, key)?)
+        Ok(AdminClient::new(services, key)?)
     }
 }
 

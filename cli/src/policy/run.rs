@@ -4,12 +4,12 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use portcullis_engine::{Attempt, Cuts, Workbench};
+use portcullis_engine::{Attempt, Cuts, Word, Workbench};
 
 use crate::policy::candidate::{self, CandidateArguments};
 use crate::policy::request::RequestArguments;
 use crate::policy::screen;
-use crate::policy::verdict::{self, Word};
+use crate::policy::verdict;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use portcullis_engine::settings_from_json;
 
 /// What can be given instead of what is wrong.
 const FORMS: &str =
@@ -33,15 +34,8 @@ pub(crate) fn read(path: &Path) -> Result<toml::Table> {
     parsed.with_context(|| format!("the settings {shown} are not usable"))
 }
 
-/// A policy set is TOML: what TOML cannot say, no policy is ever told.
 fn from_json(text: &str) -> Result<toml::Table> {
-    let value: serde_json::Value =
-        serde_json::from_str(text).with_context(|| format!("they are no JSON; {FORMS}"))?;
-    if !value.is_object() {
-        bail!("they are JSON and no object; {FORMS}");
-    }
-    toml::Table::try_from(&value)
-        .context("they cannot stand in a policy set, which is TOML: leave out what is null")
+    settings_from_json(text).context(FORMS)
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use portcullis_engine::{Attempt, Policy, Trial, Workbench};
+use portcullis_engine::{Attempt, Expected, Policy, Trial, Workbench};
 use serde::Serialize;
 
-use crate::policy::expected::{Expected, difference};
+use crate::policy::expected::difference;
 use crate::policy::fixture::{self, Fixture};
 use crate::policy::project::Project;
 use crate::policy::screen::{self, BAD, DIM, DOUBTFUL, GOOD, styled};
@@ -113,7 +113,7 @@ pub(crate) async fn once(arguments: &Arguments) -> Result<bool> {
     // What is wrong with a fixture is said before anything is compiled.
     let mut fixtures = fixture::find(&arguments.fixtures())?;
     if let Some(filter) = &arguments.filter {
-        fixtures.retain(|fixture| fixture.name.contains(filter));
+        fixtures.retain(|fixture| fixture.case.name.contains(filter));
         ensure!(
             !fixtures.is_empty(),
             "no fixture in {} has a name with `{filter}` in it",
@@ -174,7 +174,7 @@ impl Policies<'_> {
         let policy = loaded.with_context(|| {
             format!(
                 "with the settings of the fixture `{}`, the policy cannot be loaded",
-                fixture.name
+                fixture.case.name
             )
         })?;
         Ok(Arc::clone(self.known.insert(policy)))
@@ -189,7 +189,7 @@ async fn run_case(
     let began = Instant::now();
     let policy = policies.for_case(fixture).await?;
     let judged = in_all_ways(policies.workbench, &policy, fixture, arguments.seed).await?;
-    let difference = difference(fixture.expected.as_ref(), &judged.said)?;
+    let difference = difference(fixture.case.expected.as_ref(), &judged.said)?;
     let (result, detail) = match (judged.unlike, difference) {
         // What depends on where the body is cut cannot be expected.
         (Some(unlike), _) => (Verdict::Failed, unlike),
@@ -199,7 +199,7 @@ async fn run_case(
             (Verdict::Blessed, difference)
         }
         (None, Some(difference)) => {
-            let what = match fixture.expected {
+            let what = match fixture.case.expected {
                 None => "there is no expected.toml; --bless writes it:",
                 Some(_) => "it says (+) what is not expected (-); --bless takes it over:",
             };
@@ -207,7 +207,7 @@ async fn run_case(
         }
     };
     Ok(Case {
-        name: fixture.name.clone(),
+        name: fixture.case.name.clone(),
         result,
         detail,
         ways: judged.ways,
@@ -231,17 +231,17 @@ async fn in_all_ways(
     fixture: &Fixture,
     seed: u64,
 ) -> Result<Judged> {
-    let (upload, facts) = (fixture.request.upload()?, fixture.request.facts());
+    let (upload, facts) = (fixture.case.request.upload()?, fixture.case.request.facts());
     let mut whole: Option<Expected> = None;
     let mut judged = (0, 0);
-    for way in ways::all(fixture.body.len(), seed) {
+    for way in ways::all(fixture.case.body.len(), seed) {
         let attempt = Attempt {
             upload: &upload,
             facts: &facts,
             cuts: &way.cuts,
             pauses: way.pauses,
         };
-        let mut body = Cursor::new(&fixture.body);
+        let mut body = Cursor::new(&fixture.case.body);
         let trial: Trial = workbench.attempt(policy, &attempt, &mut body).await?;
         judged = (judged.0 + 1, judged.1 + trial.pauses);
         let said = Expected::of(&trial);

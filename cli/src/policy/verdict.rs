@@ -3,47 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use portcullis_engine::{Call, Outcome, Trial};
+use portcullis_engine::{Call, Outcome, Trial, Word};
 use portcullis_types::{Finding, Severity};
 use serde::Serialize;
 
 use crate::policy::screen::{self, BAD, DIM, DOUBTFUL, GOOD, HEAD, styled};
 
-/// A policy's last word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Word {
-    Accept,
-    Quarantine,
-    Reject,
-    Route,
-    Fail,
-}
-
-impl Word {
-    pub(crate) fn of(trial: &Trial) -> Self {
-        match &trial.outcome {
-            Ok(Outcome::Accept) => Self::Accept,
-            Ok(Outcome::Quarantine(_)) => Self::Quarantine,
-            Ok(Outcome::Reject(_)) => Self::Reject,
-            Ok(Outcome::Route(..)) => Self::Route,
-            Err(_) => Self::Fail,
-        }
-    }
-
-    /// Whether the upload may go on.
-    pub(crate) fn passes(self) -> bool {
-        matches!(self, Self::Accept | Self::Route)
-    }
-
-    fn shown(self) -> String {
-        match self {
-            Self::Accept => styled(GOOD, "accept"),
-            Self::Route => styled(GOOD, "route"),
-            Self::Quarantine => styled(DOUBTFUL, "quarantine"),
-            Self::Reject => styled(BAD, "reject"),
-            Self::Fail => styled(BAD, "failed"),
-        }
+/// A policy's last word, coloured.
+fn shown(word: Word) -> String {
+    match word {
+        Word::Accept => styled(GOOD, "accept"),
+        Word::Route => styled(GOOD, "route"),
+        Word::Quarantine => styled(DOUBTFUL, "quarantine"),
+        Word::Reject => styled(BAD, "reject"),
+        Word::Fail => styled(BAD, "failed"),
     }
 }
 
@@ -133,7 +106,7 @@ impl<'a> Report<'a> {
 const MAX_PRINTED: usize = 50;
 
 pub(crate) fn print(trial: &Trial, memory_limit: usize) {
-    let word = Word::of(trial).shown();
+    let word = shown(Word::of(trial));
     match &trial.outcome {
         Ok(Outcome::Accept) => anstream::println!("{word}"),
         Ok(Outcome::Route(disk, path)) => anstream::println!("{word}  {path} on disk {disk}"),

@@ -320,6 +320,17 @@ pub enum PolicyLoadError {
     /// The limits cannot be used.
     #[error("its limits are not valid: {0}")]
     Limits(String),
+    /// The cases that it must pass cannot be used.
+    #[error(transparent)]
+    Fixtures(#[from] crate::FixtureError),
+    /// It does not say what a case expects.
+    #[error("it does not pass the fixture `{name}`: {why}")]
+    Fixture {
+        /// The case.
+        name: String,
+        /// What it says instead.
+        why: String,
+    },
     /// A key that only the other kind of policy takes.
     #[error("{0}")]
     Kind(&'static str),

@@ -12,6 +12,7 @@ mod contract;
 mod engine;
 mod error;
 mod executor;
+mod fixture;
 mod guest;
 mod inspection;
 mod instance;
@@ -23,6 +24,7 @@ mod meter;
 mod panic;
 mod policy_set;
 mod record;
+mod rehearsal;
 mod resources;
 mod revision;
 mod set_files;
@@ -39,6 +41,7 @@ pub use error::{
     Call, CannotJudge, EngineError, FailureCause, ForbiddenImport, LoadError, PolicyFailure,
     PolicyLoadError,
 };
+pub use fixture::{Expected, FIXTURE_FILES, Fixture, FixtureError, InvalidRequest, Request, Word};
 pub use inspection::{Admission, Inspection};
 pub use judgement::{Disposition, Passed, RefusalCause, Refused};
 pub use limits::Limits;
@@ -47,7 +50,7 @@ pub use record::PolicyRecord;
 pub use resources::ResourceError;
 pub use revision::{DescribedAttribute, Description, Policy, PolicyKind, Revision};
 pub use set_files::{SetFiles, Stamp, Watchlist};
-pub use settings::SettingsError;
+pub use settings::{SettingsError, settings_from_json};
 pub use trial::{Attempt, Cuts, Outcome, Stage, Trial};
 pub use upload::{End, Upload};
 pub use workbench::{Candidate, Workbench};

@@ -103,7 +103,7 @@ fn load(
     let draft = revision::compile(sandbox, files, previous, progress)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|_| LoadError::Interrupted)?;
-    let (revision, files) = runtime.block_on(draft.check(progress))?;
+    let (revision, files) = runtime.block_on(draft.check(sandbox, progress))?;
     match sandbox.lack_of_room(&revision) {
         None => Ok(Prepared {
             revision: Arc::new(revision),

@@ -38,6 +38,8 @@ pub(crate) struct PolicyEntry {
     /// Whether findings may carry content of the data.
     #[serde(default)]
     pub(crate) may_quote: bool,
+    /// The folder with the cases that it must pass before the set serves, relative to the file.
+    pub(crate) fixtures: Option<String>,
     /// The disks that a routing policy may name.
     #[serde(default)]
     pub(crate) disks: Vec<DiskName>,

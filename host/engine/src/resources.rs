@@ -6,7 +6,7 @@ use std::io;
 
 use bytes::Bytes;
 
-use crate::set_files::{FileError, SetFiles};
+use crate::set_files::{FileError, SetFiles, join};
 
 /// The most bytes of one resource, and of all of one policy.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -38,15 +38,19 @@ pub enum ResourceError {
 pub(crate) struct Resources(BTreeMap<String, Bytes>);
 
 impl Resources {
-    /// Reads every file of a set that one of the patterns covers. Blocks.
-    pub(crate) fn read(files: &mut SetFiles, patterns: &[String]) -> Result<Self, ResourceError> {
+    /// Reads every file beneath a folder of a set that one of the patterns covers; "" is that of the set. Blocks.
+    pub(crate) fn read(
+        files: &mut SetFiles,
+        root: &str,
+        patterns: &[String],
+    ) -> Result<Self, ResourceError> {
         let mut resources = Self::default();
         for pattern in patterns {
             let parts: Vec<&str> = pattern.split('/').collect();
             if parts.iter().any(|part| matches!(*part, "" | "." | "..")) {
                 return Err(ResourceError::Pattern(pattern.clone()));
             }
-            resources.collect(files, &mut String::new(), &parts, pattern)?;
+            resources.collect(files, root, &mut String::new(), &parts, pattern)?;
         }
         Ok(resources)
     }
@@ -59,6 +63,7 @@ impl Resources {
     fn collect(
         &mut self,
         files: &mut SetFiles,
+        root: &str,
         folder: &mut String,
         parts: &[&str],
         pattern: &str,
@@ -66,7 +71,7 @@ impl Resources {
         let Some((part, rest)) = parts.split_first() else {
             return Ok(());
         };
-        for (entry, is_folder) in entries(files, folder, part, rest.is_empty())? {
+        for (entry, is_folder) in entries(files, &join(root, folder), part, rest.is_empty())? {
             if entry.starts_with('.') || !covers(part.as_bytes(), entry.as_bytes()) {
                 continue;
             }
@@ -76,8 +81,8 @@ impl Resources {
             }
             folder.push_str(&entry);
             match (rest.is_empty(), is_folder) {
-                (false, true) => self.collect(files, folder, rest, pattern)?,
-                (true, false) => self.add(files, folder, pattern)?,
+                (false, true) => self.collect(files, root, folder, rest, pattern)?,
+                (true, false) => self.add(files, root, folder, pattern)?,
                 _ => {}
             }
             folder.truncate(before);
@@ -88,10 +93,11 @@ impl Resources {
     fn add(
         &mut self,
         files: &mut SetFiles,
+        root: &str,
         name: &str,
         pattern: &str,
     ) -> Result<(), ResourceError> {
-        let content = match files.get(name, MAX_FILE_BYTES) {
+        let content = match files.get(&join(root, name), MAX_FILE_BYTES) {
             Ok(content) => content,
             // A name without a star, for which there is no file or a folder.
             Err(FileError::Unreadable(error))
@@ -162,7 +168,8 @@ mod tests {
         }
         let set = folder.path().join("policies.toml");
         for files in [SetFiles::beside(&set), SetFiles::held(held)] {
-            let read = |pattern: &str| Resources::read(&mut files.clone(), &[pattern.to_owned()]);
+            let read =
+                |pattern: &str| Resources::read(&mut files.clone(), "", &[pattern.to_owned()]);
             let resources = read("definitions/*.json").expect("is read");
             let names: Vec<&String> = resources.0.keys().collect();
             assert_eq!(

@@ -17,6 +17,7 @@ use crate::instance::{Failed, Instance, Kind};
 use crate::loader::Progress;
 use crate::matching::Matching;
 use crate::policy_set::{MAX_POLICIES, OnFailure, PolicyEntry, PolicySet};
+use crate::rehearsal::rehearse;
 use crate::resources::Resources;
 use crate::set_files::{FileError, SetFiles};
 use crate::{CannotJudge, FailureCause, Limits, LoadError, PolicyFailure, settings};
@@ -38,6 +39,7 @@ pub(crate) struct Draft {
 }
 
 /// One policy of a revision.
+#[derive(Clone)]
 pub struct Policy {
     pub(crate) name: PolicyName,
     pub(crate) description: Description,
@@ -55,6 +57,8 @@ pub struct Policy {
     least_bytes: usize,
     /// Its component, as the set names it.
     source: String,
+    /// The folder with the cases that it must pass, as the set names it.
+    fixtures: Option<String>,
 }
 
 /// What a policy decides.
@@ -190,6 +194,7 @@ impl Policy {
             budget: Arc::clone(&self.budget),
             least_bytes: 0,
             source: self.source.clone(),
+            fixtures: None,
         })
     }
 }
@@ -325,6 +330,7 @@ pub(crate) fn compile_policy(
         least_bytes: 0,
         resources: Arc::default(),
         source: entry.component,
+        fixtures: entry.fixtures,
     })
 }
 
@@ -345,10 +351,11 @@ fn check_kind(policy: &Policy) -> Result<(), PolicyLoadError> {
 }
 
 impl Draft {
-    /// Asks every component what it is, reads what it asks for, and asks whether it takes its settings, on
-    /// instances of their own.
+    /// Asks every component what it is, reads what it asks for, asks whether it takes its settings, and lets it judge
+    /// the cases of its set, on instances of their own.
     pub(crate) async fn check(
         mut self,
+        sandbox: &Sandbox,
         progress: &Progress,
     ) -> Result<(Revision, SetFiles), LoadError> {
         let mut policies = Vec::new();
@@ -363,10 +370,23 @@ impl Draft {
             })?;
             policies.push(Arc::new(policy));
         }
-        let manifest = PolicyManifest {
-            files: self.files.digests(),
-            ..PolicyManifest::default()
-        };
+        let files = self.files.digests();
+        let most_memory = sandbox.settings.max_memory_bytes;
+        for policy in &policies {
+            let Some(folder) = &policy.fixtures else {
+                continue;
+            };
+            progress.at(&policy.name);
+            let passed = rehearse(policy, &mut self.files, folder, most_memory).await;
+            passed.map_err(|cause| LoadError::Policy {
+                policy: policy.name.clone(),
+                component: policy.source.clone().into(),
+                cause: cause.into(),
+            })?;
+        }
+        let mut fixtures = self.files.digests();
+        fixtures.retain(|name, _| !files.contains_key(name));
+        let manifest = PolicyManifest { files, fixtures };
         let revision = Revision {
             digest: manifest.digest(),
             manifest,
@@ -395,7 +415,7 @@ pub(crate) async fn check_policy(
     files: &mut SetFiles,
 ) -> Result<Policy, PolicyLoadError> {
     let mut policy = describe_policy(policy).await?;
-    policy.resources = Arc::new(Resources::read(files, &policy.description.resources)?);
+    policy.resources = Arc::new(Resources::read(files, "", &policy.description.resources)?);
 
     let shared = Arc::new(policy);
     let least_bytes = configure_once(&shared)

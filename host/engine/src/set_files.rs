@@ -51,6 +51,15 @@ pub(crate) enum FileError {
     Unreadable(#[from] io::Error),
 }
 
+/// The name of something in a folder of a set; "" is the folder of the set itself.
+pub(crate) fn join(folder: &str, name: &str) -> String {
+    match (folder, name) {
+        ("", name) => name.to_owned(),
+        (folder, "") => folder.to_owned(),
+        (folder, name) => format!("{folder}/{name}"),
+    }
+}
+
 fn fits(bytes: u64, most_bytes: u64) -> Result<(), FileError> {
     if bytes > most_bytes {
         return Err(FileError::TooLarge(bytes));

@@ -8,6 +8,27 @@ pub enum SettingsError {
     /// A value that JSON does not have.
     #[error("{0} cannot be written in JSON; use text or a finite number")]
     NotInJson(&'static str),
+    /// No JSON.
+    #[error("they are no JSON: {0}")]
+    NotJson(serde_json::Error),
+    /// JSON that is no object.
+    #[error("they are JSON and no object")]
+    NoObject,
+    /// A value that a policy set does not have.
+    #[error("they cannot stand in a policy set, which is TOML: leave out what is null")]
+    NotInToml,
+}
+
+/// Settings that are written as JSON. A policy set is TOML: what TOML cannot say, no policy is ever told.
+///
+/// # Errors
+/// They are no JSON object, or hold what TOML does not have.
+pub fn settings_from_json(text: &str) -> Result<toml::Table, SettingsError> {
+    let value: Value = serde_json::from_str(text).map_err(SettingsError::NotJson)?;
+    if !value.is_object() {
+        return Err(SettingsError::NoObject);
+    }
+    toml::Table::try_from(&value).map_err(|_| SettingsError::NotInToml)
 }
 
 /// The settings as JSON.

@@ -107,6 +107,7 @@ impl Workbench {
             settings: candidate.settings.clone(),
             limits: candidate.limits,
             may_quote: true,
+            fixtures: None,
             disks: Vec::new(),
         };
         revision::compile_policy(&self.sandbox, &mut files(Path::new("")), entry, None)

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use portcullis_tests::gateway::{Form, Policies, Setup, TestGateway, component, guest, sha256};
+use portcullis_tests::gateway::{
+    Form, Policies, Setup, TestGateway, component, guest, set_folder, sha256,
+};
 
 fn size_limit(most: u64, more: &str) -> Policies {
     let settings = format!("{{ max-bytes = {most} }}");
@@ -131,6 +133,37 @@ async fn whatever_is_wrong_leaves_the_last_good_revision_in_force_and_is_said() 
         })
         .await?;
     ensure!(revision(&gateway).await? == before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_set_that_is_applied_into_the_folder_runs_or_is_refused() -> Result<()> {
+    let gateway = gateway().await?;
+    let set = gateway.folder().join("new");
+    let size_limit = |most: &str| {
+        set_folder(
+            &set,
+            &format!(
+                "[[policy]]\nname = 'size-limit'\ncomponent = 'components/size-limit.wasm'\nsettings = {{ {most} }}\n"
+            ),
+        )
+    };
+    let apply = || {
+        let [set, into] = [set.clone(), gateway.folder()].map(|path| path.display().to_string());
+        let web = format!("http://{}", gateway.web.address());
+        let output = gateway.policy(&["apply", &set, "--into", &into, "--web", &web])?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok::<_, anyhow::Error>((output.status.success(), String::from_utf8(said)?))
+    };
+    size_limit("max-bytes = 30")?;
+    let (is_well, said) = apply()?;
+    ensure!(is_well && said.contains("runs it"), "{said}");
+    gateway.upload(file(20)).await?.receipt()?;
+    size_limit("most = 30")?;
+    let (is_well, said) = apply()?;
+    ensure!(!is_well && said.contains("refuses its settings"), "{said}");
+    gateway.upload(file(20)).await?.receipt()?;
+    ensure!(gateway.ready().await?["policies"] == "in-force");
     Ok(())
 }
 

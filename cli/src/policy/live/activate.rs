@@ -81,11 +81,12 @@ async fn change(
     number: RevisionNumber,
     base: Option<RevisionNumber>,
 ) -> Result<ExitCode> {
+    let (author, note) = arguments.reason.given()?;
     let wanted = Activate {
         number,
         base,
-        author: arguments.reason.author.clone(),
-        note: arguments.reason.note.clone(),
+        author,
+        note,
     };
     let activation = client.activate(&wanted).await?;
     let number = activation.number;

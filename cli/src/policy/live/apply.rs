@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use portcullis_hop::policies::NewRevision;
 
 use super::set::CheckedSet;
-use super::{Connection, Reason, active, base, hosts};
+use super::{Connection, Reason, active, base, hosts, install};
 use crate::policy::screen::{DIM, GOOD, styled};
 
 #[derive(clap::Args)]
@@ -26,24 +26,55 @@ pub(crate) struct Arguments {
     /// Only check the set, and say whether it could be applied.
     #[arg(long)]
     dry_run: bool,
+    /// Lay it down in this folder, from which a web host reads its policies (`policies.source = "file"`), instead of
+    /// sending it to services.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "base")]
+    into: Option<PathBuf>,
+    /// With --into: wait until the web host at this address runs it.
+    #[arg(long, value_name = "URL", requires = "into")]
+    web: Option<String>,
     /// How many seconds web hosts may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     wait: u64,
 }
 
+impl Arguments {
+    fn longest(&self) -> Duration {
+        Duration::from_secs(self.wait)
+    }
+}
+
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let set = CheckedSet::read(&arguments.folder).await?;
+    let (digest, policies) = (set.revision.digest(), set.revision.policies().len());
+    anstream::println!(
+        "{}  {policies} policies, {}",
+        styled(GOOD, "good"),
+        styled(DIM, digest)
+    );
+    if let Some(into) = &arguments.into {
+        if !arguments.dry_run {
+            install::install(&set, &arguments.folder, into)?;
+            anstream::println!("it lies in {}", into.display());
+            if let Some(web) = &arguments.web {
+                install::wait(web, digest, arguments.longest()).await?;
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    send(arguments, &set).await
+}
+
+/// Sends it to services as the next revision.
+async fn send(arguments: &Arguments, set: &CheckedSet) -> Result<ExitCode> {
     let folder = &arguments.folder;
-    let set = CheckedSet::read(folder).await?;
-    let manifest = set.revision.manifest();
     let client = arguments.connection.open()?;
     let known = client.revisions().await?;
     let base = base::of(folder, arguments.base, active(&known))?;
-    let digest = set.revision.digest();
-    let policies = set.revision.policies().len();
     if arguments.dry_run {
-        anstream::println!("{} {digest}, {policies} policies", styled(GOOD, "good"));
         return Ok(ExitCode::SUCCESS);
     }
+    let (author, note) = arguments.reason.given()?;
     let digests = set.contents.keys().copied().collect();
     for digest in client.missing(digests).await? {
         let bytes = set.contents.get(&digest);
@@ -51,16 +82,14 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
         client.put_file(digest, bytes.clone()).await?;
     }
     let new = NewRevision {
-        manifest: manifest.clone(),
+        manifest: set.revision.manifest().clone(),
         base,
-        author: arguments.reason.author.clone(),
-        note: arguments.reason.note.clone(),
+        author,
+        note,
     };
-    let activation = client.send(&new).await?;
-    let number = activation.number;
+    let number = client.send(&new).await?.number;
     base::write(folder, number)?;
-    let shown = styled(GOOD, format!("revision {number}"));
-    anstream::println!("{shown} is active  {}", styled(DIM, digest));
-    hosts::converge(&client, number, Duration::from_secs(arguments.wait)).await?;
+    anstream::println!("{} is active", styled(GOOD, format!("revision {number}")));
+    hosts::converge(&client, number, arguments.longest()).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -203,3 +203,53 @@ async fn reloads_give_back_what_they_took() {
         "{after_first} bytes after 10, {after} after 60"
     );
 }
+
+#[tokio::test]
+async fn a_set_serves_only_when_its_policies_pass_their_fixtures() {
+    let set = Set::new("");
+    let folder = set.path().with_file_name("cases");
+    let case = folder.join("too-long");
+    std::fs::create_dir_all(&case).expect("is made");
+    let limited = |most: u32, more: &str| {
+        set.write(&format!(
+            "[[policy]]\nname = 'size-limit'\ncomponent = '{}'\nsettings = {{ max-bytes = {most} }}\nfixtures = 'cases'\n{more}",
+            component("size-limit").display()
+        ));
+    };
+    let expects =
+        |text: &str| std::fs::write(case.join("expected.toml"), text).expect("is written");
+    std::fs::write(case.join("body"), "0123456789").expect("is written");
+    let engine = engine(&set).await;
+    let load = async || engine.load(&set.path()).await;
+
+    limited(5, "");
+    let error = load().await.err().expect("is not blessed").to_string();
+    assert!(
+        error.contains("`too-long`") && error.contains("--bless"),
+        "{error}"
+    );
+    expects("verdict = 'accept'");
+    let error = load().await.err().expect("says something else").to_string();
+    assert!(error.contains("policy `size-limit`"), "{error}");
+    assert!(
+        error.contains("it says reject by the rule `too-large` where accept is expected"),
+        "{error}"
+    );
+    // The settings of the set count, and those of a case before them.
+    limited(50, "");
+    let good = load().await.expect("passes").digest();
+    std::fs::write(case.join("settings.toml"), "max-bytes = 5").expect("is written");
+    assert!(load().await.is_err());
+    std::fs::write(case.join("settings.toml"), "max-bytes = 50").expect("is written");
+    let same = load().await.expect("passes");
+    assert_eq!(same.digest(), good, "fixtures decide about no upload");
+    assert_eq!(same.manifest().fixtures.len(), 3);
+
+    std::fs::write(case.join("notes.md"), "").expect("is written");
+    let error = load().await.err().expect("is refused").to_string();
+    assert!(error.contains("`notes.md` is none of"), "{error}");
+    std::fs::remove_dir_all(&folder).expect("is removed");
+    let error = load().await.err().expect("is refused").to_string();
+    assert!(error.contains("there is no fixture"), "{error}");
+    assert_eq!(engine.revision().expect("is in force").digest(), good);
+}
