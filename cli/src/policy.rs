@@ -60,6 +60,8 @@ enum Command {
     Show(Box<live::show::Arguments>),
     /// Shows what another revision, or a folder, changes.
     Diff(Box<live::diff::Arguments>),
+    /// Says what policies in the shadow would have done.
+    ShadowReport(Box<live::shadow::Arguments>),
     /// Makes a revision the active one.
     Activate(Box<live::activate::ActivateArguments>),
     /// Goes back to the revision that was active before.
@@ -86,6 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Command::Revisions(arguments) => live::revisions::run(arguments).await,
             Command::Show(arguments) => live::show::run(arguments).await,
             Command::Diff(arguments) => live::diff::run(arguments).await,
+            Command::ShadowReport(arguments) => live::shadow::run(arguments).await,
             Command::Activate(arguments) => live::activate::run(arguments).await,
             Command::Rollback(arguments) => live::activate::roll_back(arguments).await,
             Command::Pull(arguments) => live::pull::run(arguments).await,

@@ -6,9 +6,11 @@ pub(crate) mod base;
 pub(crate) mod diff;
 mod hosts;
 mod install;
+mod period;
 pub(crate) mod pull;
 pub(crate) mod revisions;
 pub(crate) mod set;
+pub(crate) mod shadow;
 pub(crate) mod show;
 
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::client::{body_up_to, json, problem_of, unanswered, with_json};
+use crate::policies::shadow::{ShadowQuery, ShadowSummary};
 use crate::policies::{
     Activate, Activation, Digests, MAX_FILE_BYTES, NewRevision, PolicyRevision, RevisionNumber,
     Revisions,
@@ -90,6 +91,11 @@ impl AdminClient {
     /// Makes a revision the active one.
     pub async fn activate(&self, wanted: &Activate) -> Result<Activation, AdminError> {
         self.post(wire::POLICY_ACTIVE, wanted).await
+    }
+
+    /// What shadow policies would have done.
+    pub async fn shadow_summary(&self, query: &ShadowQuery) -> Result<ShadowSummary, AdminError> {
+        self.post(wire::POLICY_SHADOW_SUMMARY, query).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -1,5 +1,7 @@
 //! Revisions of the policies, as administrators send them to services, services keep them, and web hosts follow them.
 
+pub mod shadow;
+
 use std::fmt;
 
 use portcullis_types::{PolicyManifest, Sha256Digest, Timestamp};

@@ -14,6 +14,7 @@
 //! | conclude | `POST /internal/uploads/{id}/conclusion`, a [`Conclusion`](crate::Conclusion) | 200, an `UploadStatus` |
 //!
 //! | poll policies | `POST /internal/policies/poll`, a [`Poll`](crate::policies::Poll) | 200, a [`PollAnswer`](crate::policies::PollAnswer), as soon as another revision is active |
+//! | report shadows | `POST /internal/policies/shadow`, [`ShadowReports`](crate::policies::shadow::ShadowReports) | 200 |
 //! | policy file | `GET /internal/policies/files/{sha256}` | 200, bytes |
 //!
 //! Administrators use the same address with keys of the scope `admin`: `PUT` of a policy file, `POST` of
@@ -68,6 +69,10 @@ pub const POLICY_REVISIONS: &str = "/internal/policies/revisions";
 pub const POLICY_REVISION: &str = "/internal/policies/revisions/{number}";
 /// Which revision is active.
 pub const POLICY_ACTIVE: &str = "/internal/policies/active";
+/// What shadow policies would have said.
+pub const POLICY_SHADOW: &str = "/internal/policies/shadow";
+/// The same, summed up.
+pub const POLICY_SHADOW_SUMMARY: &str = "/internal/policies/shadow/summary";
 
 /// The largest JSON body of a call in bytes: a commit with 1,000 findings of 16 policies fits.
 pub const MAX_JSON_BYTES: usize = 32 << 20;

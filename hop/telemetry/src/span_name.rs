@@ -77,6 +77,8 @@ pub enum SpanName {
     PolicyPollCall,
     /// It fetches a file of a revision.
     PolicyFileCall,
+    /// It reports what shadow policies would have said.
+    PolicyShadowCall,
     /// An administrator asks services.
     PolicyAdminCall,
     /// Services say what a web host is to run.
@@ -87,6 +89,10 @@ pub enum SpanName {
     PolicyPutFile,
     /// Services say which files they lack.
     PolicyMissing,
+    /// Services take what shadow policies would have said.
+    PolicyShadow,
+    /// Services sum it up.
+    PolicyShadowSummary,
     /// Services list revisions.
     PolicyRevisions,
     /// Services show a revision.
@@ -118,6 +124,7 @@ const COMMIT: &str = "/internal/uploads/{id}/commit";
 const CONCLUSION: &str = "/internal/uploads/{id}/conclusion";
 const POLICY_POLL: &str = "/internal/policies/poll";
 const POLICY_FILE: &str = "/internal/policies/files/{sha256}";
+const POLICY_SHADOW: &str = "/internal/policies/shadow";
 const POLICY_REVISIONS: &str = "/internal/policies/revisions";
 
 impl SpanName {
@@ -194,6 +201,9 @@ impl SpanName {
             Self::QuarantineDiscard => (Server, "POST", "/internal/quarantine/{id}/discard"),
             Self::PolicyPollCall => (Client, "POST", POLICY_POLL),
             Self::PolicyFileCall => (Client, "GET", POLICY_FILE),
+            Self::PolicyShadowCall => (Client, "POST", POLICY_SHADOW),
+            Self::PolicyShadow => (Server, "POST", POLICY_SHADOW),
+            Self::PolicyShadowSummary => (Server, "POST", "/internal/policies/shadow/summary"),
             Self::PolicyPoll => (Server, "POST", POLICY_POLL),
             Self::PolicyFile => (Server, "GET", POLICY_FILE),
             Self::PolicyPutFile => (Server, "PUT", POLICY_FILE),

@@ -42,6 +42,13 @@ impl Timestamp {
         later.unwrap_or(Self(jiff::Timestamp::MAX.as_millisecond()))
     }
 
+    /// The moment so much earlier, no earlier than 1970.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        let ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(ms).max(0))
+    }
+
     /// How long after `earlier` this is; nothing when it is before.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Debug)]
 pub(crate) struct Budget {
     free: AtomicUsize,
+    /// What those in the shadow leave free.
+    reserve: usize,
 }
 
 /// A guest's share of it, which goes back when it is dropped.
@@ -14,12 +16,14 @@ pub(crate) struct Budget {
 pub(crate) struct Share {
     budget: Arc<Budget>,
     bytes: usize,
+    reserve: usize,
 }
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             free: AtomicUsize::new(bytes),
+            reserve: bytes / 2,
         })
     }
 
@@ -28,11 +32,13 @@ impl Budget {
         self.free.load(Ordering::Relaxed)
     }
 
-    /// A share without anything yet.
-    pub(crate) fn share(self: &Arc<Self>) -> Share {
+    /// A share without anything yet. One in the shadow is given nothing of the half that is there for those that
+    /// decide.
+    pub(crate) fn share(self: &Arc<Self>, in_shadow: bool) -> Share {
         Share {
             budget: Arc::clone(self),
             bytes: 0,
+            reserve: if in_shadow { self.reserve } else { 0 },
         }
     }
 }
@@ -40,7 +46,10 @@ impl Budget {
 impl Share {
     /// Takes more; false when so much is not there.
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
-        let take = |free: usize| free.checked_sub(bytes);
+        let take = |free: usize| {
+            let left = free.checked_sub(bytes)?;
+            (left >= self.reserve).then_some(left)
+        };
         let free = &self.budget.free;
         let is_there = free
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
@@ -70,12 +79,14 @@ mod tests {
     #[test]
     fn shares_never_exceed_the_budget_and_come_back() {
         let budget = Budget::new(100);
-        let (mut one, mut two) = (budget.share(), budget.share());
+        let (mut one, mut two) = (budget.share(false), budget.share(false));
         assert!(one.take(60) && two.take(40) && !two.take(1));
         assert_eq!((one.bytes(), two.bytes(), budget.free()), (60, 40, 0));
         drop(one);
         assert!(two.take(60));
         drop(two);
         assert_eq!(budget.free(), 100);
+        let mut in_shadow = budget.share(true);
+        assert!(in_shadow.take(50) && !in_shadow.take(1));
     }
 }

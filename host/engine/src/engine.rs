@@ -13,8 +13,10 @@ use crate::executor::Executor;
 use crate::guest::Guest;
 use crate::inspection::Admission;
 use crate::loader::{Loader, Prepared};
-use crate::revision::Revision;
+use crate::mode::Mode;
+use crate::revision::{Policy, Revision};
 use crate::set_files::SetFiles;
+use crate::shadow::{Candidate, Room, Shadow};
 use crate::{EngineError, LoadError, Upload, component, judgement};
 
 /// How much the sandbox may use in all.
@@ -64,10 +66,15 @@ const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 pub struct Engine {
     sandbox: Arc<Sandbox>,
     current: ArcSwapOption<Revision>,
+    /// A revision that judges in the shadow before it may come into force.
+    trial: ArcSwapOption<Revision>,
     /// Every revision that was in force: those that nobody needs any more are gone.
     known: Mutex<Vec<Weak<Revision>>>,
     loader: Loader,
     executor: Arc<Executor>,
+    /// Where shadow policies run.
+    beside: Executor,
+    room: Arc<Room>,
     // Last: guests stop being timed after everything else is gone.
     _ticker: Ticker,
 }
@@ -104,7 +111,7 @@ impl Sandbox {
             guest_bytes,
             ..
         } = self.settings;
-        let policies = revision.policies().len();
+        let policies = revision.deciding().count();
         if policies.saturating_mul(uploads) > max_instances as usize {
             return Some(format!(
                 "{uploads} uploads at once with an instance of each of {policies} policies need more than the {max_instances} instances that there are; take fewer policies, or fewer uploads at once (`limits.uploads`)"
@@ -124,12 +131,16 @@ impl Engine {
     pub fn start(settings: EngineSettings) -> Result<Self, EngineError> {
         let (sandbox, ticker) = Sandbox::start(settings)?;
         let executor = Executor::start(settings.threads).map_err(EngineError::Threads)?;
+        let beside = Executor::start_in_shadow(1).map_err(EngineError::Threads)?;
         Ok(Self {
             sandbox: Arc::new(sandbox),
             current: ArcSwapOption::empty(),
+            trial: ArcSwapOption::empty(),
             known: Mutex::default(),
             loader: Loader::default(),
             executor: Arc::new(executor),
+            beside,
+            room: Arc::default(),
             _ticker: ticker,
         })
     }
@@ -162,7 +173,23 @@ impl Engine {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|revision| revision.strong_count() > 0);
         known.push(Arc::downgrade(&prepared.revision));
+        let settings = &self.sandbox.settings;
+        let needed = prepared.revision.deciding().count() * settings.uploads;
+        self.room
+            .allow((settings.max_instances as usize).saturating_sub(needed));
         self.current.store(Some(Arc::clone(&prepared.revision)));
+    }
+
+    /// Lets a revision say about each upload what it would have said, from now on, or no longer does. Only what differs
+    /// from the revision in force is asked.
+    pub fn put_on_trial(&self, prepared: Option<&Prepared>) {
+        let revision = prepared.map(|prepared| Arc::clone(&prepared.revision));
+        self.trial.store(revision);
+    }
+
+    /// The revision on trial, if there is one.
+    pub fn trial(&self) -> Option<Arc<Revision>> {
+        self.trial.load_full()
     }
 
     /// How many revisions are no longer in force and still judge uploads, or are held by somebody who asked.
@@ -186,7 +213,47 @@ impl Engine {
     /// Shows the headers of an upload to every validation policy and asks where it is to be kept. The
     /// revision in force now judges the upload to its end. `listener` hears of findings as they are made.
     pub async fn admit(&self, upload: &Upload, listener: Option<FindingListener>) -> Admission {
-        let (revision, upload) = (self.revision(), upload.clone());
+        self.begin(upload, listener).await.0
+    }
+
+    /// The same, and beside it the policies that only say what they would have said.
+    pub async fn begin(
+        &self,
+        upload: &Upload,
+        listener: Option<FindingListener>,
+    ) -> (Admission, Shadow) {
+        let revision = self.revision();
+        let candidates = self.candidates(revision.as_ref(), upload);
+        let shadow = Shadow::start(candidates, upload, &self.beside, &self.room);
+        (self.decide(revision, upload, listener).await, shadow)
+    }
+
+    /// The policies that judge an upload in the shadow: those of the revision in force that are set to, and what differs
+    /// in the one on trial.
+    fn candidates(&self, revision: Option<&Arc<Revision>>, upload: &Upload) -> Vec<Candidate> {
+        let Some(revision) = revision else {
+            return Vec::new();
+        };
+        let candidate = |set: &Arc<Revision>, policy: &Arc<Policy>| Candidate {
+            set: Arc::clone(set),
+            policy: Arc::clone(policy),
+        };
+        let own = revision.validation_for(Mode::Shadow, upload);
+        let mut candidates: Vec<_> = own.map(|policy| candidate(revision, policy)).collect();
+        if let Some(trial) = self.trial() {
+            let changed = trial.changed_for(revision, upload);
+            candidates.extend(changed.map(|policy| candidate(&trial, policy)));
+        }
+        candidates
+    }
+
+    async fn decide(
+        &self,
+        revision: Option<Arc<Revision>>,
+        upload: &Upload,
+        listener: Option<FindingListener>,
+    ) -> Admission {
+        let upload = upload.clone();
         let digest = revision.as_ref().map(|revision| revision.digest());
         let account = Arc::default();
         let admit = async move { judgement::admit(revision, &upload, listener).await };

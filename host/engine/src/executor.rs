@@ -19,6 +19,9 @@ use tokio::sync::oneshot;
 
 use crate::meter::thread_time;
 
+/// The lowest priority that there is (`nice`).
+const LOWEST_PRIORITY: i32 = 19;
+
 /// The threads, for as long as this value lives.
 pub(crate) struct Executor {
     queue: Arc<Queue>,
@@ -87,6 +90,18 @@ pub(crate) struct Running<T> {
 impl Executor {
     /// Starts so many threads, at least one.
     pub(crate) fn start(threads: usize) -> io::Result<Self> {
+        Self::start_as("policy", threads, || {})
+    }
+
+    /// Starts so many threads that run when nothing else on this machine wants to.
+    pub(crate) fn start_in_shadow(threads: usize) -> io::Result<Self> {
+        Self::start_as("shadow", threads, || {
+            // On Linux this is about the calling thread alone. Where it is refused, they run as others do.
+            let _ = rustix::process::setpriority_process(None, LOWEST_PRIORITY);
+        })
+    }
+
+    fn start_as(name: &str, threads: usize, begin: fn()) -> io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let mut executor = Self {
             queue: Arc::clone(&queue),
@@ -94,10 +109,11 @@ impl Executor {
         };
         for nth in 0..threads.max(1) {
             let queue = Arc::clone(&queue);
-            let thread = std::thread::Builder::new().name(format!("policy-{nth}"));
-            executor
-                .threads
-                .push(thread.spawn(move || queue.work_off())?);
+            let thread = std::thread::Builder::new().name(format!("{name}-{nth}"));
+            executor.threads.push(thread.spawn(move || {
+                begin();
+                queue.work_off();
+            })?);
         }
         Ok(executor)
     }

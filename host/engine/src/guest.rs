@@ -45,6 +45,8 @@ const MAX_COUNTERS: usize = 64;
 pub(crate) struct Occasion {
     pub(crate) upload: Option<UploadId>,
     pub(crate) received_at: Timestamp,
+    /// Whether it only says what it would have said: then it leaves the memory alone that others may need.
+    pub(crate) in_shadow: bool,
 }
 
 /// The state behind one instance.
@@ -99,7 +101,7 @@ impl Guest {
             resources: ResourceTable::with_capacity(0),
             stderr,
             log_lines: 0,
-            memory: policy.budget.share(),
+            memory: policy.budget.share(occasion.in_shadow),
             collected: Collected::default(),
             meter: Arc::default(),
             call_began: Instant::now(),

@@ -85,9 +85,24 @@ impl<E: Kind> Instance<E> {
         upload: &Upload,
         listener: Option<FindingListener>,
     ) -> Result<Self, Failed> {
+        Self::made(policy, upload, listener, false).await
+    }
+
+    /// The same in the shadow: it is heard by nobody.
+    pub(crate) async fn in_shadow(policy: &Arc<Policy>, upload: &Upload) -> Result<Self, Failed> {
+        Self::made(policy, upload, None, true).await
+    }
+
+    async fn made(
+        policy: &Arc<Policy>,
+        upload: &Upload,
+        listener: Option<FindingListener>,
+        in_shadow: bool,
+    ) -> Result<Self, Failed> {
         let occasion = Occasion {
             upload: Some(upload.id),
             received_at: upload.received_at,
+            in_shadow,
         };
         let mut instance = Self::start(policy, occasion).await?;
         instance.store.data_mut().listen(listener);

@@ -8,6 +8,7 @@ use crate::answer::{self, Conclusion, Progress};
 use crate::collected::FindingListener;
 use crate::contract::v0_1::{RoutingPolicy, ValidationPolicy};
 use crate::instance::{Failed, Instance};
+use crate::mode::Mode;
 use crate::policy_set::OnFailure;
 use crate::record::PolicyRecord;
 use crate::revision::{Policy, Revision};
@@ -121,7 +122,7 @@ pub(crate) async fn admit(
         return so_far.refused(RefusalCause::NoPolicies);
     };
     let mut seats = Vec::new();
-    for policy in revision.validation_for(&upload.attributes) {
+    for policy in revision.validation_for(Mode::Enforce, upload) {
         match so_far.seat(policy, upload).await {
             Ok(seat) => seats.extend(seat),
             Err(cause) => return so_far.dismiss(seats, None).refused(cause),

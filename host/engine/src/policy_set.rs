@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::Limits;
 use crate::matching::Matching;
+use crate::mode::{Mode, Percent};
 
 /// The most policies of one set.
 pub(crate) const MAX_POLICIES: usize = 64;
@@ -27,6 +28,10 @@ pub(crate) struct PolicyEntry {
     pub(crate) name: PolicyName,
     /// Relative to the file.
     pub(crate) component: String,
+    #[serde(default)]
+    pub(crate) mode: Mode,
+    #[serde(default)]
+    pub(crate) percent: Percent,
     #[serde(default)]
     pub(crate) on_failure: OnFailure,
     #[serde(default, rename = "match")]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use bytes::Bytes;
+use portcullis_types::{Sha256Digest, Sha256Hasher};
 
 use crate::set_files::{FileError, SetFiles, join};
 
@@ -58,6 +59,16 @@ impl Resources {
     /// The content of a resource.
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
         self.0.get(name).map(|content| &content[..])
+    }
+
+    /// One digest of all names and contents.
+    pub(crate) fn digest(&self) -> Sha256Digest {
+        let mut hasher = Sha256Hasher::default();
+        for (name, content) in &self.0 {
+            hasher.update(Sha256Digest::of(name.as_bytes()).as_bytes());
+            hasher.update(Sha256Digest::of(content).as_bytes());
+        }
+        hasher.finish()
     }
 
     fn collect(

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use portcullis_types::{Attributes, DiskName, PolicyManifest, PolicyName, Sha256Digest, Timestamp};
+use portcullis_types::{
+    Attributes, DiskName, PolicyManifest, PolicyName, Sha256Digest, Sha256Hasher, Timestamp,
+};
 
 use crate::budget::Budget;
 use crate::component::shape::Shape;
@@ -16,11 +18,12 @@ use crate::guest::Occasion;
 use crate::instance::{Failed, Instance, Kind};
 use crate::loader::Progress;
 use crate::matching::Matching;
+use crate::mode::{Mode, Percent};
 use crate::policy_set::{MAX_POLICIES, OnFailure, PolicyEntry, PolicySet};
 use crate::rehearsal::rehearse;
 use crate::resources::Resources;
 use crate::set_files::{FileError, SetFiles};
-use crate::{CannotJudge, FailureCause, Limits, LoadError, PolicyFailure, settings};
+use crate::{CannotJudge, FailureCause, Limits, LoadError, PolicyFailure, Upload, settings};
 
 /// The largest policy set in bytes.
 const MAX_SET_BYTES: u64 = 1 << 20;
@@ -44,6 +47,8 @@ pub struct Policy {
     pub(crate) name: PolicyName,
     pub(crate) description: Description,
     pub(crate) component: CheckedComponent,
+    pub(crate) mode: Mode,
+    pub(crate) percent: Percent,
     pub(crate) on_failure: OnFailure,
     pub(crate) may_quote: bool,
     pub(crate) matching: Matching,
@@ -53,6 +58,8 @@ pub struct Policy {
     pub(crate) resources: Arc<Resources>,
     /// The memory of all guests.
     pub(crate) budget: Arc<Budget>,
+    /// One digest of all that decides how it judges; set once it has been checked.
+    pub(crate) identity: Sha256Digest,
     /// The linear memory in bytes that an instance has once it is configured.
     least_bytes: usize,
     /// Its component, as the set names it.
@@ -120,18 +127,41 @@ impl Revision {
         &self.policies
     }
 
-    /// The linear memory in bytes that one upload needs at least.
-    pub(crate) fn least_bytes(&self) -> usize {
-        self.policies.iter().map(|policy| policy.least_bytes).sum()
+    /// The policies without which no upload goes on: those that decide.
+    pub(crate) fn deciding(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        let policies = self.policies.iter();
+        policies.filter(|policy| policy.mode == Mode::Enforce)
     }
 
-    /// The validation policies that are asked about an upload with these attributes, in order.
-    pub(crate) fn validation_for(
-        &self,
-        attributes: &Attributes,
-    ) -> impl Iterator<Item = &Arc<Policy>> {
-        self.policies.iter().filter(|policy| {
-            policy.kind() == PolicyKind::Validation && policy.matching.applies_to(attributes)
+    /// The linear memory in bytes that one upload needs at least.
+    pub(crate) fn least_bytes(&self) -> usize {
+        self.deciding().map(|policy| policy.least_bytes).sum()
+    }
+
+    /// The validation policies of one mode that are asked about an upload, in order.
+    pub(crate) fn validation_for<'a>(
+        &'a self,
+        mode: Mode,
+        upload: &'a Upload,
+    ) -> impl Iterator<Item = &'a Arc<Policy>> {
+        self.policies.iter().filter(move |policy| {
+            policy.kind() == PolicyKind::Validation
+                && policy.mode == mode
+                && policy.matching.applies_to(&upload.attributes)
+                && policy.percent.includes(&policy.name, upload.id)
+        })
+    }
+
+    /// The policies that decide here about an upload and that another revision does not have as they are.
+    pub(crate) fn changed_for<'a>(
+        &'a self,
+        other: &'a Self,
+        upload: &'a Upload,
+    ) -> impl Iterator<Item = &'a Arc<Policy>> {
+        let changed = self.validation_for(Mode::Enforce, upload);
+        changed.filter(|policy| {
+            let mut others = other.deciding();
+            !others.any(|it| (&it.name, it.identity) == (&policy.name, policy.identity))
         })
     }
 
@@ -174,6 +204,25 @@ impl Policy {
         &self.limits
     }
 
+    /// Over code, settings, limits, resources, and which uploads it is asked about.
+    fn identify(&self) -> Sha256Digest {
+        let mut hasher = Sha256Hasher::default();
+        hasher.update(self.component.digest.as_bytes());
+        hasher.update(self.resources.digest().as_bytes());
+        let rest = format!(
+            "{:?}",
+            (
+                &self.settings,
+                self.limits,
+                &self.matching,
+                self.percent,
+                self.on_failure
+            )
+        );
+        hasher.update(rest.as_bytes());
+        hasher.finish()
+    }
+
     /// The same component with other settings and limits, not yet asked about them, and without disks.
     pub(crate) fn with(
         &self,
@@ -184,6 +233,8 @@ impl Policy {
             name: self.name.clone(),
             description: Description::default(),
             component: self.component.clone(),
+            mode: self.mode,
+            percent: self.percent,
             on_failure: self.on_failure,
             may_quote: self.may_quote,
             matching: self.matching.clone(),
@@ -192,6 +243,7 @@ impl Policy {
             disks: Vec::new(),
             resources: Arc::default(),
             budget: Arc::clone(&self.budget),
+            identity: self.identity,
             least_bytes: 0,
             source: self.source.clone(),
             fixtures: None,
@@ -252,10 +304,10 @@ pub(crate) fn compile(
     if !set.allow_empty
         && !policies
             .iter()
-            .any(|policy| policy.kind() == PolicyKind::Validation)
+            .any(|policy| policy.kind() == PolicyKind::Validation && policy.mode == Mode::Enforce)
     {
         return Err(wrong(
-            "it has no policy that could refuse an upload; add one, or say `allow-empty = true` at its top if every upload is to be taken as it is".to_owned(),
+            "it has no policy that could refuse an upload (one in `mode = \"shadow\"` cannot); add one, or say `allow-empty = true` at its top if every upload is to be taken as it is".to_owned(),
         ));
     }
     Ok(Draft { files, policies })
@@ -320,6 +372,8 @@ pub(crate) fn compile_policy(
         name: entry.name,
         description: Description::default(),
         component,
+        mode: entry.mode,
+        percent: entry.percent,
         on_failure: entry.on_failure,
         may_quote: entry.may_quote,
         matching: entry.matching,
@@ -327,6 +381,7 @@ pub(crate) fn compile_policy(
         limits: entry.limits,
         disks: entry.disks,
         budget: Arc::clone(&sandbox.budget),
+        identity: Sha256Digest::of(&[]),
         least_bytes: 0,
         resources: Arc::default(),
         source: entry.component,
@@ -344,6 +399,9 @@ fn check_kind(policy: &Policy) -> Result<(), PolicyLoadError> {
         }
         PolicyKind::Routing if policy.on_failure == OnFailure::Accept => {
             "it is a routing policy, without whose answer no upload can go on; remove `on-failure`"
+        }
+        PolicyKind::Routing if policy.mode == Mode::Shadow || !policy.percent.is_all() => {
+            "it is a routing policy, without whose answer no upload can go on; remove `mode` and `percent`"
         }
         _ => return Ok(()),
     };
@@ -429,6 +487,7 @@ pub(crate) async fn check_policy(
         })?;
     let mut policy = Arc::into_inner(shared).expect("the instance that shared it is gone");
     policy.least_bytes = least_bytes;
+    policy.identity = policy.identify();
     Ok(policy)
 }
 
@@ -437,6 +496,7 @@ fn no_upload() -> Occasion {
     Occasion {
         upload: None,
         received_at: Timestamp::from_ms(0).expect("1970 can be written"),
+        in_shadow: false,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::component::{self, shape::Shape};
 use crate::engine::Sandbox;
 use crate::error::PolicyLoadError;
 use crate::matching::Matching;
+use crate::mode::{Mode, Percent};
 use crate::policy_set::{OnFailure, PolicyEntry};
 use crate::revision::{self, Policy};
 use crate::set_files::SetFiles;
@@ -102,6 +103,8 @@ impl Workbench {
         let entry = PolicyEntry {
             name: name_of(&candidate.component),
             component: candidate.component.to_string_lossy().into_owned(),
+            mode: Mode::Enforce,
+            percent: Percent::default(),
             on_failure: OnFailure::Reject,
             matching: Matching::default(),
             settings: candidate.settings.clone(),

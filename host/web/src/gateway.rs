@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use portcullis_engine::{
-    Admission, End, Engine, Inspection, Passed, RefusalCause, Refused, Upload,
+    Admission, End, Engine, Inspection, Passed, RefusalCause, Refused, Shadow, Upload,
 };
 use portcullis_hop::{
     AppendMode, Commit, Conclusion, Disposition, Ending, Epoch, HopClient, NewUpload, Receipt,
@@ -27,6 +27,7 @@ use crate::lines::Live;
 use crate::linger::BodyError;
 use crate::raw::Headers;
 use crate::record;
+use crate::shadow::{Decision, ShadowDesk};
 
 /// How many blocks of an upload may be shown to the policies before they have passed.
 const BLOCKS_IN_FLIGHT: usize = 2;
@@ -41,6 +42,7 @@ pub(crate) struct Gateway {
     limits: GateLimits,
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
+    shadows: ShadowDesk,
 }
 
 /// What one gate takes at once.
@@ -83,7 +85,33 @@ pub(crate) struct Staged {
     open: OpenUpload,
     commit: Commit,
     span: Arc<Span>,
+    /// Once it is committed: what shadow policies would have said is reported.
+    beside: Beside,
+    decision: Decision,
     _permit: OwnedSemaphorePermit,
+}
+
+/// An upload before its shadow policies.
+struct Beside {
+    upload: Upload,
+    shadow: Shadow,
+    desk: ShadowDesk,
+    tasks: TaskTracker,
+}
+
+impl Beside {
+    /// Has it reported what they would have said about an upload of which this became.
+    fn report(self, decision: Option<Decision>) {
+        let Self {
+            upload,
+            shadow,
+            desk,
+            tasks,
+        } = self;
+        if let Some(decision) = decision.filter(|_| !shadow.is_empty()) {
+            tasks.spawn(desk.report(upload, shadow, decision));
+        }
+    }
 }
 
 /// An upload that services know. Dropped before it has ended, it is cancelled: whatever ends it early, a
@@ -103,6 +131,7 @@ impl Gateway {
         store: Arc<HopClient>,
         limits: GateLimits,
         tasks: TaskTracker,
+        shadows: ShadowDesk,
     ) -> Self {
         Self {
             engine,
@@ -111,6 +140,7 @@ impl Gateway {
             permits: Arc::new(Semaphore::new(limits.uploads)),
             limits,
             tasks,
+            shadows,
         }
     }
 
@@ -161,29 +191,42 @@ impl Gateway {
             return Err(Failure::TooLarge { limit });
         }
         let revision = self.engine.revision().map(|revision| revision.digest());
-        let inspection = match self.engine.admit(upload, live.listener(upload.id)).await {
+        let (admission, shadow) = self.engine.begin(upload, live.listener(upload.id)).await;
+        let beside = Beside {
+            upload: upload.clone(),
+            shadow,
+            desk: self.shadows.clone(),
+            tasks: self.tasks.clone(),
+        };
+        let inspection = match admission {
             Admission::Inspect(inspection) => inspection,
             Admission::Refused(refused) => {
                 self.keep_refusal(upload, revision, &refused, span).await;
+                beside.report(revision.and_then(|revision| Decision::refused(revision, &refused)));
                 return Err(refusal(refused, span));
             }
         };
+        let revision = inspection.revision();
         let disk = Some(inspection.disk().clone());
-        let open = self.create(upload, disk, Some(inspection.revision()), span);
+        let open = self.create(upload, disk, Some(revision), span);
         let open = open.await.map_err(Failure::Store)?;
-        match self.pass(upload, *inspection, body, &open).await {
+        match self.pass(&beside, *inspection, body, &open).await {
             Ok((passed, end)) => {
                 record::policies(&passed.records, span);
                 span.set(Attribute::Bytes(end.length));
+                let decision = Decision::passed(revision, &passed);
                 Ok(Staged {
                     commit: commit(open.epoch, passed, &end),
                     open,
                     span: Arc::clone(span),
+                    beside,
+                    decision,
                     _permit: permit,
                 })
             }
             Err(Failure::Refused(refused)) => {
                 open.reject(&refused).await;
+                beside.report(Decision::refused(revision, &refused));
                 Err(refusal(refused, span))
             }
             Err(failure) => Err(failure),
@@ -252,7 +295,7 @@ impl Gateway {
     /// Runs the two ends of the forward side by side: judging and sending here, the append there.
     async fn pass<B>(
         &self,
-        upload: &Upload,
+        beside: &Beside,
         mut inspection: Inspection,
         body: B,
         open: &OpenUpload,
@@ -269,7 +312,7 @@ impl Gateway {
         tokio::pin!(append);
         let judged = tokio::select! {
             appended = &mut append => Err(Ended::Failure(Failure::Store(ended_error(appended)))),
-            judged = self.judge(upload, &mut inspection, Chunks::new(body), forward) => judged,
+            judged = self.judge(beside, &mut inspection, Chunks::new(body), forward) => judged,
         };
         let end = match judged {
             Ok(end) => end,
@@ -299,7 +342,7 @@ impl Gateway {
     /// Shows every chunk to the policies and only then passes it on.
     async fn judge<B>(
         &self,
-        upload: &Upload,
+        beside: &Beside,
         inspection: &mut Inspection,
         mut chunks: Chunks<B>,
         forward: Forward,
@@ -331,21 +374,24 @@ impl Gateway {
                     }
                     // Judged there, hashed here, and the next one received meanwhile.
                     inspection.show(block.clone());
+                    beside.shadow.show(&block);
                     hasher.update(&block);
                     shown.push_back(block);
                 }
                 else => break,
             }
         }
-        if let Some(declared) = upload.length.filter(|declared| *declared != length) {
+        if let Some(declared) = beside.upload.length.filter(|declared| *declared != length) {
             let arrived = length;
             return Err(Failure::Length { declared, arrived }.into());
         }
         forward.end().await?;
-        Ok(End {
+        let end = End {
             length,
             sha256: hasher.finish(),
-        })
+        };
+        beside.shadow.end(&end);
+        Ok(end)
     }
 }
 
@@ -358,6 +404,7 @@ impl Staged {
         // so it stays armed and clears up what is left of a failed one.
         let receipt = receipt.map_err(Failure::Store)?;
         self.open.ended = true;
+        self.beside.report(Some(self.decision));
         Ok(receipt)
     }
 }

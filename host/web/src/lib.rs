@@ -19,5 +19,6 @@ mod raw;
 mod record;
 mod routes;
 pub mod server;
+mod shadow;
 
 pub use answer::{Answer, StoredAnswer};

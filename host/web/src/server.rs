@@ -2,7 +2,9 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis_engine::{Engine, EngineError, Revision};
 use portcullis_hop::{ClientError, HopClient};
@@ -16,6 +18,10 @@ use crate::policies::Policies;
 use crate::policies::file::PolicyFile;
 use crate::policies::services::Follower;
 use crate::routes::{self, Site};
+use crate::shadow::ShadowDesk;
+
+/// How long what is to be reported may take at the end.
+const LAST_REPORTS: Duration = Duration::from_secs(2);
 
 /// A web host that has loaded its policies and listens.
 pub struct Server {
@@ -24,6 +30,8 @@ pub struct Server {
     limits: Limits,
     tasks: TaskTracker,
     following: Following,
+    /// Tells services what shadow policies would have said.
+    reporting: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// What keeps the policies as they are to be.
@@ -68,7 +76,8 @@ impl Server {
             stall: config.hop.stall_timeout,
         };
         let engine = Arc::clone(policies.engine());
-        let gateway = Gateway::new(engine, Arc::clone(&store), limits, tasks.clone());
+        let (desk, reporting) = ShadowDesk::new(Arc::clone(&store));
+        let gateway = Gateway::new(engine, Arc::clone(&store), limits, tasks.clone(), desk);
         let following = match config.policies {
             PolicySource::File(set) => {
                 let started = PolicyFile::start(Arc::clone(&policies), set, hangup).await;
@@ -92,6 +101,7 @@ impl Server {
             limits: config.limits,
             tasks,
             following,
+            reporting: Box::pin(reporting),
         })
     }
 
@@ -108,10 +118,14 @@ impl Server {
     /// Serves until `stop` is ready; then takes no new connection and gives uploads under way their time.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let router = routes::router(self.site);
+        let mut reporting = tokio::spawn(self.reporting);
         let following = tokio::spawn(self.following.follow(self.listener.address()));
         let served = self.listener.serve(router, self.limits, self.tasks, stop);
         let served = served.await;
         following.abort();
+        // What is reported already goes out; it ends when nothing more can come.
+        let _ = tokio::time::timeout(LAST_REPORTS, &mut reporting).await;
+        reporting.abort();
         if !served {
             tracing::warn!(
                 "uploads that were still under way are cut off; their clients get no receipt"

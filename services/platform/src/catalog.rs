@@ -7,6 +7,7 @@
 mod audit;
 mod migrations;
 mod policy_rows;
+mod shadow_rows;
 mod tokens;
 mod upload_rows;
 mod version_rows;
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use audit::{Action, AuditEntry};
 pub use policy_rows::PolicyRows;
+pub use shadow_rows::{ShadowRow, ShadowRows};
 pub use tokens::{Token, TokenRow};
 pub use upload_rows::UploadRow;
 pub use version_rows::VersionRow;

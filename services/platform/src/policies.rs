@@ -1,6 +1,8 @@
 //! Revisions of the policies: kept for ever, one of them active, each change with who and why. Services keep them and
 //! say which one is active; they never run one.
 
+mod shadow;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,11 +12,11 @@ use portcullis_hop::policies::{
     MAX_WAIT_SECONDS, NewRevision, PolicyRevision, Poll, PollAnswer, RevisionNumber, Revisions,
 };
 use portcullis_telemetry::TraceId;
-use portcullis_types::{Clock, InvalidManifest, Sha256Digest, Timestamp};
+use portcullis_types::{Clock, InvalidManifest, Sha256Digest};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Action, AuditEntry, Catalog, CatalogError, PolicyRows, Rows};
+use crate::catalog::{Action, AuditEntry, Catalog, CatalogError, PolicyRows, Rows, ShadowRows};
 
 /// The most revisions and activations of one list, newest first.
 pub const MAX_LISTED: u32 = 1_000;
@@ -267,14 +269,13 @@ impl Policies {
         self.0.closing.cancel();
     }
 
-    /// Forgets files that no revision came for.
+    /// Forgets files that no revision came for, and old verdicts of shadow policies. Gives the number of files.
     pub async fn sweep(&self) -> Result<usize, PolicyError> {
-        let now = self.0.clock.now().as_ms();
-        let before = now.saturating_sub(i64::try_from(UNUSED_FILES.as_millis()).unwrap_or(0));
-        let Ok(before) = Timestamp::from_ms(before) else {
-            return Ok(0);
+        let now = self.0.clock.now();
+        let forget = move |rows: &Rows| {
+            ShadowRows::forget(rows, now.minus(shadow::KEPT))?;
+            PolicyRows::forget_files(rows, now.minus(UNUSED_FILES))
         };
-        let forget = move |rows: &Rows| PolicyRows::forget_files(rows, before);
         Ok(self.0.catalog.run(forget).await?)
     }
 

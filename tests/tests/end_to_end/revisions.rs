@@ -224,3 +224,72 @@ async fn what_cannot_be_applied_is_said_and_changes_nothing() -> Result<()> {
     gateway.upload(file(5)).await?.receipt()?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_policy_in_the_shadow_is_seen_enforced_and_taken_back() -> Result<()> {
+    let (gateway, folder) = gateway(1_000).await?;
+    let both = |more: &str| {
+        size_limit(1_000)
+            + &size_limit(10).replace("name = 'size-limit'", &format!("name = 'stricter'\n{more}"))
+    };
+    set_folder(&folder, &both("mode = 'shadow'"))?;
+    apply(&gateway, &folder, "stricter, in the shadow")?;
+    let send = |bytes: usize, table: &'static str| {
+        let form = Form::default().field("table", table);
+        gateway.upload(form.file("patient.csv", Bytes::from("x".repeat(bytes))))
+    };
+    let receipt = send(20, "image").await?.receipt()?;
+    ensure!(
+        receipt["policies"]
+            .as_array()
+            .is_some_and(|it| it.len() == 2),
+        "{receipt}"
+    );
+    for _ in 0..3 {
+        send(5, "patient").await?.receipt()?;
+    }
+    send(2_000, "patient")
+        .await?
+        .problem("policy-rejected", 422)?;
+
+    let wait = async {
+        loop {
+            let output = gateway.policy(&["shadow-report", "--json"])?;
+            let text = String::from_utf8(output.stdout)?;
+            if let Ok(report) = serde_json::from_str::<Value>(&text)
+                && report["policies"][0]["judged"] == 5
+            {
+                return Ok::<Value, anyhow::Error>(report);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let report = tokio::time::timeout(LIMIT, wait)
+        .await
+        .context("no report")??;
+    let stricter = &report["policies"][0];
+    ensure!(stricter["policy"] == "stricter", "{report}");
+    ensure!(
+        stricter["newly_refused"] == 1 && stricter["unchanged"] == 4,
+        "{report}"
+    );
+    let rule = &stricter["rules"]["too-large"];
+    ensure!(rule["examples"][0] == receipt["id"], "{report}");
+    let text = said(&gateway, &["shadow-report"], true)?;
+    ensure!(
+        text.contains("newly refused     1 of 5 (20.00 %)"),
+        "{text}"
+    );
+    ensure!(text.contains("table=image"), "{text}");
+
+    set_folder(&folder, &both("mode = 'enforce'"))?;
+    apply(&gateway, &folder, "it may refuse now")?;
+    send(20, "image").await?.problem("policy-rejected", 422)?;
+    said(
+        &gateway,
+        &["rollback", "--note", "back into the shadow"],
+        true,
+    )?;
+    send(20, "image").await?.receipt()?;
+    Ok(())
+}

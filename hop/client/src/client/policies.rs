@@ -8,6 +8,7 @@ use portcullis_types::Sha256Digest;
 use reqwest::Method;
 
 use super::{HopClient, body_up_to, json, parsed, with_json};
+use crate::policies::shadow::ShadowReports;
 use crate::policies::{MAX_FILE_BYTES, Poll, PollAnswer};
 use crate::{StoreError, wire};
 
@@ -26,6 +27,18 @@ impl HopClient {
         let timeout = self.settings.call_timeout + wait;
         let response = self.call(SpanName::PolicyPollCall, span, timeout, request);
         parsed(response.await?).await
+    }
+
+    /// Says what shadow policies would have said.
+    pub async fn report_shadows(
+        &self,
+        reports: &ShadowReports,
+        span: &Span,
+    ) -> Result<(), StoreError> {
+        let name = SpanName::PolicyShadowCall;
+        self.post::<serde_json::Value>(name, wire::POLICY_SHADOW, reports, span)
+            .await
+            .map(|_| ())
     }
 
     /// A file of a revision. Bytes that do not have this digest are [`StoreError::DigestMismatch`].

@@ -3,3 +3,4 @@
 mod judging;
 mod reloading;
 mod set;
+mod shadow;

@@ -4,9 +4,10 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::CatalogError;
 
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     include_str!("../../migrations/0001_uploads.sql"),
     include_str!("../../migrations/0002_policies.sql"),
+    include_str!("../../migrations/0003_shadow.sql"),
 ];
 
 /// Brings a catalog up to date; each step in one transaction.
@@ -50,7 +51,7 @@ mod tests {
             error,
             CatalogError::TooNew {
                 found: 99,
-                known: 2
+                known: 3
             }
         ));
     }

@@ -26,6 +26,8 @@ pub(super) fn routes() -> Router<Site> {
         .route(wire::POLICY_REVISIONS, get(revisions).post(send))
         .route(wire::POLICY_REVISION, get(revision))
         .route(wire::POLICY_ACTIVE, post(activate))
+        .route(wire::POLICY_SHADOW, post(note_shadows))
+        .route(wire::POLICY_SHADOW_SUMMARY, post(shadow_summary))
 }
 
 async fn poll(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
@@ -119,6 +121,24 @@ async fn activate(State(site): State<Site>, headers: HeaderMap, body: Body) -> R
         Ok(json(&activation.await?))
     };
     site.answer(SpanName::PolicyActivate, &headers, Scope::Admin, call)
+        .await
+}
+
+async fn note_shadows(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+    let call = async |_, _| {
+        site.policies().note_shadows(parsed(body).await?).await?;
+        Ok(json(&serde_json::json!({})))
+    };
+    site.answer(SpanName::PolicyShadow, &headers, Scope::Stages, call)
+        .await
+}
+
+async fn shadow_summary(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+    let call = async |_, _| {
+        let query = parsed(body).await?;
+        Ok(json(&site.policies().shadow_summary(query).await?))
+    };
+    site.answer(SpanName::PolicyShadowSummary, &headers, Scope::Admin, call)
         .await
 }
 
