@@ -64,6 +64,8 @@ enum Command {
     ShadowReport(Box<live::shadow::Arguments>),
     /// Makes a revision the active one.
     Activate(Box<live::activate::ActivateArguments>),
+    /// Ends the trial of a revision.
+    Drop(Box<live::activate::DropArguments>),
     /// Goes back to the revision that was active before.
     Rollback(Box<live::activate::RollbackArguments>),
     /// Lays down the files of a revision in a folder, to be changed and applied.
@@ -90,6 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Command::Diff(arguments) => live::diff::run(arguments).await,
             Command::ShadowReport(arguments) => live::shadow::run(arguments).await,
             Command::Activate(arguments) => live::activate::run(arguments).await,
+            Command::Drop(arguments) => live::activate::drop_trial(arguments).await,
             Command::Rollback(arguments) => live::activate::roll_back(arguments).await,
             Command::Pull(arguments) => live::pull::run(arguments).await,
         }

@@ -7,9 +7,10 @@ use serde::de::DeserializeOwned;
 
 use crate::client::{body_up_to, json, problem_of, unanswered, with_json};
 use crate::policies::shadow::{ShadowQuery, ShadowSummary};
+use crate::policies::trial::DropTrial;
 use crate::policies::{
     Activate, Activation, Digests, MAX_FILE_BYTES, NewRevision, PolicyRevision, RevisionNumber,
-    Revisions,
+    Revisions, Sent,
 };
 use crate::{ApiKey, ClientError, HopClient, HopSettings, Problem, StoreError, wire};
 
@@ -83,14 +84,21 @@ impl AdminClient {
         self.answer(request.body(bytes)).await.map(|_| ())
     }
 
-    /// Sends a revision, whose files services have, and makes it the active one.
-    pub async fn send(&self, new: &NewRevision) -> Result<Activation, AdminError> {
+    /// Sends a revision, whose files services have, and makes it the active one or begins its trial.
+    pub async fn send(&self, new: &NewRevision) -> Result<Sent, AdminError> {
         self.post(wire::POLICY_REVISIONS, new).await
     }
 
     /// Makes a revision the active one.
     pub async fn activate(&self, wanted: &Activate) -> Result<Activation, AdminError> {
         self.post(wire::POLICY_ACTIVE, wanted).await
+    }
+
+    /// Ends the trial of a revision.
+    pub async fn drop_trial(&self, wanted: &DropTrial) -> Result<(), AdminError> {
+        self.post::<serde_json::Value>(wire::POLICY_TRIAL_DROP, wanted)
+            .await
+            .map(|_| ())
     }
 
     /// What shadow policies would have done.

@@ -1,9 +1,11 @@
 //! Revisions of the policies, as administrators send them to services, services keep them, and web hosts follow them.
 
 pub mod shadow;
+pub mod trial;
 
 use std::fmt;
 
+use self::trial::{Trial, TrialTerms};
 use portcullis_types::{PolicyManifest, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +71,19 @@ pub struct NewRevision {
     pub author: String,
     /// Why.
     pub note: String,
+    /// That it is to judge in the shadow first, and becomes active by itself when the numbers hold. Without it, it
+    /// becomes active at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialTerms>,
+}
+
+/// What became of a revision that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Its number.
+    pub number: RevisionNumber,
+    /// Until when it is on trial; absent where it is active.
+    pub on_trial_until: Option<Timestamp>,
 }
 
 /// That another revision that services keep is to be active.
@@ -110,7 +125,7 @@ pub struct Digests {
 pub struct Poll {
     /// How it is.
     pub host: HostStatus,
-    /// The last activation that it knows; 0 before the first.
+    /// The last change that it knows; 0 before the first.
     pub known: u64,
     /// How long services may wait for another, at most [`MAX_WAIT_SECONDS`].
     pub wait_seconds: u32,
@@ -124,6 +139,9 @@ pub struct HostStatus {
     pub name: String,
     /// What it runs; none before it has anything.
     pub running: Option<Running>,
+    /// What it runs in the shadow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Running>,
     /// Why it does not run what it was last asked to.
     pub refused: Option<RefusedRevision>,
 }
@@ -158,19 +176,28 @@ pub struct KnownHost {
     pub seen_at: Timestamp,
 }
 
-/// What a web host is to run, if that is another than the one it knows.
+/// What a web host is to run, if that is another than what it knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollAnswer {
-    /// Absent when nothing was activated since.
-    pub activated: Option<Activated>,
+    /// Absent when nothing changed since.
+    pub wanted: Option<Wanted>,
 }
 
-/// The revision that is active.
+/// What web hosts are to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Activated {
-    /// The activation.
-    pub sequence: u64,
-    /// The revision.
+pub struct Wanted {
+    /// Counts all changes, from 1.
+    pub change: u64,
+    /// The revision that is active; none before the first.
+    pub active: Option<KeptRevision>,
+    /// The revision that is on trial.
+    pub trial: Option<KeptRevision>,
+}
+
+/// A revision to be fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptRevision {
+    /// Its number.
     pub number: RevisionNumber,
     /// Its digest.
     pub digest: Sha256Digest,
@@ -200,4 +227,9 @@ pub struct RevisionSummary {
     pub sent: Change,
     /// Whether it is active.
     pub active: bool,
+    /// The revision that was active when it was sent.
+    pub base: Option<RevisionNumber>,
+    /// Its trial, if it has or had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
 }

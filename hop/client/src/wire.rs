@@ -18,7 +18,7 @@
 //! | policy file | `GET /internal/policies/files/{sha256}` | 200, bytes |
 //!
 //! Administrators use the same address with keys of the scope `admin`: `PUT` of a policy file, `POST` of
-//! [`POLICY_MISSING`], [`POLICY_REVISIONS`] and [`POLICY_ACTIVE`], `GET` of revisions.
+//! [`POLICY_MISSING`], [`POLICY_REVISIONS`], [`POLICY_ACTIVE`] and [`POLICY_TRIAL_DROP`], `GET` of revisions.
 //!
 //! Every call carries [`API_KEY`] and [`TRACEPARENT`]. Every failure is a [`Problem`](crate::Problem).
 
@@ -69,6 +69,8 @@ pub const POLICY_REVISIONS: &str = "/internal/policies/revisions";
 pub const POLICY_REVISION: &str = "/internal/policies/revisions/{number}";
 /// Which revision is active.
 pub const POLICY_ACTIVE: &str = "/internal/policies/active";
+/// That a trial is to end.
+pub const POLICY_TRIAL_DROP: &str = "/internal/policies/trial/drop";
 /// What shadow policies would have said.
 pub const POLICY_SHADOW: &str = "/internal/policies/shadow";
 /// The same, summed up.

@@ -101,6 +101,8 @@ pub enum SpanName {
     PolicySend,
     /// Services make a revision active.
     PolicyActivate,
+    /// Services end the trial of a revision.
+    PolicyTrialDrop,
     /// All bytes of one append are written.
     StageWrite,
     /// A file is made durable.
@@ -211,6 +213,7 @@ impl SpanName {
             Self::PolicyRevisions => (Server, "GET", POLICY_REVISIONS),
             Self::PolicyRevision => (Server, "GET", "/internal/policies/revisions/{number}"),
             Self::PolicySend => (Server, "POST", POLICY_REVISIONS),
+            Self::PolicyTrialDrop => (Server, "POST", "/internal/policies/trial/drop"),
             Self::PolicyActivate => (Server, "POST", "/internal/policies/active"),
             Self::Policy(_)
             | Self::PolicyFollow

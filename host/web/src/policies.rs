@@ -6,7 +6,7 @@ pub(crate) mod services;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portcullis_engine::{Engine, LoadError, Revision, SetFiles};
+use portcullis_engine::{Engine, LoadError, Prepared, Revision, SetFiles};
 use portcullis_hop::policies::RevisionNumber;
 use portcullis_types::{Clock, Sha256Digest, Timestamp};
 use serde::Serialize;
@@ -115,21 +115,44 @@ impl Policies {
         taken
     }
 
+    /// The same for a revision that is to judge in the shadow.
+    pub(crate) async fn try_out(
+        &self,
+        files: SetFiles,
+        number: RevisionNumber,
+        digest: Sha256Digest,
+    ) -> Result<Arc<Revision>, TakeError> {
+        let prepared = self.prepare(files, Some((number, digest))).await?;
+        self.engine.put_on_trial(Some(&prepared));
+        tracing::info!(target: "policy", revision = %digest, "policies judge in the shadow");
+        Ok(prepared.revision)
+    }
+
+    async fn prepare(
+        &self,
+        files: SetFiles,
+        kept: Option<(RevisionNumber, Sha256Digest)>,
+    ) -> Result<Prepared, TakeError> {
+        let prepared = self.engine.prepare(files).await?;
+        let found = prepared.revision.digest();
+        match kept.filter(|(_, expected)| *expected != found) {
+            None => Ok(prepared),
+            Some((number, expected)) => Err(TakeError::OtherDigest {
+                number,
+                expected,
+                found,
+            }),
+        }
+    }
+
     async fn put_in_force(
         &self,
         files: SetFiles,
         kept: Option<(RevisionNumber, Sha256Digest)>,
     ) -> Result<Arc<Revision>, TakeError> {
-        let prepared = self.engine.prepare(files).await?;
+        let prepared = self.prepare(files, kept).await?;
         let (revision, current) = (Arc::clone(&prepared.revision), self.engine.revision());
         let found = revision.digest();
-        if let Some((number, expected)) = kept.filter(|(_, expected)| *expected != found) {
-            return Err(TakeError::OtherDigest {
-                number,
-                expected,
-                found,
-            });
-        }
         if let Some(current) = current.filter(|current| current.digest() == found) {
             tracing::info!(target: "policy", revision = %found, "these policies are in force already");
             return Ok(current);

@@ -9,6 +9,7 @@ mod migrations;
 mod policy_rows;
 mod shadow_rows;
 mod tokens;
+mod trial_rows;
 mod upload_rows;
 mod version_rows;
 
@@ -23,6 +24,7 @@ pub use audit::{Action, AuditEntry};
 pub use policy_rows::PolicyRows;
 pub use shadow_rows::{ShadowRow, ShadowRows};
 pub use tokens::{Token, TokenRow};
+pub use trial_rows::TrialRows;
 pub use upload_rows::UploadRow;
 pub use version_rows::VersionRow;
 

@@ -2,21 +2,26 @@
 //! say which one is active; they never run one.
 
 mod shadow;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use portcullis_hop::policies::trial::TrialState;
 use portcullis_hop::policies::{
-    Activate, Activated, Activation, Change, HostStatus, KnownHost, MAX_NAME_BYTES, MAX_NOTE_BYTES,
-    MAX_WAIT_SECONDS, NewRevision, PolicyRevision, Poll, PollAnswer, RevisionNumber, Revisions,
+    Activate, Activation, Change, HostStatus, KeptRevision, KnownHost, MAX_NAME_BYTES,
+    MAX_NOTE_BYTES, MAX_WAIT_SECONDS, NewRevision, PolicyRevision, Poll, PollAnswer,
+    RevisionNumber, Revisions, Sent, Wanted,
 };
 use portcullis_telemetry::TraceId;
-use portcullis_types::{Clock, InvalidManifest, Sha256Digest};
+use portcullis_types::{Clock, InvalidManifest, Sha256Digest, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Action, AuditEntry, Catalog, CatalogError, PolicyRows, Rows, ShadowRows};
+use crate::catalog::{
+    Action, AuditEntry, Catalog, CatalogError, PolicyRows, Rows, ShadowRows, TrialRows,
+};
 
 /// The most revisions and activations of one list, newest first.
 pub const MAX_LISTED: u32 = 1_000;
@@ -41,6 +46,24 @@ pub enum PolicyError {
     /// There is no such revision.
     #[error("there is no revision {0}; `portcullis policy revisions` lists them")]
     NoRevision(RevisionNumber),
+    /// Another revision is on trial.
+    #[error(
+        "revision {number} is on trial until {until}; nothing was changed: wait for that, or end it with `portcullis policy drop {number}`"
+    )]
+    OnTrial {
+        /// Which.
+        number: RevisionNumber,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// That revision is not on trial.
+    #[error("revision {0} is not on trial; `portcullis policy revisions` shows which one is")]
+    NotOnTrial(RevisionNumber),
+    /// A trial that cannot be.
+    #[error(
+        "a trial is 1 second to 30 days long, allows 0 to 100 % of new rejections, and needs at least 1 upload"
+    )]
+    Terms,
     /// There is no such file.
     #[error("there is no file with this digest; it may never have been sent")]
     NoFile,
@@ -88,8 +111,8 @@ pub struct Policies(Arc<Inner>);
 struct Inner {
     catalog: Catalog,
     clock: Clock,
-    /// The last activation, for those who wait for another; 0 before the first.
-    last: watch::Sender<u64>,
+    /// How often what web hosts are to run has changed, for those who wait.
+    changes: watch::Sender<u64>,
     closing: CancellationToken,
     hosts: Mutex<BTreeMap<String, KnownHost>>,
 }
@@ -100,12 +123,11 @@ impl Policies {
     /// # Errors
     /// The catalog fails.
     pub fn open(catalog: Catalog, clock: Clock) -> Result<Self, CatalogError> {
-        let last = catalog.run_blocking(PolicyRows::active)?;
-        let last = last.map_or(0, |last| last.sequence);
+        let changes = catalog.run_blocking(TrialRows::changes)?;
         Ok(Self(Arc::new(Inner {
             catalog,
             clock,
-            last: watch::channel(last).0,
+            changes: watch::channel(changes).0,
             closing: CancellationToken::new(),
             hosts: Mutex::default(),
         })))
@@ -142,8 +164,8 @@ impl Policies {
         Ok(self.0.catalog.run(find).await?)
     }
 
-    /// Keeps a revision and makes it the active one, in one transaction with its audit row. Sent again while it is
-    /// active, it is the same revision.
+    /// Keeps a revision and makes it the active one, or begins its trial, in one transaction with its audit rows. Sent
+    /// again while it is the newest, it is the same revision.
     ///
     /// # Errors
     /// Another revision is active than its author believes, or files of it are missing.
@@ -152,18 +174,14 @@ impl Policies {
         new: NewRevision,
         subject: &str,
         trace: Option<TraceId>,
-    ) -> Result<Activation, PolicyError> {
+    ) -> Result<Sent, PolicyError> {
         new.manifest.check()?;
         let change = self.change(subject, &new.author, &new.note)?;
         let send = move |rows: &Rows| {
-            let active = PolicyRows::active(rows)?;
-            if let Some(active) = active.as_ref().filter(|active| is_again(active, &change))
-                && let Some(known) = PolicyRows::revision(rows, active.number)?
-                && (&known.manifest, known.base) == (&new.manifest, new.base)
-            {
-                return Ok(active.clone());
+            if let Some(sent) = sent_before(rows, &new, &change)? {
+                return Ok((sent, TrialRows::changes(rows)?));
             }
-            expect(active, new.base)?;
+            expect(PolicyRows::active(rows)?, new.base)?;
             let digests: Vec<_> = new.manifest.all().map(|(_, digest)| digest).collect();
             let missing = PolicyRows::missing(rows, &digests)?.len();
             if missing > 0 {
@@ -171,11 +189,21 @@ impl Policies {
             }
             let number = PolicyRows::add(rows, &new.manifest, new.base, &change)?;
             audit(rows, Action::PoliciesSent, number, &change, trace)?;
-            activate(rows, number, change, trace)
+            let on_trial_until = if let Some(terms) = &new.trial {
+                Some(trial::start(rows, number, terms, &change, trace)?)
+            } else {
+                activate(rows, number, change, trace)?;
+                None
+            };
+            let sent = Sent {
+                number,
+                on_trial_until,
+            };
+            Ok((sent, TrialRows::changes(rows)?))
         };
-        let activation = self.0.catalog.run(send).await?;
-        self.tell(activation.sequence);
-        Ok(activation)
+        let (sent, changes) = self.0.catalog.run(send).await?;
+        self.tell(changes);
+        Ok(sent)
     }
 
     /// Makes a revision the active one.
@@ -192,19 +220,20 @@ impl Policies {
         let number = wanted.number;
         let turn = move |rows: &Rows| {
             let active = PolicyRows::active(rows)?;
-            if let Some(active) = active.as_ref().filter(|active| is_again(active, &change))
-                && active.number == number
+            if let Some(active) = active.as_ref()
+                && (active.number == number && is_same(&active.change, &change))
             {
-                return Ok(active.clone());
+                return Ok((active.clone(), TrialRows::changes(rows)?));
             }
             expect(active, wanted.base)?;
             if PolicyRows::revision(rows, number)?.is_none() {
                 return Err(PolicyError::NoRevision(number));
             }
-            activate(rows, number, change, trace)
+            let activation = activate(rows, number, change, trace)?;
+            Ok((activation, TrialRows::changes(rows)?))
         };
-        let activation = self.0.catalog.run(turn).await?;
-        self.tell(activation.sequence);
+        let (activation, changes) = self.0.catalog.run(turn).await?;
+        self.tell(changes);
         Ok(activation)
     }
 
@@ -237,31 +266,28 @@ impl Policies {
     /// # Errors
     /// Its name cannot be used, or the catalog fails.
     pub async fn poll(&self, poll: Poll) -> Result<PollAnswer, PolicyError> {
+        self.heed_refusal(&poll.host).await?;
         self.remember(poll.host)?;
         let wait = Duration::from_secs(u64::from(poll.wait_seconds.min(MAX_WAIT_SECONDS)));
-        let mut last = self.0.last.subscribe();
+        let mut changes = self.0.changes.subscribe();
         // Another one, not only a later one: a catalog may have been restored.
         tokio::select! {
-            _ = last.wait_for(|last| *last != poll.known) => {}
-            () = tokio::time::sleep(wait) => return Ok(PollAnswer { activated: None }),
-            () = self.0.closing.cancelled() => return Ok(PollAnswer { activated: None }),
+            _ = changes.wait_for(|changes| *changes != poll.known) => {}
+            () = tokio::time::sleep(wait) => return Ok(PollAnswer { wanted: None }),
+            () = self.0.closing.cancelled() => return Ok(PollAnswer { wanted: None }),
         }
         let find = |rows: &Rows| {
-            let Some(active) = PolicyRows::active(rows)? else {
-                return Ok(None);
-            };
-            let revision = PolicyRows::revision(rows, active.number)?;
-            let revision = revision.ok_or(CatalogError::Damaged)?;
-            Ok::<_, CatalogError>(Some(Activated {
-                sequence: active.sequence,
-                number: revision.number,
-                digest: revision.digest,
-                manifest: revision.manifest,
-            }))
+            let active = PolicyRows::active(rows)?.map(|active| active.number);
+            let trial = TrialRows::running(rows)?.map(|(number, _)| number);
+            Ok::<_, CatalogError>(Wanted {
+                change: TrialRows::changes(rows)?,
+                active: active.map(|number| kept(rows, number)).transpose()?,
+                trial: trial.map(|number| kept(rows, number)).transpose()?,
+            })
         };
-        let activated = self.0.catalog.run(find).await?;
-        let activated = activated.filter(|activated| activated.sequence != poll.known);
-        Ok(PollAnswer { activated })
+        let wanted = self.0.catalog.run(find).await?;
+        let wanted = Some(wanted).filter(|wanted| wanted.change != poll.known);
+        Ok(PollAnswer { wanted })
     }
 
     /// Answers those who wait for a change at once from now on.
@@ -279,11 +305,11 @@ impl Policies {
         Ok(self.0.catalog.run(forget).await?)
     }
 
-    fn tell(&self, sequence: u64) {
-        // Two changes may be told in either order.
-        self.0.last.send_if_modified(|last| {
-            let is_news = sequence > *last;
-            *last = sequence.max(*last);
+    fn tell(&self, changes: u64) {
+        // Two of them may be told in either order.
+        self.0.changes.send_if_modified(|known| {
+            let is_news = changes > *known;
+            *known = changes.max(*known);
             is_news
         });
     }
@@ -321,10 +347,42 @@ fn text(what: &'static str, given: &str, most: usize) -> Result<String, PolicyEr
     Ok(given.to_owned())
 }
 
-/// Whether this is a change that was made already, and whose answer got lost.
-fn is_again(active: &Activation, change: &Change) -> bool {
-    let who = |change: &Change| (change.subject.clone(), change.author.clone());
-    who(&active.change) == who(change) && active.change.note == change.note
+/// The revision that was sent last, if it is this one: its answer got lost.
+fn sent_before(
+    rows: &Rows,
+    new: &NewRevision,
+    change: &Change,
+) -> Result<Option<Sent>, CatalogError> {
+    let Some(number) = PolicyRows::newest(rows)? else {
+        return Ok(None);
+    };
+    let Some(newest) = PolicyRows::revision(rows, number)? else {
+        return Ok(None);
+    };
+    let trial = TrialRows::of(rows, number)?;
+    let running = trial.filter(|trial| trial.state == TrialState::Running);
+    let is_same = (&newest.manifest, newest.base) == (&new.manifest, new.base)
+        && is_same(&newest.sent, change)
+        && (newest.active || running.is_some());
+    Ok(is_same.then_some(Sent {
+        number,
+        on_trial_until: running.map(|trial| trial.ends_at),
+    }))
+}
+
+fn kept(rows: &Rows, number: RevisionNumber) -> Result<KeptRevision, CatalogError> {
+    let revision = PolicyRows::revision(rows, number)?;
+    let revision = revision.ok_or(CatalogError::Damaged)?;
+    Ok(KeptRevision {
+        number,
+        digest: revision.digest,
+        manifest: revision.manifest,
+    })
+}
+
+/// Whether two changes are one that was sent twice.
+fn is_same(made: &Change, sent: &Change) -> bool {
+    (&made.subject, &made.author, &made.note) == (&sent.subject, &sent.author, &sent.note)
 }
 
 /// Whoever changes what is active must know what is: or two people would undo each other's work without a word.
@@ -342,6 +400,7 @@ fn activate(
     trace: Option<TraceId>,
 ) -> Result<Activation, PolicyError> {
     let sequence = PolicyRows::activate(rows, number, &change)?;
+    trial::settle(rows, number, &change)?;
     audit(rows, Action::PoliciesActivated, number, &change, trace)?;
     Ok(Activation {
         sequence,

@@ -21,6 +21,8 @@ use crate::uploads::{UploadLimits, Uploads};
 
 /// How often what has expired is looked for.
 const SWEEP: Duration = Duration::from_mins(1);
+/// How often it is looked whether a trial is over.
+const LOOK_AT_TRIALS: Duration = Duration::from_secs(1);
 
 /// Services that have recovered and listen.
 pub struct Server {
@@ -103,6 +105,7 @@ impl Server {
     /// Serves until `stop` is ready, gives calls under way their time, and closes the catalog.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let sweep = tokio::spawn(sweep(self.uploads, self.policies.clone()));
+        let trials = tokio::spawn(judge_trials(self.policies.clone()));
         let router = self.site.router();
         let tasks = TaskTracker::new();
         let policies = self.policies;
@@ -117,9 +120,11 @@ impl Server {
                 "calls that were still under way are cut off; their uploads go on from what was acknowledged"
             );
         }
-        sweep.abort();
-        // The sweep holds the catalog until it has really ended.
-        let _ = sweep.await;
+        for task in [sweep, trials] {
+            task.abort();
+            // It holds the catalog until it has really ended.
+            let _ = task.await;
+        }
         if drained {
             // What was answered is durable already; this only lets the log file be folded in.
             let join = tokio::task::spawn_blocking(move || self.catalog.join());
@@ -135,6 +140,16 @@ struct Opened {
     uploads: Uploads,
     policies: Policies,
     thread: CatalogThread,
+}
+
+/// Judges each trial of a revision when its time has come.
+async fn judge_trials(policies: Policies) {
+    loop {
+        tokio::time::sleep(LOOK_AT_TRIALS).await;
+        if let Err(error) = policies.judge_trial().await {
+            tracing::error!(%error, "a revision on trial could not be judged; it is tried again");
+        }
+    }
 }
 
 /// Does again and again what time does.

@@ -1,11 +1,21 @@
 //! Revisions of the policies, as services keep them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use portcullis_hop::policies::{Activate, HostStatus, NewRevision, Poll, RevisionNumber, Running};
+use portcullis_hop::policies::shadow::{
+    Decided, Incomplete, ShadowQuery, ShadowReport, ShadowReports, ShadowVerdict,
+};
+use portcullis_hop::policies::trial::{DropTrial, TrialState, TrialTerms};
+use portcullis_hop::policies::{
+    Activate, HostStatus, NewRevision, Poll, RefusedRevision, RevisionNumber, Running,
+};
 use portcullis_services::catalog::{Catalog, CatalogError, Rows};
 use portcullis_services::policies::{Policies, PolicyError};
-use portcullis_types::{ManualClock, PolicyManifest, Sha256Digest, Timestamp};
+use portcullis_types::{
+    Attributes, ManualClock, PolicyManifest, PolicyVerdict, Sha256Digest, Timestamp, UploadId,
+    Verdict,
+};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -63,6 +73,7 @@ fn revision(text: &str, base: Option<u64>) -> NewRevision {
         base: base.map(RevisionNumber),
         author: "ada".to_owned(),
         note: format!("sends {text}"),
+        trial: None,
     }
 }
 
@@ -71,6 +82,7 @@ fn poll(known: u64) -> Poll {
         host: HostStatus {
             name: "web:8000".to_owned(),
             running: None,
+            trial: None,
             refused: None,
         },
         known,
@@ -175,12 +187,16 @@ async fn a_web_host_that_waits_hears_of_a_change_at_once_and_of_the_end() {
     });
     kept.send("a", None).await.expect("is kept");
     let heard = tokio::time::timeout(LIMIT, waits).await.expect("in time");
-    let activated = heard.expect("ends").expect("is answered").activated;
-    assert_eq!(activated.map(|it| (it.sequence, it.number.0)), Some((1, 1)));
+    let activated = heard.expect("ends").expect("is answered").wanted;
+    let wanted = activated.expect("is another");
+    assert_eq!(
+        (wanted.change, wanted.active.map(|it| it.number.0)),
+        (1, Some(1))
+    );
 
     // A catalog that was restored: what the host knows is later than anything there is.
     let restored = kept.policies.poll(poll(9)).await.expect("is answered");
-    assert_eq!(restored.activated.map(|it| it.sequence), Some(1));
+    assert_eq!(restored.wanted.map(|it| it.change), Some(1));
 
     let mut now = poll(1);
     now.host.running = Some(Running {
@@ -193,7 +209,7 @@ async fn a_web_host_that_waits_hears_of_a_change_at_once_and_of_the_end() {
     });
     kept.policies.close();
     let heard = tokio::time::timeout(LIMIT, waits).await.expect("in time");
-    assert_eq!(heard.expect("ends").expect("is answered").activated, None);
+    assert_eq!(heard.expect("ends").expect("is answered").wanted, None);
     let hosts = kept.policies.revisions().await.expect("are listed").hosts;
     assert_eq!(hosts[0].status, now.host);
 }
@@ -215,4 +231,271 @@ async fn files_that_no_revision_came_for_go_after_a_day() {
         .missing(vec![unused, Sha256Digest::of(b"a")])
         .await;
     assert_eq!(missing.expect("are told"), [unused]);
+}
+
+const TERMS: TrialTerms = TrialTerms {
+    seconds: 1_800,
+    max_new_rejections_percent: 10.0,
+    min_uploads: 10,
+};
+
+/// What a web host says of an upload that was stored: whether the set with this text would have let it pass.
+fn report(text: &str, passes: bool) -> ShadowReport {
+    let set = revision(text, None).manifest.digest();
+    let verdict = if passes {
+        Verdict::Accept
+    } else {
+        Verdict::Reject
+    };
+    ShadowReport {
+        upload: UploadId::generate(),
+        revision: Sha256Digest::of(b"active"),
+        decided: Decided::Accept,
+        by: None,
+        attributes: Attributes::default(),
+        verdicts: vec![ShadowVerdict {
+            set,
+            policy: PolicyVerdict {
+                name: "size-limit".parse().expect("is a name"),
+                version: "1".to_owned(),
+                digest: Sha256Digest::of(b"component"),
+                verdict,
+            },
+            rule: (!passes).then(|| "too-large".to_owned()),
+            rules: BTreeMap::new(),
+            passes: Some(passes),
+            incomplete: None,
+        }],
+    }
+}
+
+impl Kept {
+    /// Begins a trial of the set `b` beside the active set `a`.
+    async fn trial(&self) {
+        self.send("a", None).await.expect("is kept");
+        let digest = Sha256Digest::of(b"b");
+        self.policies
+            .put_file(digest, b"b".to_vec())
+            .await
+            .expect("is kept");
+        let new = NewRevision {
+            trial: Some(TERMS),
+            ..revision("b", Some(1))
+        };
+        for _ in 0..2 {
+            let sent = self.policies.send(new.clone(), "key:admin", None).await;
+            let sent = sent.expect("is on trial");
+            assert_eq!((sent.number.0, sent.on_trial_until.is_some()), (2, true));
+        }
+    }
+
+    async fn judged(&self, passing: usize, refused: usize) {
+        let passes = [vec![true; passing], vec![false; refused]].concat();
+        let reports = ShadowReports {
+            reports: passes.iter().map(|passes| report("b", *passes)).collect(),
+            lost: 0,
+        };
+        self.policies.note_shadows(reports).await.expect("are kept");
+    }
+
+    /// The active revision, and how the trial of the second one stands.
+    async fn standing(&self) -> (u64, TrialState, String) {
+        let known = self.policies.revisions().await.expect("are listed");
+        let trial = known.revisions[0].trial.clone().expect("has one");
+        let active = known.activations[0].number.0;
+        (active, trial.state, trial.reason.unwrap_or_default())
+    }
+}
+
+#[tokio::test]
+async fn a_trial_whose_numbers_hold_becomes_active_by_itself() {
+    let kept = kept().await;
+    kept.trial().await;
+    kept.judged(19, 1).await;
+    assert!(!kept.policies.judge_trial().await.expect("waits"));
+    assert_eq!(kept.standing().await.1, TrialState::Running);
+    kept.clock.advance(Duration::from_mins(30));
+    assert!(kept.policies.judge_trial().await.expect("is judged"));
+    let (active, state, reason) = kept.standing().await;
+    assert_eq!((active, state), (2, TrialState::Enforced));
+    assert!(
+        reason.contains("1 of 20 uploads newly refused, 5.00 %"),
+        "{reason}"
+    );
+    let known = kept.policies.revisions().await.expect("are listed");
+    assert_eq!(known.activations[0].change.subject, "trial");
+    assert_eq!(known.activations[0].change.note, reason);
+    assert!(!kept.policies.judge_trial().await.expect("is over"));
+}
+
+#[tokio::test]
+async fn a_trial_whose_numbers_do_not_hold_drops_itself_and_says_why() {
+    for (passing, refused, says) in [
+        (10, 10, "10 of 20 uploads newly refused, 50.00 %"),
+        (9, 0, "9 uploads were judged, and 10 are needed"),
+    ] {
+        let kept = kept().await;
+        kept.trial().await;
+        kept.judged(passing, refused).await;
+        kept.clock.advance(Duration::from_mins(31));
+        kept.policies.judge_trial().await.expect("is judged");
+        let (active, state, reason) = kept.standing().await;
+        assert_eq!((active, state), (1, TrialState::Dropped));
+        assert!(reason.contains(says), "{reason}");
+        // The way is free for the next one.
+        kept.send("c", Some(1)).await.expect("is kept");
+    }
+}
+
+#[tokio::test]
+async fn a_trial_ends_when_it_is_dropped_overtaken_or_refused_by_a_web_host() {
+    let drop = async |kept: &Kept| {
+        let wanted = DropTrial {
+            number: RevisionNumber(2),
+            author: "ada".to_owned(),
+            note: "not this week".to_owned(),
+        };
+        kept.policies
+            .drop_trial(wanted, "key:admin", None)
+            .await
+            .expect("ends");
+    };
+    let dropped = kept().await;
+    dropped.trial().await;
+    drop(&dropped).await;
+    let overtaken = kept().await;
+    overtaken.trial().await;
+    let activate = Activate {
+        number: RevisionNumber(1),
+        base: Some(RevisionNumber(1)),
+        author: "ada".to_owned(),
+        note: "stays".to_owned(),
+    };
+    overtaken
+        .policies
+        .activate(activate, "key:admin", None)
+        .await
+        .expect("is active");
+    let refused = kept().await;
+    refused.trial().await;
+    let mut host = poll(2);
+    host.host.refused = Some(RefusedRevision {
+        number: RevisionNumber(2),
+        error: "it has no room".to_owned(),
+    });
+    host.wait_seconds = 0;
+    let wanted = refused
+        .policies
+        .poll(host)
+        .await
+        .expect("is answered")
+        .wanted;
+    assert!(wanted.is_some_and(|wanted| wanted.trial.is_none()));
+    for (kept, says) in [
+        (dropped, "not this week"),
+        (overtaken, "revision 1 became active meanwhile"),
+        (refused, "web:8000 refuses it: it has no room"),
+    ] {
+        let (active, state, reason) = kept.standing().await;
+        assert_eq!((active, state), (1, TrialState::Dropped));
+        assert!(reason.contains(says), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_one_trial_at_a_time_and_it_has_terms() {
+    let kept = kept().await;
+    kept.trial().await;
+    let other = NewRevision {
+        trial: Some(TERMS),
+        note: "another".to_owned(),
+        ..revision("b", Some(1))
+    };
+    let error = kept.policies.send(other.clone(), "key:admin", None).await;
+    assert!(matches!(error, Err(PolicyError::OnTrial { .. })));
+    for terms in [
+        TrialTerms {
+            seconds: 0,
+            ..TERMS
+        },
+        TrialTerms {
+            max_new_rejections_percent: 101.0,
+            ..TERMS
+        },
+        TrialTerms {
+            max_new_rejections_percent: f64::NAN,
+            ..TERMS
+        },
+        TrialTerms {
+            min_uploads: 0,
+            ..TERMS
+        },
+    ] {
+        let wrong = NewRevision {
+            trial: Some(terms),
+            ..other.clone()
+        };
+        let error = kept.policies.send(wrong, "key:admin", None).await;
+        assert!(matches!(error, Err(PolicyError::Terms)));
+    }
+    assert_eq!(kept.count("policy_revisions").await, 2);
+}
+
+#[tokio::test]
+async fn the_summary_says_what_would_change_and_for_whom() {
+    let kept = kept().await;
+    let mut reports: Vec<_> = (0..6).map(|nth| report("b", nth % 2 == 0)).collect();
+    reports[1]
+        .attributes
+        .insert("table", "image")
+        .expect("fits");
+    // Refused anyway: that it would be refused again changes nothing.
+    reports[3].decided = Decided::Reject;
+    // Refused by the policy of this name, which would now let it pass.
+    reports[4].decided = Decided::Reject;
+    reports[4].by = Some("size-limit".parse().expect("is a name"));
+    reports[5].verdicts[0].passes = None;
+    reports[5].verdicts[0].incomplete = Some(Incomplete::Behind);
+    let sent = ShadowReports {
+        reports: reports.clone(),
+        lost: 0,
+    };
+    for _ in 0..2 {
+        kept.policies
+            .note_shadows(sent.clone())
+            .await
+            .expect("are kept once");
+    }
+    let summary = kept.policies.shadow_summary(ShadowQuery::default()).await;
+    let summary = summary.expect("is summed up");
+    let [policy] = &summary.policies[..] else {
+        panic!("{summary:?}");
+    };
+    let numbers = (
+        policy.judged,
+        policy.unchanged,
+        policy.newly_refused,
+        policy.newly_passed,
+    );
+    assert_eq!(numbers, (5, 3, 1, 1));
+    assert_eq!(policy.incomplete[&Incomplete::Behind], 1);
+    assert_eq!(policy.rules["too-large"].examples, [reports[1].upload]);
+    let image = &policy.attributes[0];
+    assert_eq!(
+        (image.value.as_str(), image.judged, image.changed),
+        ("image", 1, 1)
+    );
+    let other = ShadowQuery {
+        policy: Some("another".parse().expect("is a name")),
+        ..ShadowQuery::default()
+    };
+    let none = kept
+        .policies
+        .shadow_summary(other)
+        .await
+        .expect("is summed up");
+    assert_eq!(none.policies, []);
+    kept.clock.advance(Duration::from_hours(31 * 24));
+    kept.policies.sweep().await.expect("sweeps");
+    assert_eq!(kept.count("shadow_verdicts").await, 0);
 }

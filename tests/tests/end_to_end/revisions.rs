@@ -293,3 +293,82 @@ async fn a_policy_in_the_shadow_is_seen_enforced_and_taken_back() -> Result<()> 
     send(20, "image").await?.receipt()?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_judged_reload_enforces_itself_or_drops_itself_and_says_why() -> Result<()> {
+    let (gateway, folder) = gateway(1_000).await?;
+    apply(&gateway, &folder, "the first")?;
+    let shown = folder.display().to_string();
+    let trial = |allowed: &str| {
+        let arguments = [
+            "apply",
+            &shown,
+            "--note",
+            "stricter",
+            "--after",
+            "6s",
+            "--max-new-rejections",
+            allowed,
+            "--min-uploads",
+            "4",
+        ];
+        said(&gateway, &arguments, true)
+    };
+    let ended = async || {
+        let wait = async {
+            loop {
+                let known = revisions(&gateway)?;
+                let trial = known["revisions"][0]["trial"].clone();
+                if trial["state"] != "running" {
+                    return Ok::<_, anyhow::Error>((known["activations"].clone(), trial));
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, wait)
+            .await
+            .context("never ends")?
+    };
+    set_folder(&folder, &size_limit(10))?;
+    let text = trial("10%")?;
+    ensure!(
+        text.contains("on trial until") && text.contains("in the shadow"),
+        "{text}"
+    );
+    for bytes in [5, 5, 20, 20] {
+        gateway.upload(file(bytes)).await?.receipt()?;
+    }
+    let (activations, dropped) = ended().await?;
+    ensure!(dropped["state"] == "dropped", "{dropped}");
+    let reason = dropped["reason"].as_str().context("no reason")?;
+    ensure!(
+        reason.contains("2 of 4 uploads newly refused, 50.00 %"),
+        "{reason}"
+    );
+    ensure!(
+        activations.as_array().map(Vec::len) == Some(1),
+        "{activations}"
+    );
+    gateway.upload(file(20)).await?.receipt()?;
+
+    // From the same folder, whose last revision was dropped, without a word about a base.
+    set_folder(&folder, &size_limit(100))?;
+    trial("0%")?;
+    for bytes in [5, 5, 20, 20] {
+        gateway.upload(file(bytes)).await?.receipt()?;
+    }
+    let (activations, enforced) = ended().await?;
+    ensure!(enforced["state"] == "enforced", "{enforced}");
+    ensure!(
+        activations[0]["change"]["subject"] == "trial",
+        "{activations}"
+    );
+    runs(&gateway.web, 3).await?;
+    gateway
+        .upload(file(200))
+        .await?
+        .problem("policy-rejected", 422)?;
+    let text = said(&gateway, &["revisions"], true)?;
+    ensure!(text.contains("dropped: 2 of 4"), "{text}");
+    Ok(())
+}

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use portcullis_hop::AdminClient;
+use portcullis_hop::policies::trial::DropTrial;
 use portcullis_hop::policies::{Activate, RevisionNumber, Revisions};
 
-use super::{Connection, Reason, active, hosts};
+use super::hosts::{Part, converge};
+use super::{Connection, Reason, active};
 use crate::policy::screen::{GOOD, styled};
 
 #[derive(clap::Args)]
@@ -91,7 +93,32 @@ async fn change(
     let activation = client.activate(&wanted).await?;
     let number = activation.number;
     anstream::println!("{} is active", styled(GOOD, format!("revision {number}")));
-    hosts::converge(client, number, Duration::from_secs(arguments.wait)).await?;
+    let longest = Duration::from_secs(arguments.wait);
+    converge(client, number, Part::Active, longest).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(clap::Args)]
+pub(crate) struct DropArguments {
+    /// The revision that is on trial.
+    number: u64,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    reason: Reason,
+}
+
+/// Ends the trial of a revision.
+pub(crate) async fn drop_trial(arguments: &DropArguments) -> Result<ExitCode> {
+    let (author, note) = arguments.reason.given()?;
+    let number = RevisionNumber(arguments.number);
+    let wanted = DropTrial {
+        number,
+        author,
+        note,
+    };
+    arguments.connection.open()?.drop_trial(&wanted).await?;
+    anstream::println!("revision {number} is no longer on trial");
     Ok(ExitCode::SUCCESS)
 }
 

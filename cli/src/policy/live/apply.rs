@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use portcullis_hop::policies::NewRevision;
+use portcullis_hop::policies::trial::TrialTerms;
 
+use super::hosts::{Part, converge};
+use super::period::{Percent, Period};
 use super::set::CheckedSet;
-use super::{Connection, Reason, active, base, hosts, install};
+use super::{Connection, Reason, base, install};
 use crate::policy::screen::{DIM, GOOD, styled};
 
 #[derive(clap::Args)]
@@ -23,6 +26,16 @@ pub(crate) struct Arguments {
     /// The revision that is active as far as you know. Default: the one that the folder began from.
     #[arg(long, value_name = "NUMBER")]
     base: Option<u64>,
+    /// Let it judge live uploads in the shadow for so long first, such as 30m or 2d; then it becomes active by itself if
+    /// the numbers hold, and is dropped if they do not.
+    #[arg(long, value_name = "TIME", conflicts_with = "into")]
+    after: Option<Period>,
+    /// With --after: of the uploads that it has judged, how many it may newly refuse.
+    #[arg(long, value_name = "PERCENT", default_value = "0%", requires = "after")]
+    max_new_rejections: Percent,
+    /// With --after: how many uploads it must have judged.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, requires = "after")]
+    min_uploads: u64,
     /// Only check the set, and say whether it could be applied.
     #[arg(long)]
     dry_run: bool,
@@ -39,6 +52,15 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    fn terms(&self) -> Option<TrialTerms> {
+        let length: Duration = self.after?.into();
+        Some(TrialTerms {
+            seconds: length.as_secs(),
+            max_new_rejections_percent: self.max_new_rejections.number(),
+            min_uploads: self.min_uploads,
+        })
+    }
+
     fn longest(&self) -> Duration {
         Duration::from_secs(self.wait)
     }
@@ -70,7 +92,7 @@ async fn send(arguments: &Arguments, set: &CheckedSet) -> Result<ExitCode> {
     let folder = &arguments.folder;
     let client = arguments.connection.open()?;
     let known = client.revisions().await?;
-    let base = base::of(folder, arguments.base, active(&known))?;
+    let base = base::of(folder, arguments.base, &known)?;
     if arguments.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
@@ -86,10 +108,23 @@ async fn send(arguments: &Arguments, set: &CheckedSet) -> Result<ExitCode> {
         base,
         author,
         note,
+        trial: arguments.terms(),
     };
-    let number = client.send(&new).await?.number;
-    base::write(folder, number)?;
-    anstream::println!("{} is active", styled(GOOD, format!("revision {number}")));
-    hosts::converge(&client, number, arguments.longest()).await?;
+    let sent = client.send(&new).await?;
+    base::write(folder, sent.number)?;
+    let shown = styled(GOOD, format!("revision {}", sent.number));
+    let part = match sent.on_trial_until {
+        None => {
+            anstream::println!("{shown} is active");
+            Part::Active
+        }
+        Some(until) => {
+            anstream::println!(
+                "{shown} is on trial until {until}; `portcullis policy revisions` says how it goes"
+            );
+            Part::OnTrial
+        }
+    };
+    converge(&client, sent.number, part, arguments.longest()).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use portcullis_hop::policies::{Activation, RevisionNumber};
+use portcullis_hop::policies::trial::TrialState;
+use portcullis_hop::policies::{RevisionNumber, Revisions};
+
+use super::active;
 
 /// The file that says so.
 const FILE: &str = ".portcullis-revision";
@@ -36,13 +39,13 @@ pub(crate) fn read(folder: &Path) -> Result<Option<RevisionNumber>> {
 pub(crate) fn of(
     folder: &Path,
     given: Option<u64>,
-    active: Option<&Activation>,
+    known: &Revisions,
 ) -> Result<Option<RevisionNumber>> {
     let base = match given {
         Some(number) => Some(RevisionNumber(number)),
         None => read(folder)?,
     };
-    let Some(active) = active else {
+    let Some(active) = active(known) else {
         return Ok(None);
     };
     let (number, change) = (active.number, &active.change);
@@ -52,7 +55,7 @@ pub(crate) fn of(
     );
     let shown = folder.display();
     match base {
-        Some(base) if base == number => Ok(Some(base)),
+        Some(base) if base == number || was_dropped(known, base, number) => Ok(Some(number)),
         Some(base) => bail!(
             "{about}; {shown} began from revision {base}. Nothing was changed: look at `portcullis policy diff {base} {number}`, bring that over, and apply with --base {number}"
         ),
@@ -60,4 +63,14 @@ pub(crate) fn of(
             "{about}; nothing says that {shown} began from it. Nothing was changed: look at `portcullis policy diff {number} {shown}`, and apply with --base {number} if that is what you want"
         ),
     }
+}
+
+/// Whether a revision never became active, and its author knew of the one that is.
+fn was_dropped(known: &Revisions, revision: RevisionNumber, active: RevisionNumber) -> bool {
+    let mut revisions = known.revisions.iter();
+    let revision = revisions.find(|it| it.number == revision);
+    revision.is_some_and(|it| {
+        let trial = it.trial.as_ref().map(|trial| trial.state);
+        trial == Some(TrialState::Dropped) && it.base == Some(active)
+    })
 }

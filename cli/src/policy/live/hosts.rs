@@ -18,12 +18,25 @@ enum Standing<'a> {
     NotYet,
 }
 
-fn standing(host: &KnownHost, wanted: RevisionNumber) -> Standing<'_> {
+/// What web hosts are to do with a revision.
+#[derive(Clone, Copy)]
+pub(crate) enum Part {
+    /// It decides.
+    Active,
+    /// It judges in the shadow.
+    OnTrial,
+}
+
+fn standing(host: &KnownHost, wanted: RevisionNumber, part: Part) -> Standing<'_> {
     let status = &host.status;
     if let Some(refused) = status.refused.as_ref().filter(|it| it.number == wanted) {
         return Standing::Refuses(&refused.error);
     }
-    match status.running {
+    let running = match part {
+        Part::Active => status.running,
+        Part::OnTrial => status.trial,
+    };
+    match running {
         Some(running) if running.number == wanted => Standing::Runs,
         _ => Standing::NotYet,
     }
@@ -36,12 +49,13 @@ fn standing(host: &KnownHost, wanted: RevisionNumber) -> Standing<'_> {
 pub(crate) async fn converge(
     client: &AdminClient,
     number: RevisionNumber,
+    part: Part,
     longest: Duration,
 ) -> Result<()> {
     let began = Instant::now();
     let hosts = loop {
         let hosts = client.revisions().await?.hosts;
-        let waits = |host: &KnownHost| matches!(standing(host, number), Standing::NotYet);
+        let waits = |host: &KnownHost| matches!(standing(host, number, part), Standing::NotYet);
         if !hosts.iter().any(waits) || began.elapsed() >= longest {
             break hosts;
         }
@@ -59,8 +73,11 @@ pub(crate) async fn converge(
     let mut lacking = 0;
     for host in &hosts {
         let name = &host.status.name;
-        let said = match standing(host, number) {
-            Standing::Runs => styled(GOOD, "runs it"),
+        let said = match standing(host, number, part) {
+            Standing::Runs => match part {
+                Part::Active => styled(GOOD, "runs it"),
+                Part::OnTrial => styled(GOOD, "runs it in the shadow"),
+            },
             Standing::Refuses(error) => {
                 lacking += 1;
                 format!("{}: {error}", styled(BAD, "refuses it"))

@@ -1,4 +1,4 @@
-//! A length of time as people write it.
+//! Lengths of time and shares as people write them.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -37,6 +37,36 @@ impl From<Period> for Duration {
     }
 }
 
+/// A share of uploads, as in `0.5%`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Percent(f64);
+
+/// No share.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a share is 0 to 100 percent, such as 0.5%")]
+pub(crate) struct InvalidPercent;
+
+impl FromStr for Percent {
+    type Err = InvalidPercent;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPercent> {
+        let number = text.strip_suffix('%').unwrap_or(text).trim();
+        let number: f64 = number.parse().map_err(|_| InvalidPercent)?;
+        if (0.0..=100.0).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(InvalidPercent)
+        }
+    }
+}
+
+impl Percent {
+    /// 0 to 100.
+    pub(crate) fn number(self) -> f64 {
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +84,17 @@ mod tests {
         }
         for text in ["", "30", "m", "-1m", "1.5h", "3w", "3é"] {
             assert_eq!(text.parse::<Period>(), Err(InvalidPeriod), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_0_to_100() {
+        for (text, number) in [("0.5%", 0.5), ("0", 0.0), ("100 %", 100.0)] {
+            let percent: Percent = text.parse().expect("is a share");
+            assert!((percent.number() - number).abs() < f64::EPSILON);
+        }
+        for text in ["", "%", "-1%", "101%", "NaN", "a"] {
+            assert_eq!(text.parse::<Percent>(), Err(InvalidPercent), "{text}");
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use portcullis_hop::policies::trial::{Trial, TrialState};
 use portcullis_hop::policies::{KnownHost, RevisionSummary};
 
 use super::Connection;
-use crate::policy::screen::{self, BAD, HEAD, styled};
+use crate::policy::screen::{self, BAD, DOUBTFUL, GOOD, HEAD, styled};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -27,7 +28,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
     if rows.is_empty() {
         anstream::println!("there is no revision yet; `portcullis policy apply` sends the first");
     }
-    let heads = ["", "revision", "digest", "sent", "by", "note"];
+    let heads = ["revision", "digest", "sent", "by", "note", ""];
     anstream::print!("{}", screen::table(&heads, &rows));
     let rows: Vec<_> = known.hosts.iter().map(host).collect();
     if !rows.is_empty() {
@@ -39,15 +40,39 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn revision(revision: &RevisionSummary) -> Vec<String> {
-    let mark = if revision.active { "*" } else { "" };
+    let mark = match (&revision.trial, revision.active) {
+        (_, true) => styled(GOOD, "active"),
+        (Some(trial), false) => on_trial(trial),
+        (None, false) => String::new(),
+    };
     vec![
-        mark.to_owned(),
         revision.number.to_string(),
         short(&revision.digest.to_string()),
         revision.sent.at.to_string(),
         revision.sent.author.clone(),
         revision.sent.note.clone(),
+        mark,
     ]
+}
+
+fn on_trial(trial: &Trial) -> String {
+    let Trial {
+        judged,
+        newly_refused,
+        ..
+    } = trial;
+    let reason = trial.reason.as_deref().unwrap_or_default();
+    match trial.state {
+        TrialState::Running => styled(
+            DOUBTFUL,
+            format!(
+                "on trial until {}: {newly_refused} of {judged} newly refused",
+                trial.ends_at
+            ),
+        ),
+        TrialState::Enforced => format!("held its trial: {reason}"),
+        TrialState::Dropped => styled(BAD, format!("dropped: {reason}")),
+    }
 }
 
 fn host(host: &KnownHost) -> Vec<String> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_engine::{LoadError, SetFiles};
-use portcullis_hop::policies::{Activated, HostStatus, Poll, RefusedRevision, Running};
+use portcullis_hop::policies::{HostStatus, KeptRevision, Poll, RefusedRevision, Running, Wanted};
 use portcullis_hop::{HopClient, StoreError};
 use portcullis_telemetry::{Span, SpanName};
 use portcullis_types::Sha256Digest;
@@ -29,11 +29,13 @@ pub(crate) struct Follower {
     policies: Arc<Policies>,
     store: Arc<HopClient>,
     hangup: Signal,
-    /// The last activation that was dealt with.
+    /// The last change that was dealt with.
     known: u64,
     running: Option<Running>,
+    /// What judges in the shadow.
+    trial: Option<Running>,
     refused: Option<RefusedRevision>,
-    /// The files of the revision in force, so that only what changed is fetched.
+    /// The files of the revisions in force and on trial, so that only what changed is fetched.
     files: BTreeMap<Sha256Digest, Bytes>,
 }
 
@@ -46,6 +48,7 @@ impl Follower {
             hangup,
             known: 0,
             running: None,
+            trial: None,
             refused: None,
             files: BTreeMap::new(),
         }
@@ -66,7 +69,7 @@ impl Follower {
             };
             let taken = match asked {
                 Ok(None) => Ok(()),
-                Ok(Some(activated)) => self.take(activated).await,
+                Ok(Some(wanted)) => self.take(wanted).await,
                 Err(error) => Err(error),
             };
             pause = match taken {
@@ -87,6 +90,7 @@ impl Follower {
             host: HostStatus {
                 name: name.to_owned(),
                 running: self.running,
+                trial: self.trial,
                 refused: self.refused.clone(),
             },
             known: self.known,
@@ -94,42 +98,90 @@ impl Follower {
         }
     }
 
-    /// Fetches a revision and puts it in force, or notes why not. What services cannot give is asked for again.
-    async fn take(&mut self, activated: Activated) -> Result<(), StoreError> {
-        let files = self.fetch(&activated).await?;
-        let (number, digest) = (activated.number, activated.digest);
-        loop {
-            let named = activated.manifest.all();
-            let named = named.map(|(name, digest)| (name.clone(), files[&digest].clone()));
-            let set = SetFiles::held(named.collect());
-            match self.policies.take(set, Some((number, digest))).await {
-                Err(TakeError::Load(LoadError::Busy)) => sleep(BUSY).await,
-                Err(error) => {
-                    let error = error.to_string();
-                    tracing::error!(target: "policy", revision = %number, "the policies stay as they are: {error}");
-                    self.refused = Some(RefusedRevision { number, error });
-                    break;
+    /// Brings about what is wanted, or notes why not. What services cannot give is asked for again.
+    async fn take(&mut self, wanted: Wanted) -> Result<(), StoreError> {
+        let mut files = BTreeMap::new();
+        self.refused = None;
+        let is = |there: Option<Running>, wanted: &KeptRevision| {
+            there.is_some_and(|there| there.number == wanted.number)
+        };
+        match &wanted.active {
+            None => {}
+            Some(active) if is(self.running, active) => self.keep(active, &mut files),
+            Some(active) => {
+                let fetched = self.fetch(active).await?;
+                if self.put(active, &fetched, Place::InForce).await {
+                    self.running = Some(running(active));
                 }
-                Ok(_) => {
-                    self.running = Some(Running { number, digest });
-                    self.refused = None;
-                    self.files = files;
-                    break;
-                }
+                files.extend(fetched);
             }
         }
-        self.known = activated.sequence;
+        match &wanted.trial {
+            None => {
+                self.policies.engine().put_on_trial(None);
+                self.trial = None;
+            }
+            Some(trial) if is(self.trial, trial) => self.keep(trial, &mut files),
+            Some(trial) => {
+                let fetched = self.fetch(trial).await?;
+                if self.put(trial, &fetched, Place::OnTrial).await {
+                    self.trial = Some(running(trial));
+                }
+                files.extend(fetched);
+            }
+        }
+        self.files = files;
+        self.known = wanted.change;
         Ok(())
+    }
+
+    /// Has a revision take its place. Says whether it could.
+    async fn put(
+        &mut self,
+        revision: &KeptRevision,
+        files: &BTreeMap<Sha256Digest, Bytes>,
+        place: Place,
+    ) -> bool {
+        let (number, digest) = (revision.number, revision.digest);
+        loop {
+            let named = revision.manifest.all();
+            let named = named.map(|(name, digest)| (name.clone(), files[&digest].clone()));
+            let set = SetFiles::held(named.collect());
+            let taken = match place {
+                Place::InForce => self.policies.take(set, Some((number, digest))).await,
+                Place::OnTrial => self.policies.try_out(set, number, digest).await,
+            };
+            let error = match taken {
+                Err(TakeError::Load(LoadError::Busy)) => {
+                    sleep(BUSY).await;
+                    continue;
+                }
+                Err(error) => error.to_string(),
+                Ok(_) => return true,
+            };
+            tracing::error!(target: "policy", revision = %number, "the policies stay as they are: {error}");
+            self.refused = Some(RefusedRevision { number, error });
+            return false;
+        }
+    }
+
+    /// Keeps the files of a revision that stays.
+    fn keep(&self, revision: &KeptRevision, files: &mut BTreeMap<Sha256Digest, Bytes>) {
+        for (_, digest) in revision.manifest.all() {
+            if let Some(bytes) = self.files.get(&digest) {
+                files.insert(digest, bytes.clone());
+            }
+        }
     }
 
     /// All files of a revision.
     async fn fetch(
         &self,
-        activated: &Activated,
+        revision: &KeptRevision,
     ) -> Result<BTreeMap<Sha256Digest, Bytes>, StoreError> {
         let span = Span::root(SpanName::PolicyFollow, None);
         let mut files = BTreeMap::new();
-        for (_, digest) in activated.manifest.all() {
+        for (_, digest) in revision.manifest.all() {
             if files.contains_key(&digest) {
                 continue;
             }
@@ -143,7 +195,21 @@ impl Follower {
     }
 }
 
-async fn ask(store: &HopClient, poll: &Poll) -> Result<Option<Activated>, StoreError> {
+/// What a revision is to do.
+#[derive(Clone, Copy)]
+enum Place {
+    InForce,
+    OnTrial,
+}
+
+fn running(revision: &KeptRevision) -> Running {
+    Running {
+        number: revision.number,
+        digest: revision.digest,
+    }
+}
+
+async fn ask(store: &HopClient, poll: &Poll) -> Result<Option<Wanted>, StoreError> {
     let span = Span::root(SpanName::PolicyFollow, None);
-    Ok(store.poll_policies(poll, &span).await?.activated)
+    Ok(store.poll_policies(poll, &span).await?.wanted)
 }

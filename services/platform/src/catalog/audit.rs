@@ -35,6 +35,10 @@ pub enum Action {
     PoliciesSent,
     /// A revision of the policies became active.
     PoliciesActivated,
+    /// A revision of the policies judges in the shadow before it may become active.
+    PoliciesOnTrial,
+    /// A revision of the policies will not become active by itself.
+    PoliciesTrialDropped,
 }
 
 impl Action {
@@ -54,6 +58,8 @@ impl Action {
             Self::TokenRevoked => "token-revoked",
             Self::PoliciesSent => "policies-sent",
             Self::PoliciesActivated => "policies-activated",
+            Self::PoliciesOnTrial => "policies-on-trial",
+            Self::PoliciesTrialDropped => "policies-trial-dropped",
         }
     }
 }

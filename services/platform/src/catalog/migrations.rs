@@ -4,10 +4,11 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::CatalogError;
 
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("../../migrations/0001_uploads.sql"),
     include_str!("../../migrations/0002_policies.sql"),
     include_str!("../../migrations/0003_shadow.sql"),
+    include_str!("../../migrations/0004_trials.sql"),
 ];
 
 /// Brings a catalog up to date; each step in one transaction.
@@ -51,7 +52,7 @@ mod tests {
             error,
             CatalogError::TooNew {
                 found: 99,
-                known: 3
+                known: 4
             }
         ));
     }

@@ -6,7 +6,7 @@ use portcullis_hop::policies::{
 use portcullis_types::{PolicyManifest, Sha256Digest, Timestamp};
 use rusqlite::{OptionalExtension, Row, named_params};
 
-use super::{CatalogError, Rows};
+use super::{CatalogError, Rows, TrialRows};
 
 /// The rows about revisions of the policies.
 pub struct PolicyRows;
@@ -143,24 +143,42 @@ impl PolicyRows {
     pub fn list(rows: &Rows, most: u32) -> Result<Vec<RevisionSummary>, CatalogError> {
         let active = Self::active(rows)?.map(|active| active.number);
         let mut find = rows.prepare_cached(
-            "SELECT at, subject, author, note, number, digest FROM policy_revisions
+            "SELECT at, subject, author, note, number, digest, base FROM policy_revisions
              ORDER BY number DESC LIMIT ?1",
         )?;
         let found = find.query_map([most], |row| {
-            Ok((change(row)?, number(row, 4)?, row.get::<_, String>(5)?))
+            let base: Option<i64> = row.get(6)?;
+            let base = base.map(|base| RevisionNumber(base.cast_unsigned()));
+            Ok((
+                change(row)?,
+                number(row, 4)?,
+                row.get::<_, String>(5)?,
+                base,
+            ))
         })?;
         let mut revisions = Vec::new();
         for row in found {
-            let (sent, number, digest) = row?;
+            let (sent, number, digest, base) = row?;
             let number = RevisionNumber(number);
             revisions.push(RevisionSummary {
                 number,
                 digest: digest_of(&digest)?,
                 sent: sent?,
                 active: active == Some(number),
+                base,
+                trial: TrialRows::of(rows, number)?,
             });
         }
         Ok(revisions)
+    }
+
+    /// The number of the revision that was sent last.
+    pub fn newest(rows: &Rows) -> Result<Option<RevisionNumber>, CatalogError> {
+        let newest: Option<i64> =
+            rows.query_row("SELECT max(number) FROM policy_revisions", [], |row| {
+                row.get(0)
+            })?;
+        Ok(newest.map(|newest| RevisionNumber(newest.cast_unsigned())))
     }
 
     /// A revision with its files.

@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<Site> {
         .route(wire::POLICY_REVISIONS, get(revisions).post(send))
         .route(wire::POLICY_REVISION, get(revision))
         .route(wire::POLICY_ACTIVE, post(activate))
+        .route(wire::POLICY_TRIAL_DROP, post(drop_trial))
         .route(wire::POLICY_SHADOW, post(note_shadows))
         .route(wire::POLICY_SHADOW_SUMMARY, post(shadow_summary))
 }
@@ -124,6 +125,19 @@ async fn activate(State(site): State<Site>, headers: HeaderMap, body: Body) -> R
         .await
 }
 
+async fn drop_trial(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+    let call = async |key: Key, span: Arc<Span>| {
+        let (wanted, trace) = (parsed(body).await?, span.context().trace_id());
+        let subject = key.principal();
+        let policies = site.policies();
+        let dropped = policies.drop_trial(wanted, subject.subject(), Some(trace));
+        dropped.await?;
+        Ok(json(&serde_json::json!({})))
+    };
+    site.answer(SpanName::PolicyTrialDrop, &headers, Scope::Admin, call)
+        .await
+}
+
 async fn note_shadows(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
     let call = async |_, _| {
         site.policies().note_shadows(parsed(body).await?).await?;
@@ -152,11 +166,16 @@ impl From<PolicyError> for Failure {
             PolicyError::Catalog(_) => {
                 return Fault::from(StoreError::StorageFailed).into();
             }
-            PolicyError::Conflict { .. } => ProblemKind::RevisionConflict,
-            PolicyError::NoRevision(_) | PolicyError::NoFile => ProblemKind::NotFound,
-            PolicyError::FilesMissing(_) | PolicyError::Manifest(_) | PolicyError::Text { .. } => {
-                ProblemKind::BadRequest
+            PolicyError::Conflict { .. } | PolicyError::OnTrial { .. } => {
+                ProblemKind::RevisionConflict
             }
+            PolicyError::NoRevision(_) | PolicyError::NotOnTrial(_) | PolicyError::NoFile => {
+                ProblemKind::NotFound
+            }
+            PolicyError::FilesMissing(_)
+            | PolicyError::Manifest(_)
+            | PolicyError::Terms
+            | PolicyError::Text { .. } => ProblemKind::BadRequest,
             PolicyError::OtherDigest => ProblemKind::DigestMismatch,
         };
         Problem::saying(kind, &error).into()
