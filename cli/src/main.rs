@@ -9,6 +9,7 @@
 )]
 
 mod dev;
+mod key;
 mod policy;
 
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ struct Arguments {
 enum Command {
     /// Starts both servers on this machine, for trying things out.
     Dev(dev::Arguments),
+    /// Makes keys that vouch for components.
+    Key(key::Arguments),
     /// Checks, shows and tries policies.
     Policy(Box<policy::Arguments>),
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let done = match command {
         Command::Dev(arguments) => dev::run(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
     };
     match done {

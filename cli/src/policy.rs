@@ -18,6 +18,7 @@ mod request;
 mod run;
 mod screen;
 mod settings;
+mod sign;
 mod slim;
 mod test;
 mod vendored;
@@ -52,6 +53,8 @@ enum Command {
     Test(Box<test::Arguments>),
     /// Measures a policy beside one that does nothing.
     Bench(Box<bench::Arguments>),
+    /// Vouches for components with a key.
+    Sign(sign::Arguments),
     /// Checks a policy set, sends it to services as a revision, and has web hosts run it.
     Apply(Box<live::apply::Arguments>),
     /// Lists the revisions that services keep, and what web hosts run.
@@ -86,6 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             Command::Run(arguments) => run::run(arguments).await,
             Command::Test(arguments) => test::run(arguments).await,
             Command::Bench(arguments) => bench::run(arguments).await,
+            Command::Sign(arguments) => sign::run(arguments),
             Command::Apply(arguments) => live::apply::run(arguments).await,
             Command::Revisions(arguments) => live::revisions::run(arguments).await,
             Command::Show(arguments) => live::show::run(arguments).await,

@@ -75,6 +75,7 @@ fn folder() -> Result<tempfile::TempDir> {
 pub struct Setup {
     policies: Policies,
     web_config: String,
+    services_config: String,
     collector: Option<String>,
     proxy: Option<Behaviour>,
     web_key: Option<String>,
@@ -94,6 +95,13 @@ impl Setup {
     #[must_use]
     pub fn web_config(mut self, toml: &str) -> Self {
         toml.clone_into(&mut self.web_config);
+        self
+    }
+
+    /// The configuration file of services, beside the administrator's key.
+    #[must_use]
+    pub fn services_config(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.services_config);
         self
     }
 
@@ -170,7 +178,8 @@ impl Setup {
             "[[keys]]\nname = 'admin'\nkey-file = '{}'\nscopes = ['admin']\n",
             key.display()
         );
-        std::fs::write(&config, keys).expect("is written");
+        let text = format!("{}\n{keys}", self.services_config);
+        std::fs::write(&config, text).expect("is written");
         server::Launch::new("portcullis-services")
             .argument("--config")
             .argument(config)
@@ -360,9 +369,13 @@ impl TestGateway {
 
     /// Runs `portcullis policy`, as an administrator of the services of this pair.
     pub fn policy(&self, arguments: &[&str]) -> Result<std::process::Output> {
+        self.command(&[&["policy"], arguments].concat())
+    }
+
+    /// Runs `portcullis`, likewise.
+    pub fn command(&self, arguments: &[&str]) -> Result<std::process::Output> {
         let mut process = std::process::Command::new(binary("portcullis"));
         process
-            .arg("policy")
             .args(arguments)
             .env(
                 "SERVICES_URL",

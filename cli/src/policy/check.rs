@@ -70,6 +70,8 @@ impl Step {
             PolicyLoadError::Limits(_) => Self::Limits,
             PolicyLoadError::Unreadable(_)
             | PolicyLoadError::TooLarge(_)
+            | PolicyLoadError::Pinned { .. }
+            | PolicyLoadError::Untrusted { .. }
             | PolicyLoadError::CoreModule(_) => Self::File,
             PolicyLoadError::TooMuch { .. } => Self::Size,
             PolicyLoadError::ForbiddenImports { .. } => Self::Imports,

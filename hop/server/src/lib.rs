@@ -1,6 +1,6 @@
 //! What both servers do alike: read their configuration, listen within limits, stop gracefully.
 //!
-//! It knows neither uploads nor policies nor disks.
+//! It knows neither uploads nor disks, and of policies only whose components may run.
 #![forbid(unsafe_code)]
 
 mod config;
@@ -9,9 +9,11 @@ mod keys;
 mod listener;
 mod role;
 mod stop;
+mod trust;
 
 pub use config::{ConfigError, Environment, Resolved, Source, read_toml};
 pub use keys::internal_keys;
 pub use listener::{Limits, Listener};
 pub use role::Role;
 pub use stop::stop_signal;
+pub use trust::trust;

@@ -1,5 +1,5 @@
 //! What both sides of the hop mean by the same word: upload ids, disks, paths, digests, principals,
-//! attributes, verdicts, findings, policy manifests, time.
+//! attributes, verdicts, findings, policy manifests, signatures, time.
 //!
 //! Every value is checked when it is made and cannot be wrong afterwards. This crate does no input or
 //! output, knows no protocol, and depends on no other crate of ours.
@@ -16,6 +16,7 @@ mod parsed;
 mod policy_manifest;
 mod policy_name;
 mod principal;
+mod signature;
 mod upload_id;
 mod verdict;
 
@@ -29,5 +30,8 @@ pub use offset::Offset;
 pub use policy_manifest::{InvalidManifest, PolicyManifest};
 pub use policy_name::{InvalidPolicyName, PolicyName};
 pub use principal::{InvalidPrincipal, Principal};
+pub use signature::{
+    ComponentSignature, InvalidKey, InvalidSignature, PublicKey, SigningKey, Trust, Untrusted,
+};
 pub use upload_id::{InvalidUploadId, UploadId};
 pub use verdict::{PolicyVerdict, Verdict};

@@ -35,6 +35,8 @@ pub enum InvalidManifest {
 impl PolicyManifest {
     /// The name of the set itself.
     pub const SET: &'static str = "policies.toml";
+    /// What the name of a component's signature ends with, behind the name of the component.
+    pub const SIGNATURE_SUFFIX: &'static str = ".sig";
     /// The most files of one revision, fixtures included.
     pub const MAX_FILES: usize = 20_000;
     /// The longest name in bytes.

@@ -2,10 +2,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
-use portcullis_types::Sha256Digest;
+use portcullis_types::{Sha256Digest, Trust};
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::breaker::{BreakerSettings, Breakers};
 use crate::budget::Budget;
 use crate::clock::Ticker;
 use crate::collected::FindingListener;
@@ -35,6 +36,8 @@ pub struct EngineSettings {
     pub guest_bytes: usize,
     /// Threads on which policies run. Default: as many as there are cores.
     pub threads: usize,
+    /// When a policy that keeps failing is no longer asked.
+    pub breaker: BreakerSettings,
 }
 
 impl Default for EngineSettings {
@@ -45,6 +48,7 @@ impl Default for EngineSettings {
             max_memory_bytes: 1 << 30,
             guest_bytes: 2 << 30,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            breaker: BreakerSettings::default(),
         }
     }
 }
@@ -84,12 +88,17 @@ pub(crate) struct Sandbox {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) linker: Arc<Linker<Guest>>,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) breakers: Arc<Breakers>,
+    pub(crate) trust: Trust,
     pub(crate) settings: EngineSettings,
 }
 
 impl Sandbox {
     /// Starts it, and what times its guests for as long as it is kept.
-    pub(crate) fn start(settings: EngineSettings) -> Result<(Self, Ticker), EngineError> {
+    pub(crate) fn start(
+        settings: EngineSettings,
+        trust: Trust,
+    ) -> Result<(Self, Ticker), EngineError> {
         let wasmtime = wasmtime::Engine::new(&config(&settings)).map_err(EngineError::Sandbox)?;
         let linker = component::linker(&wasmtime).map_err(EngineError::Sandbox)?;
         let ticker = Ticker::start(wasmtime.clone()).map_err(EngineError::Threads)?;
@@ -97,6 +106,8 @@ impl Sandbox {
             wasmtime,
             linker,
             budget: Budget::new(settings.guest_bytes),
+            breakers: Arc::new(Breakers::new(settings.breaker)),
+            trust,
             settings,
         };
         Ok((sandbox, ticker))
@@ -127,9 +138,20 @@ impl Sandbox {
 }
 
 impl Engine {
-    /// Starts the sandbox, without any policy yet.
+    /// Starts the sandbox, without any policy yet. Every component may run.
+    ///
+    /// # Errors
+    /// There is no room for it on this machine.
     pub fn start(settings: EngineSettings) -> Result<Self, EngineError> {
-        let (sandbox, ticker) = Sandbox::start(settings)?;
+        Self::start_trusting(settings, Trust::default())
+    }
+
+    /// The same where only components may run that somebody vouches for.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_trusting(settings: EngineSettings, trust: Trust) -> Result<Self, EngineError> {
+        let (sandbox, ticker) = Sandbox::start(settings, trust)?;
         let executor = Executor::start(settings.threads).map_err(EngineError::Threads)?;
         let beside = Executor::start_in_shadow(1).map_err(EngineError::Threads)?;
         Ok(Self {

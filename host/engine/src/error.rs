@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use portcullis_types::{PolicyName, Sha256Digest};
+use portcullis_types::{PolicyName, Sha256Digest, Untrusted};
 
 use crate::resources::ResourceError;
 use crate::settings::SettingsError;
@@ -153,6 +153,11 @@ pub enum FailureCause {
     /// It answered something the contract does not allow.
     #[error("its answer breaks the contract (wit/0.1/policy.wit): {0}")]
     Answer(String),
+    /// It failed so many times in a row, and is not asked for a while.
+    #[error(
+        "it failed {0} times in a row, so it is not asked for a while; the failures stand in the log before"
+    )]
+    KeepsFailing(u32),
     /// All instances are in use, or all the memory that policies have together, or this machine has so much to
     /// do that the call did not come to its end: not the policy's fault.
     #[error("there is no room for it on this machine now")]
@@ -249,6 +254,24 @@ pub enum PolicyLoadError {
     /// The component is too large.
     #[error("the component has {0} bytes; at most {max} are allowed", max = crate::component::MAX_COMPONENT_BYTES)]
     TooLarge(u64),
+    /// It is not the component that the set names by its digest.
+    #[error(
+        "the component has the digest sha256:{found}, and the policy set wants sha256:{wanted} (`digest`); take the component that was meant, or name this one"
+    )]
+    Pinned {
+        /// The digest in the set.
+        wanted: Sha256Digest,
+        /// That of the component.
+        found: Sha256Digest,
+    },
+    /// Nobody who counts vouches for it.
+    #[error("the component (sha256:{}) may not run: {why}", short(*digest))]
+    Untrusted {
+        /// The digest of the component.
+        digest: Sha256Digest,
+        /// Why.
+        why: Untrusted,
+    },
     /// There is too much of something in it.
     #[error("the component (sha256:{}) has {found} {what}; at most {most} are allowed: {advice}", short(*digest))]
     TooMuch {

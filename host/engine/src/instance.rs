@@ -350,7 +350,7 @@ fn new_store(policy: &Policy, occasion: Occasion) -> Store<Guest> {
     store
 }
 
-fn failure(policy: &Policy, call: Call, cause: FailureCause) -> PolicyFailure {
+pub(crate) fn failure(policy: &Policy, call: Call, cause: FailureCause) -> PolicyFailure {
     PolicyFailure {
         policy: policy.name.clone(),
         version: policy.description.version.clone(),

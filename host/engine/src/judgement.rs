@@ -5,14 +5,15 @@ use std::sync::Arc;
 use portcullis_types::{DiskName, DiskPath, Findings, PolicyName, Verdict};
 
 use crate::answer::{self, Conclusion, Progress};
+use crate::breaker::Pass;
 use crate::collected::FindingListener;
 use crate::contract::v0_1::{RoutingPolicy, ValidationPolicy};
-use crate::instance::{Failed, Instance};
+use crate::instance::{self, Failed, Instance};
 use crate::mode::Mode;
 use crate::policy_set::OnFailure;
 use crate::record::PolicyRecord;
 use crate::revision::{Policy, Revision};
-use crate::{End, FailureCause, PolicyFailure, Refusal, Upload};
+use crate::{Call, End, FailureCause, PolicyFailure, Refusal, Upload};
 
 /// The most bytes of one `chunk` call, as the contract says.
 pub(crate) const MAX_CHUNK_BYTES: usize = 64 << 10;
@@ -39,12 +40,14 @@ struct Seat {
     /// Where its record stands: policies decide in any order, receipts list them in that of the set.
     place: usize,
     instance: Instance<ValidationPolicy>,
+    pass: Pass,
 }
 
 /// The policy that has named the disk and will name the path.
 struct Router {
     place: usize,
     instance: Instance<RoutingPolicy>,
+    pass: Pass,
 }
 
 /// What the policies have said and noticed so far.
@@ -185,8 +188,7 @@ impl Judgement {
                 return Err(self.refuse(cause));
             }
         }
-        let Router { place, instance } = self.router;
-        match self.so_far.route(place, instance, &self.upload, end).await {
+        match self.so_far.route(self.router, &self.upload, end).await {
             Ok(path) => {
                 let (records, findings) = (self.so_far.records, self.so_far.findings);
                 Ok(Passed {
@@ -241,6 +243,10 @@ impl SoFar {
     ) -> Result<Option<Seat>, RefusalCause> {
         let place = self.records.len();
         self.records.push(None);
+        let pass = match self.enter(policy, place) {
+            Ok(pass) => pass,
+            Err(failure) => return fail(policy, failure).map(|()| None),
+        };
         let mut instance = match Instance::<ValidationPolicy>::ready(
             policy,
             upload,
@@ -251,11 +257,16 @@ impl SoFar {
             Ok(instance) => instance,
             Err(Failed { failure, record }) => {
                 self.records[place] = Some(record);
+                pass.failed(&policy.name, &failure.cause);
                 return fail(policy, failure).map(|()| None);
             }
         };
         let admitted = instance.admit(upload).await;
-        let seat = Seat { place, instance };
+        let seat = Seat {
+            place,
+            instance,
+            pass,
+        };
         let decided = match admitted {
             Ok(answer::Admission::Inspect(_)) => return Ok(Some(seat)),
             Ok(answer::Admission::Accept) => Ok(Conclusion::Accept),
@@ -272,6 +283,10 @@ impl SoFar {
         decided: Result<Conclusion, PolicyFailure>,
     ) -> Result<(), RefusalCause> {
         let policy = Arc::clone(seat.instance.policy());
+        match &decided {
+            Ok(_) => seat.pass.judged(&policy.name),
+            Err(failure) => seat.pass.failed(&policy.name, &failure.cause),
+        }
         let (mut record, collected) = seat.instance.into_parts();
         collected.hand_over(&policy.name, &mut self.findings, &mut self.facts);
         let outcome = match decided {
@@ -300,6 +315,17 @@ impl SoFar {
         outcome
     }
 
+    /// Asks whether a policy may be asked.
+    fn enter(&mut self, policy: &Arc<Policy>, place: usize) -> Result<Pass, PolicyFailure> {
+        policy.breaker.enter().map_err(|failures| {
+            let cause = FailureCause::KeepsFailing(failures);
+            let mut record = PolicyRecord::of(policy);
+            record.fail(cause.clone());
+            self.records[place] = Some(record);
+            instance::failure(policy, Call::Instantiate, cause)
+        })
+    }
+
     /// Asks a routing policy for the disk.
     async fn place(
         &mut self,
@@ -308,50 +334,60 @@ impl SoFar {
     ) -> Result<(Router, DiskName), RefusalCause> {
         let place = self.records.len();
         self.records.push(None);
+        let pass = self.enter(policy, place).map_err(refusal_of)?;
         let mut instance = match Instance::<RoutingPolicy>::ready(policy, upload, None).await {
             Ok(instance) => instance,
             Err(Failed { failure, record }) => {
                 self.records[place] = Some(record);
+                pass.failed(&policy.name, &failure.cause);
                 return Err(refusal_of(failure));
             }
         };
-        let placed = match instance.place(upload).await {
-            Ok(Ok(disk)) => return Ok((Router { place, instance }, disk)),
-            Ok(Err(refusal)) => Ok(refusal),
-            Err(failure) => Err(failure),
+        let placed = instance.place(upload).await;
+        let router = Router {
+            place,
+            instance,
+            pass,
         };
-        Err(self.unrouted(place, instance, placed))
+        match placed {
+            Ok(Ok(disk)) => Ok((router, disk)),
+            Ok(Err(refusal)) => Err(self.unrouted(router, Ok(refusal))),
+            Err(failure) => Err(self.unrouted(router, Err(failure))),
+        }
     }
 
     /// Asks it for the path.
     async fn route(
         &mut self,
-        place: usize,
-        mut instance: Instance<RoutingPolicy>,
+        mut router: Router,
         upload: &Upload,
         end: &End,
     ) -> Result<DiskPath, RefusalCause> {
-        let routed = match instance.route(upload, end, &self.facts).await {
+        match router.instance.route(upload, end, &self.facts).await {
             Ok(Ok(path)) => {
-                let (mut record, _) = instance.into_parts();
+                router.pass.judged(&router.instance.policy().name);
+                let (mut record, _) = router.instance.into_parts();
                 record.verdict = Verdict::Accept;
-                self.records[place] = Some(record);
-                return Ok(path);
+                self.records[router.place] = Some(record);
+                Ok(path)
             }
-            Ok(Err(refusal)) => Ok(refusal),
-            Err(failure) => Err(failure),
-        };
-        Err(self.unrouted(place, instance, routed))
+            Ok(Err(refusal)) => Err(self.unrouted(router, Ok(refusal))),
+            Err(failure) => Err(self.unrouted(router, Err(failure))),
+        }
     }
 
     /// An upload without a place cannot go on, whatever the reason.
-    fn unrouted(
-        &mut self,
-        place: usize,
-        instance: Instance<RoutingPolicy>,
-        why: Result<Refusal, PolicyFailure>,
-    ) -> RefusalCause {
+    fn unrouted(&mut self, router: Router, why: Result<Refusal, PolicyFailure>) -> RefusalCause {
+        let Router {
+            place,
+            instance,
+            pass,
+        } = router;
         let policy = instance.policy().name.clone();
+        match &why {
+            Ok(_) => pass.judged(&policy),
+            Err(failure) => pass.failed(&policy, &failure.cause),
+        }
         let (mut record, _) = instance.into_parts();
         let cause = match why {
             Ok(refusal) => {
@@ -375,7 +411,10 @@ impl SoFar {
             collected.hand_over(&policy, &mut self.findings, &mut self.facts);
             self.records[seat.place] = Some(record);
         }
-        if let Some(Router { place, instance }) = router {
+        if let Some(Router {
+            place, instance, ..
+        }) = router
+        {
             self.records[place] = Some(instance.into_parts().0);
         }
         self

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod breaker;
 mod budget;
 mod clock;
 mod collected;
@@ -36,6 +37,7 @@ mod upload;
 mod workbench;
 
 pub use answer::Refusal;
+pub use breaker::{BreakerSettings, BreakerStatus};
 pub use collected::FindingListener;
 pub use component::shape::Shape;
 pub use engine::{Engine, EngineSettings};

@@ -1,6 +1,6 @@
 //! `policies.toml` as an administrator writes it, parsed and checked for itself.
 
-use portcullis_types::{DiskName, PolicyName};
+use portcullis_types::{DiskName, PolicyName, Sha256Digest};
 use serde::Deserialize;
 
 use crate::Limits;
@@ -28,6 +28,8 @@ pub(crate) struct PolicyEntry {
     pub(crate) name: PolicyName,
     /// Relative to the file.
     pub(crate) component: String,
+    /// The digest that the component must have.
+    pub(crate) digest: Option<Sha256Digest>,
     #[serde(default)]
     pub(crate) mode: Mode,
     #[serde(default)]

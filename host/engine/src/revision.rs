@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_types::{
-    Attributes, DiskName, PolicyManifest, PolicyName, Sha256Digest, Sha256Hasher, Timestamp,
+    Attributes, DiskName, PolicyManifest, PolicyName, PublicKey, Sha256Digest, Sha256Hasher,
+    Timestamp, Trust,
 };
 
+use crate::breaker::{Breaker, Breakers};
 use crate::budget::Budget;
 use crate::component::shape::Shape;
 use crate::component::{self, CheckedComponent};
@@ -23,10 +25,14 @@ use crate::policy_set::{MAX_POLICIES, OnFailure, PolicyEntry, PolicySet};
 use crate::rehearsal::rehearse;
 use crate::resources::Resources;
 use crate::set_files::{FileError, SetFiles};
-use crate::{CannotJudge, FailureCause, Limits, LoadError, PolicyFailure, Upload, settings};
+use crate::{
+    BreakerStatus, CannotJudge, FailureCause, Limits, LoadError, PolicyFailure, Upload, settings,
+};
 
 /// The largest policy set in bytes.
 const MAX_SET_BYTES: u64 = 1 << 20;
+/// The largest signature in bytes.
+const MAX_SIGNATURE_BYTES: u64 = 4 << 10;
 
 /// One immutable policy set. An upload is judged under exactly one, whatever is loaded meanwhile.
 pub struct Revision {
@@ -60,6 +66,11 @@ pub struct Policy {
     pub(crate) budget: Arc<Budget>,
     /// One digest of all that decides how it judges; set once it has been checked.
     pub(crate) identity: Sha256Digest,
+    /// Whether it is asked at all; that of whatever judges alike, once it has been checked.
+    pub(crate) breaker: Arc<Breaker>,
+    breakers: Arc<Breakers>,
+    /// Who vouches for its component.
+    signed_by: Option<PublicKey>,
     /// The linear memory in bytes that an instance has once it is configured.
     least_bytes: usize,
     /// Its component, as the set names it.
@@ -189,6 +200,16 @@ impl Policy {
         &self.description
     }
 
+    /// Who vouches for its component, among those whose signatures count.
+    pub fn signed_by(&self) -> Option<PublicKey> {
+        self.signed_by
+    }
+
+    /// Whether it is asked now, and how often it was not.
+    pub fn breaker(&self) -> BreakerStatus {
+        self.breaker.status()
+    }
+
     /// The digest of the component.
     pub fn digest(&self) -> Sha256Digest {
         self.component.digest
@@ -244,6 +265,9 @@ impl Policy {
             resources: Arc::default(),
             budget: Arc::clone(&self.budget),
             identity: self.identity,
+            breaker: Arc::clone(&self.breaker),
+            breakers: Arc::clone(&self.breakers),
+            signed_by: self.signed_by,
             least_bytes: 0,
             source: self.source.clone(),
             fixtures: None,
@@ -354,6 +378,7 @@ pub(crate) fn compile_policy(
     }
     let bytes = component::read(files, &entry.component)?;
     let shape = Shape::read(&bytes)?;
+    let signed_by = vouched_for(&entry, shape.digest, files, &sandbox.trust)?;
     if let Some(problem) = shape.problems(&entry.limits).into_iter().next() {
         return Err(problem);
     }
@@ -382,11 +407,33 @@ pub(crate) fn compile_policy(
         disks: entry.disks,
         budget: Arc::clone(&sandbox.budget),
         identity: Sha256Digest::of(&[]),
+        breaker: Arc::new(Breaker::new(sandbox.settings.breaker)),
+        breakers: Arc::clone(&sandbox.breakers),
+        signed_by,
         least_bytes: 0,
         resources: Arc::default(),
         source: entry.component,
         fixtures: entry.fixtures,
     })
+}
+
+/// Whether a component is the one that the set wants, and one that may run. Gives who vouches for it.
+fn vouched_for(
+    entry: &PolicyEntry,
+    found: Sha256Digest,
+    files: &mut SetFiles,
+    trust: &Trust,
+) -> Result<Option<PublicKey>, PolicyLoadError> {
+    if let Some(wanted) = entry.digest.filter(|wanted| *wanted != found) {
+        return Err(PolicyLoadError::Pinned { wanted, found });
+    }
+    // Looked at whether or not it counts here: what a revision consists of must not depend on who reads it.
+    let signature = format!("{}{}", entry.component, PolicyManifest::SIGNATURE_SUFFIX);
+    let signature = files.get(&signature, MAX_SIGNATURE_BYTES).ok();
+    let text = signature.as_deref().map(String::from_utf8_lossy);
+    trust
+        .check(found, text.as_deref())
+        .map_err(|why| PolicyLoadError::Untrusted { digest: found, why })
 }
 
 fn check_kind(policy: &Policy) -> Result<(), PolicyLoadError> {
@@ -488,6 +535,7 @@ pub(crate) async fn check_policy(
     let mut policy = Arc::into_inner(shared).expect("the instance that shared it is gone");
     policy.least_bytes = least_bytes;
     policy.identity = policy.identify();
+    policy.breaker = policy.breakers.of(policy.identity);
     Ok(policy)
 }
 

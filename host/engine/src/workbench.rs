@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis_types::{DiskName, PolicyManifest, PolicyName};
+use portcullis_types::{DiskName, PolicyManifest, PolicyName, Trust};
 
 use crate::clock::Ticker;
 use crate::component::{self, shape::Shape};
@@ -63,7 +63,7 @@ impl Workbench {
     ///
     /// There is no room for the sandbox on this machine.
     pub fn start() -> Result<Self, EngineError> {
-        let (sandbox, ticker) = Sandbox::start(EngineSettings::default())?;
+        let (sandbox, ticker) = Sandbox::start(EngineSettings::default(), Trust::default())?;
         Ok(Self {
             sandbox,
             _ticker: ticker,
@@ -103,6 +103,7 @@ impl Workbench {
         let entry = PolicyEntry {
             name: name_of(&candidate.component),
             component: candidate.component.to_string_lossy().into_owned(),
+            digest: None,
             mode: Mode::Enforce,
             percent: Percent::default(),
             on_failure: OnFailure::Reject,

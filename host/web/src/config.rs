@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use portcullis_engine::EngineSettings;
 use portcullis_hop::{ApiKey, HopSettings};
-use portcullis_server::{ConfigError, Environment, Limits, Resolved, Role, Source, internal_keys};
+use portcullis_server::{
+    ConfigError, Environment, Limits, Resolved, Role, Source, internal_keys, trust,
+};
+use portcullis_types::{PublicKey, Trust};
 use serde::Deserialize;
 
 use crate::page::PageSettings;
@@ -24,6 +27,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where policies come from.
     pub policies: PolicySource,
+    /// Whose components may run.
+    pub trust: Trust,
     /// The address of services.
     pub services_url: String,
     /// The key that it shows to services.
@@ -93,6 +98,8 @@ struct File {
 struct PoliciesFile {
     source: Option<SourceWord>,
     file: Option<PathBuf>,
+    require_signature: Option<bool>,
+    trusted_keys: Vec<PublicKey>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -142,9 +149,12 @@ impl Config {
         let api_key = api_key(environment, &mut resolved)?;
         let anonymous = [(file.allow_anonymous, Source::File)];
         let (limits, uploads, engine) = limits(&file.limits, &mut resolved);
+        let keys = file.policies.trusted_keys.clone();
+        let trust = trust(file.policies.require_signature, keys, &mut resolved)?;
         Ok(Self {
             listen,
             policies: policies(flags.policies, file.policies, &mut resolved),
+            trust,
             services_url,
             api_key,
             allow_anonymous: resolved.pick("allow-anonymous", anonymous, || false),

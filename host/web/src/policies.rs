@@ -6,9 +6,9 @@ pub(crate) mod services;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portcullis_engine::{Engine, LoadError, Prepared, Revision, SetFiles};
+use portcullis_engine::{Engine, LoadError, Policy, Prepared, Revision, SetFiles};
 use portcullis_hop::policies::RevisionNumber;
-use portcullis_types::{Clock, Sha256Digest, Timestamp};
+use portcullis_types::{Clock, PolicyName, Sha256Digest, Timestamp};
 use serde::Serialize;
 
 /// What decides which policies are in force.
@@ -70,6 +70,44 @@ pub(crate) struct Status {
     pub(crate) at: Option<Timestamp>,
     /// Revisions that are not in force any more and judge uploads that began under them.
     pub(crate) retired: usize,
+    /// The digest of what judges in the shadow before it may come into force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trial: Option<Sha256Digest>,
+    /// Policies that failed lately.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failing: Vec<Failing>,
+}
+
+/// A policy that failed lately.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Failing {
+    policy: PolicyName,
+    /// Failures in a row.
+    failures: u32,
+    /// Whether it is not asked now.
+    is_open: bool,
+    /// How often it came to that.
+    opened: u64,
+    /// Uploads for which it was not asked.
+    not_asked: u64,
+    /// When an upload tries it again, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tries_in_seconds: Option<u64>,
+}
+
+impl Failing {
+    fn of(policy: &Policy) -> Option<Self> {
+        let status = policy.breaker();
+        (status.failures > 0 || status.opened > 0).then(|| Self {
+            policy: policy.name().clone(),
+            failures: status.failures,
+            is_open: status.is_open,
+            opened: status.opened,
+            not_asked: status.not_asked,
+            tries_in_seconds: status.tries_in.map(|time| time.as_secs()),
+        })
+    }
 }
 
 /// What came of an attempt.
@@ -165,8 +203,13 @@ impl Policies {
     /// How things stand.
     pub(crate) fn status(&self) -> Status {
         let State { number, last } = self.state().clone();
+        let revision = self.engine.revision();
+        let policies = revision.as_ref().map(|revision| revision.policies());
+        let failing = policies.unwrap_or_default().iter();
         Status {
-            revision: self.engine.revision().map(|revision| revision.digest()),
+            failing: failing.filter_map(|policy| Failing::of(policy)).collect(),
+            trial: self.engine.trial().map(|trial| trial.digest()),
+            revision: revision.as_ref().map(|revision| revision.digest()),
             number,
             last_change: last.as_ref().map(|attempt| match attempt.error {
                 None => LastChange::InForce,

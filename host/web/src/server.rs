@@ -64,7 +64,7 @@ impl Server {
     /// Loads the policies where they come from a file, then listens. Services need not be there yet; where policies
     /// come from them, uploads are told to come again until they do.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let engine = Arc::new(Engine::start(config.engine)?);
+        let engine = Arc::new(Engine::start_trusting(config.engine, config.trust)?);
         let policies = Arc::new(Policies::new(engine));
         let hangup = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
         let store = HopClient::new(&config.services_url, config.api_key.clone(), config.hop)?;

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use portcullis_hop::ApiKey;
-use portcullis_server::{ConfigError, Environment, Limits, Resolved, Role, Source, internal_keys};
-use portcullis_types::DiskName;
+use portcullis_server::{
+    ConfigError, Environment, Limits, Resolved, Role, Source, internal_keys, trust,
+};
+use portcullis_types::{DiskName, PublicKey, Trust};
 use serde::Deserialize;
 
 use crate::keys::{Key, Keys, Scope};
@@ -32,6 +34,8 @@ pub struct Config {
     pub disks: BTreeMap<DiskName, DiskConfig>,
     /// The keys that are accepted; at least one.
     pub keys: Keys,
+    /// Whose components are kept.
+    pub trust: Trust,
     /// What the listener takes at once.
     pub limits: Limits,
     /// What uploads may take.
@@ -70,7 +74,15 @@ struct File {
     catalog: Option<PathBuf>,
     disks: BTreeMap<DiskName, DiskConfig>,
     keys: Vec<KeyConfig>,
+    policies: PoliciesFile,
     limits: LimitsFile,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct PoliciesFile {
+    require_signature: Option<bool>,
+    trusted_keys: Vec<PublicKey>,
 }
 
 /// A key with scopes of its own. The key itself stands in a file that only services may read.
@@ -122,12 +134,18 @@ impl Config {
         let disks = disks(role, file.disks, environment, &mut resolved)?;
         let keys = keys(file.keys, environment, &mut resolved)?;
         let (limits, uploads) = limits(&file.limits, &mut resolved);
+        let PoliciesFile {
+            require_signature,
+            trusted_keys,
+        } = file.policies;
+        let trust = trust(require_signature, trusted_keys, &mut resolved)?;
         Ok(Self {
             role,
             listen,
             catalog: catalog(flags.catalog, file.catalog, &mut resolved),
             disks,
             keys,
+            trust,
             limits,
             uploads,
             resolved,

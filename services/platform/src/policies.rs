@@ -15,7 +15,9 @@ use portcullis_hop::policies::{
     RevisionNumber, Revisions, Sent, Wanted,
 };
 use portcullis_telemetry::TraceId;
-use portcullis_types::{Clock, InvalidManifest, Sha256Digest, Timestamp};
+use portcullis_types::{
+    Clock, InvalidManifest, PolicyManifest, Sha256Digest, Timestamp, Trust, Untrusted,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +72,14 @@ pub enum PolicyError {
     /// The revision has files that were not sent.
     #[error("{0} of its files have not been sent yet; send them first")]
     FilesMissing(usize),
+    /// A component of it may not run.
+    #[error("the component `{name}` may not run: {why}")]
+    Untrusted {
+        /// The component.
+        name: String,
+        /// Why.
+        why: Untrusted,
+    },
     /// The bytes are not those of the digest.
     #[error("the bytes that arrived do not have the digest in the address; send the file again")]
     OtherDigest,
@@ -111,6 +121,7 @@ pub struct Policies(Arc<Inner>);
 struct Inner {
     catalog: Catalog,
     clock: Clock,
+    trust: Trust,
     /// How often what web hosts are to run has changed, for those who wait.
     changes: watch::Sender<u64>,
     closing: CancellationToken,
@@ -118,15 +129,16 @@ struct Inner {
 }
 
 impl Policies {
-    /// The revisions in this catalog. Blocks.
+    /// The revisions in this catalog, to which only those are added whose components may run. Blocks.
     ///
     /// # Errors
     /// The catalog fails.
-    pub fn open(catalog: Catalog, clock: Clock) -> Result<Self, CatalogError> {
+    pub fn open(catalog: Catalog, clock: Clock, trust: Trust) -> Result<Self, CatalogError> {
         let changes = catalog.run_blocking(TrialRows::changes)?;
         Ok(Self(Arc::new(Inner {
             catalog,
             clock,
+            trust,
             changes: watch::channel(changes).0,
             closing: CancellationToken::new(),
             hosts: Mutex::default(),
@@ -177,6 +189,7 @@ impl Policies {
     ) -> Result<Sent, PolicyError> {
         new.manifest.check()?;
         let change = self.change(subject, &new.author, &new.note)?;
+        let trust = self.0.trust.clone();
         let send = move |rows: &Rows| {
             if let Some(sent) = sent_before(rows, &new, &change)? {
                 return Ok((sent, TrialRows::changes(rows)?));
@@ -187,6 +200,7 @@ impl Policies {
             if missing > 0 {
                 return Err(PolicyError::FilesMissing(missing));
             }
+            vouched_for(rows, &new.manifest, &trust)?;
             let number = PolicyRows::add(rows, &new.manifest, new.base, &change)?;
             audit(rows, Action::PoliciesSent, number, &change, trace)?;
             let on_trial_until = if let Some(terms) = &new.trial {
@@ -368,6 +382,28 @@ fn sent_before(
         number,
         on_trial_until: running.map(|trial| trial.ends_at),
     }))
+}
+
+/// Whether every component of a revision may run: each file that begins as WebAssembly does.
+fn vouched_for(rows: &Rows, manifest: &PolicyManifest, trust: &Trust) -> Result<(), PolicyError> {
+    for (name, digest) in &manifest.files {
+        let bytes = PolicyRows::file(rows, *digest)?.unwrap_or_default();
+        if !bytes.starts_with(b"\0asm") {
+            continue;
+        }
+        let signature = format!("{name}{}", PolicyManifest::SIGNATURE_SUFFIX);
+        let signature = match manifest.files.get(&signature) {
+            Some(signature) => PolicyRows::file(rows, *signature)?,
+            None => None,
+        };
+        let text = signature.as_deref().map(String::from_utf8_lossy);
+        let checked = trust.check(*digest, text.as_deref());
+        checked.map_err(|why| PolicyError::Untrusted {
+            name: name.clone(),
+            why,
+        })?;
+    }
+    Ok(())
 }
 
 fn kept(rows: &Rows, number: RevisionNumber) -> Result<KeptRevision, CatalogError> {

@@ -169,7 +169,11 @@ fn open(config: Config) -> Result<Opened, StartError> {
     uploads
         .recover()
         .map_err(|fault| StartError::Recovery(fault.0))?;
-    let policies = Policies::open(uploads.catalog().clone(), uploads.clock().clone());
+    let policies = Policies::open(
+        uploads.catalog().clone(),
+        uploads.clock().clone(),
+        config.trust.clone(),
+    );
     let policies = policies.map_err(|why| StartError::Catalog {
         path: config.catalog.clone(),
         why,

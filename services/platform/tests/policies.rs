@@ -13,8 +13,8 @@ use portcullis_hop::policies::{
 use portcullis_services::catalog::{Catalog, CatalogError, Rows};
 use portcullis_services::policies::{Policies, PolicyError};
 use portcullis_types::{
-    Attributes, ManualClock, PolicyManifest, PolicyVerdict, Sha256Digest, Timestamp, UploadId,
-    Verdict,
+    Attributes, ManualClock, PolicyManifest, PolicyVerdict, Sha256Digest, Timestamp, Trust,
+    UploadId, Verdict,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -31,7 +31,8 @@ async fn kept() -> Kept {
     let (catalog, _thread) = Catalog::open(&folder.path().join("c.sqlite")).expect("opens");
     let clock = ManualClock::at(Timestamp::from_ms(1_700_000_000_000).expect("is a time"));
     let (same, time) = (catalog.clone(), clock.clock());
-    let opened = tokio::task::spawn_blocking(move || Policies::open(same, time)).await;
+    let opened =
+        tokio::task::spawn_blocking(move || Policies::open(same, time, Trust::default())).await;
     Kept {
         policies: opened.expect("ends").expect("opens"),
         catalog,

@@ -209,3 +209,30 @@ async fn reloads_under_load_lose_no_upload_and_mix_no_two_sets() -> Result<()> {
         .await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_policy_that_keeps_trapping_is_not_asked_and_that_is_seen() -> Result<()> {
+    for (on_failure, status) in [("reject", 422), ("accept", 201)] {
+        let more = format!("on-failure = '{on_failure}'");
+        let trap = Policies::none().and("traps", &guest("hostile"), "{ do = 'trap' }", &more);
+        let gateway = Setup::default().policies(trap).start().await?;
+        for _ in 0..8 {
+            let answer = gateway.upload(file(5)).await?;
+            ensure!(answer.status == status, "{on_failure}: {answer:?}");
+        }
+        let ready = gateway.ready().await?;
+        let failing = &ready["details"]["policies"]["failing"][0];
+        ensure!(failing["policy"] == "traps", "{ready}");
+        ensure!(
+            failing["is-open"] == true && failing["failures"] == 5,
+            "{ready}"
+        );
+        ensure!(failing["not-asked"] == 3, "{ready}");
+        let log = gateway.web.log();
+        ensure!(
+            log.contains("the policy keeps failing and is not asked"),
+            "{log}"
+        );
+    }
+    Ok(())
+}

@@ -372,3 +372,61 @@ async fn a_judged_reload_enforces_itself_or_drops_itself_and_says_why() -> Resul
     ensure!(text.contains("dropped: 2 of 4"), "{text}");
     Ok(())
 }
+
+#[tokio::test]
+async fn an_unsigned_or_altered_component_is_refused_by_services_and_by_web_hosts() -> Result<()> {
+    let keys = tempfile::tempdir()?;
+    let key = keys.path().join("key").display().to_string();
+    let made = std::process::Command::new(portcullis_tests::gateway::binary("portcullis"))
+        .args(["key", "generate", "--out", &key])
+        .output()?;
+    ensure!(made.status.success(), "{made:?}");
+    let public = String::from_utf8(made.stdout)?.trim().to_owned();
+    let strict =
+        format!("policies.require-signature = true\npolicies.trusted-keys = ['{public}']\n");
+    let setup = Setup::default().policies_from_services();
+    let both = setup
+        .web_config(&strict)
+        .services_config(&strict)
+        .start()
+        .await?;
+    let setup = Setup::default().policies_from_services();
+    let web_alone = setup.web_config(&strict).start().await?;
+
+    for gateway in [&both, &web_alone] {
+        let folder = gateway.folder().join("set");
+        set_folder(&folder, &size_limit(10))?;
+        let shown = folder.display().to_string();
+        let text = said(gateway, &["apply", &shown, "--note", "unsigned"], false)?;
+        ensure!(text.contains("is not signed"), "{text}");
+        let [one, two] = ["size-limit", "route-by-attributes"]
+            .map(|name| format!("{shown}/components/{name}.wasm"));
+        said(gateway, &["sign", "--key", &key, &one, &two], true)?;
+        let text = said(
+            gateway,
+            &["apply", &shown, "--note", "signed", "--base", "1"],
+            true,
+        );
+        let text = match text {
+            Ok(text) => text,
+            // Where services refused the first one, there is none to begin from.
+            Err(_) => said(gateway, &["apply", &shown, "--note", "signed"], true)?,
+        };
+        ensure!(text.contains("runs it"), "{text}");
+        gateway.upload(file(5)).await?.receipt()?;
+
+        let altered = [std::fs::read(&one)?, vec![0, 1, 0]].concat();
+        std::fs::write(&one, altered)?;
+        let text = said(gateway, &["apply", &shown, "--note", "altered"], false)?;
+        ensure!(text.contains("altered"), "{text}");
+        gateway.upload(file(5)).await?.receipt()?;
+    }
+    let known = revisions(&both)?;
+    ensure!(
+        known["revisions"].as_array().map(Vec::len) == Some(1),
+        "{known}"
+    );
+    let text = said(&both, &["sign", "--key", &key, &key], false)?;
+    ensure!(text.contains("is not signed"), "{text}");
+    Ok(())
+}

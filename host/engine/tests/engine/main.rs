@@ -1,5 +1,6 @@
 //! The engine with real components. `cargo xtask policies` builds them.
 
+mod failing;
 mod judging;
 mod reloading;
 mod set;

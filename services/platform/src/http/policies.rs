@@ -175,6 +175,7 @@ impl From<PolicyError> for Failure {
             PolicyError::FilesMissing(_)
             | PolicyError::Manifest(_)
             | PolicyError::Terms
+            | PolicyError::Untrusted { .. }
             | PolicyError::Text { .. } => ProblemKind::BadRequest,
             PolicyError::OtherDigest => ProblemKind::DigestMismatch,
         };
