@@ -19,7 +19,7 @@ pub use answer::Answer;
 pub use disk::{Disk, sha256};
 pub use form::{Contents, Form};
 pub use policies::{Policies, component, guest, set_folder};
-pub use proxy::{Behaviour, Proxy};
+pub use proxy::{Behaviour, Proxy, Switch};
 pub use server::{Server, binary, check_config, refuses_to_start, start};
 
 /// The key between the two servers.
@@ -361,10 +361,15 @@ impl TestGateway {
 
     /// Another web host of the same services, with the same configuration.
     pub async fn another_web(&self) -> Result<Server> {
+        self.another_web_through(self.services.address()).await
+    }
+
+    /// The same, which reaches services at another address.
+    pub async fn another_web_through(&self, services: SocketAddr) -> Result<Server> {
         let web = Setup::default().policies_from_services();
         let folder = self.folder.path().join("another");
         std::fs::create_dir_all(&folder)?;
-        web.web(&folder, self.services.address())?.start().await
+        web.web(&folder, services)?.start().await
     }
 
     /// Runs `portcullis policy`, as an administrator of the services of this pair.

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the figures that the project promises, with what they were measured on. Both sides
 //! of every comparison run in the same minutes on the same machine, in turns.
 
+mod changes;
 mod client;
 mod figures;
 mod floor;
@@ -28,6 +29,9 @@ pub(crate) struct Arguments {
     /// How often each upload is measured.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Only what changing policies costs.
+    #[arg(long)]
+    changes: bool,
     /// The size of an upload in MiB.
     #[arg(long, default_value_t = 1024)]
     mib: usize,
@@ -43,6 +47,16 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         .with_context(|| format!("{} cannot be made", storage.display()))?;
     let storage = storage.canonicalize()?;
     show(machine::describe(&storage));
+    if arguments.changes {
+        let mut figures = changes::measure(workspace, &storage)?;
+        let upload = path::Upload {
+            mib: arguments.mib,
+            rounds: arguments.rounds,
+        };
+        figures.push(path::measure_shadow(workspace, &storage, upload)?);
+        show(figures::table(&figures));
+        return Ok(());
+    }
     let policies = policies::measure(workspace)?;
     let upload = path::Upload {
         mib: arguments.mib,
@@ -50,8 +64,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     };
     let nginx = toolchain::nginx();
     let times = path::measure(workspace, &storage, upload, nginx)?;
+    let shadow = path::measure_shadow(workspace, &storage, upload)?;
     let mut figures = times.figures(policies.table_rate);
+    figures.push(shadow);
     figures.extend(policies.figures);
+    figures.extend(changes::measure(workspace, &storage)?);
     figures.extend(project::measure(workspace)?);
     show(figures::table(&figures));
     Ok(())

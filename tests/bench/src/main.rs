@@ -2,13 +2,14 @@
 //! figure on each line: what, measured, beside, ratio, wanted, with tabs between. `cargo xtask bench` runs it
 //! and makes the table.
 //!
-//!     portcullis-bench COMPONENTS GUESTS [table|standard|admission|neighbours]
+//!     portcullis-bench COMPONENTS GUESTS [table|standard|admission|neighbours|reloads]
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "its results are its output")]
 
 mod admission;
 mod figure;
 mod neighbours;
+mod reloads;
 mod sandbox;
 mod standard;
 mod table;
@@ -43,6 +44,9 @@ fn main() -> Result<()> {
     }
     if wanted("neighbours") {
         figures.extend(runtime.block_on(neighbours::measure(&sandbox))?);
+    }
+    if wanted("reloads") {
+        figures.extend(runtime.block_on(reloads::measure(&sandbox))?);
     }
     for figure in figures {
         println!("{figure}");

@@ -34,6 +34,15 @@ impl Sandbox {
         self.components.join(format!("{name}.wasm"))
     }
 
+    /// The folder of the set, and the set in it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn set(&self) -> PathBuf {
+        self.folder.path().join("policies.toml")
+    }
+
     /// A folder for resources, with a schema `visit` in it.
     pub(crate) fn with_schema(&self, schema: &str) -> Result<PathBuf> {
         let folder = self.folder.path().join("schemas");

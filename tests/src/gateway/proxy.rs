@@ -75,3 +75,43 @@ async fn pass(mut client: TcpStream, target: SocketAddr, behaviour: Behaviour) -
     back.await??;
     Ok(())
 }
+
+/// A good line that can be cut, and mended.
+#[derive(Clone, Debug)]
+pub struct Switch(tokio::sync::watch::Sender<bool>);
+
+impl Switch {
+    /// A line to another address. Gives the address to connect to; the line lives as long as the test's runtime.
+    pub async fn start(target: SocketAddr) -> Result<(SocketAddr, Self)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (cut, is_cut) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut is_cut = is_cut.clone();
+                tokio::spawn(async move {
+                    let pass = async {
+                        let mut server = TcpStream::connect(target).await?;
+                        tokio::io::copy_bidirectional(&mut client, &mut server).await
+                    };
+                    // Either way both ends are closed now.
+                    tokio::select! {
+                        _ = is_cut.wait_for(|is_cut| *is_cut) => {}
+                        _ = pass => {}
+                    }
+                });
+            }
+        });
+        Ok((address, Self(cut)))
+    }
+
+    /// Cuts every connection, those to come included.
+    pub fn cut(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Lets connections pass again.
+    pub fn mend(&self) {
+        self.0.send_replace(false);
+    }
+}

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use portcullis_tests::LIMIT;
-use portcullis_tests::gateway::{Answer, Form, KEY, Server, Setup, TestGateway, set_folder};
+use portcullis_tests::gateway::{
+    Answer, Form, KEY, Server, Setup, Switch, TestGateway, set_folder,
+};
+use portcullis_tests::{LIMIT, until};
 use serde_json::Value;
 
 fn file(bytes: usize) -> Form {
@@ -428,5 +430,42 @@ async fn an_unsigned_or_altered_component_is_refused_by_services_and_by_web_host
     );
     let text = said(&both, &["sign", "--key", &key, &key], false)?;
     ensure!(text.contains("is not signed"), "{text}");
+    Ok(())
+}
+
+// The line is a task of the test's runtime, which must run while a command is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_web_host_that_is_cut_off_goes_on_and_converges_when_it_is_back() -> Result<()> {
+    let (gateway, folder) = gateway(10).await?;
+    apply(&gateway, &folder, "the first")?;
+    let (address, line) = Switch::start(gateway.services.address()).await?;
+    let far = gateway.another_web_through(address).await?;
+    runs(&far, 1).await?;
+    line.cut();
+    let shown = folder.display().to_string();
+    for (most, note) in [(20, "the second"), (30, "the third")] {
+        set_folder(&folder, &size_limit(most))?;
+        let arguments = ["apply", &shown, "--note", note, "--wait", "1"];
+        let text = said(&gateway, &arguments, false)?;
+        ensure!(
+            text.contains("1 of 2 web hosts do not run revision"),
+            "{text}"
+        );
+        ensure!(
+            text.contains("runs it") && text.contains("does not run it yet"),
+            "{text}"
+        );
+    }
+    // It still has its policies: what it says no to without services is what they say no to.
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let alive = client.get(format!("http://{}/healthz", far.address()));
+    ensure!(Answer::of(alive).await?.status == 200);
+    until("the far web host to say that it goes on", || {
+        Ok(far.log().contains("the policies in force stay for now"))
+    })
+    .await?;
+    line.mend();
+    runs(&far, 3).await?;
+    ensure!(ready(&far).await?["revision"] == ready(&gateway.web).await?["revision"]);
     Ok(())
 }

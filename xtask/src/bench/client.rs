@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 /// How much is written at once.
 const WRITE_BYTES: usize = 1 << 20;
@@ -24,6 +24,15 @@ pub(crate) struct Request<'a> {
 /// Sends a body and waits for the status line, which must be a 201. Gives the seconds
 /// from the connection to that line.
 pub(crate) fn send(to: SocketAddr, request: &Request<'_>, body: &[u8]) -> Result<f64> {
+    exchange(to, request, body).map(|(seconds, _)| seconds)
+}
+
+/// The same, and what follows the status line.
+pub(crate) fn exchange(
+    to: SocketAddr,
+    request: &Request<'_>,
+    body: &[u8],
+) -> Result<(f64, String)> {
     let started = Instant::now();
     let mut stream = TcpStream::connect(to).with_context(|| format!("nobody listens on {to}"))?;
     stream.set_nodelay(true)?;
@@ -51,10 +60,9 @@ pub(crate) fn send(to: SocketAddr, request: &Request<'_>, body: &[u8]) -> Result
         .context("the server closed the connection without an answer")??;
     let seconds = started.elapsed().as_secs_f64();
     let code = status.split(' ').nth(1).unwrap_or_default().to_owned();
-    if code != "201" {
-        let rest: Vec<String> = answer.take(MAX_HEAD_LINES).map_while(Result::ok).collect();
-        bail!("the server answered {status}: {}", rest.join(" "));
-    }
+    let rest: Vec<String> = answer.take(MAX_HEAD_LINES).map_while(Result::ok).collect();
+    let rest = rest.join(" ");
+    ensure!(code == "201", "the server answered {status}: {rest}");
     ensure!(is_whole, "the server answered {status} before all was sent");
-    Ok(seconds)
+    Ok((seconds, rest))
 }

@@ -12,7 +12,7 @@ use crate::bench::client::{self, Request};
 use crate::bench::figures::Figure;
 use crate::bench::floor;
 use crate::bench::nginx::Nginx;
-use crate::bench::server::{Pair, Policies};
+use crate::bench::server::{Pair, Policies, Source};
 use crate::bench::table::Seconds;
 use crate::workspace::{Workspace, say};
 
@@ -61,7 +61,8 @@ fn measure_in(
     nginx: Option<&'static str>,
 ) -> Result<Times> {
     let table = table(upload.mib)?;
-    let start = |policies, name: &str| Pair::start(workspace, &folder.join(name), policies);
+    let start =
+        |policies, name: &str| Pair::start(workspace, &folder.join(name), policies, Source::File);
     let plain = start(Policies::FileType, "plain")?;
     let counted = start(Policies::Counted, "counted")?;
     let judged = start(Policies::Table, "table")?;
@@ -98,6 +99,50 @@ fn measure_in(
         times.hash.push(floor::sha256(table.len() as u64));
     }
     Ok(times)
+}
+
+/// A table before `csv-schema`, with the same policy once more in the shadow and without.
+pub(crate) fn measure_shadow(
+    workspace: &Workspace,
+    storage: &Path,
+    upload: Upload,
+) -> Result<Figure> {
+    let folder = storage.join(format!("portcullis-shadow-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let outcome = measure_shadow_in(workspace, &folder, upload);
+    fs::remove_dir_all(&folder)
+        .with_context(|| format!("{} cannot be removed; remove it by hand", folder.display()))?;
+    outcome
+}
+
+fn measure_shadow_in(workspace: &Workspace, folder: &Path, upload: Upload) -> Result<Figure> {
+    let table = table(upload.mib)?;
+    let start = |policies, name: &str| {
+        let folder = folder.join(name);
+        Pair::start(workspace, &folder, policies, Source::File)
+    };
+    let alone = start(Policies::Table, "alone")?;
+    let beside = start(Policies::TableInShadow, "beside")?;
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for round in 1..=upload.rounds {
+        say(format!(
+            "a policy in the shadow, round {round} of {}",
+            upload.rounds
+        ));
+        without.push(portcullis(&alone, round, &table)?);
+        with.push(portcullis(&beside, round, &table)?);
+    }
+    let rate = |seconds: &[f64]| gigabytes(table.len()) / Seconds::new(seconds.to_vec()).median();
+    Ok(Figure {
+        what: format!(
+            "{} MiB across both servers, csv-schema and the same in the shadow, to without the shadow",
+            table.len() >> 20
+        ),
+        measured: shown(rate(&with), &with),
+        beside: format!("{:.2} GB/s", rate(&without)),
+        ratio: Some(rate(&with) / rate(&without)),
+        wanted: ">= 0.90".to_owned(),
+    })
 }
 
 /// A laboratory table of about so many MiB.

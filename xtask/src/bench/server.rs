@@ -14,6 +14,8 @@ use crate::workspace::Workspace;
 
 /// How long a server may take to listen; the web host compiles its policies before.
 const START: Duration = Duration::from_mins(1);
+/// The key of administrators of a bench.
+pub(crate) const ADMIN_KEY: &str = "bench-key-of-administrators-0123456789";
 /// The key between the two servers of a bench.
 const KEY: &str = "bench-key-of-two-servers-on-loopback";
 
@@ -40,19 +42,35 @@ pub(crate) enum Policies {
     Counted,
     /// And every cell is held against the definition of its table.
     Table,
+    /// And once more in the shadow.
+    TableInShadow,
+}
+
+/// Where the web host takes its policies from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// From a file.
+    File,
+    /// From services, which have none yet.
+    Services,
 }
 
 /// Both servers with policies of the bench.
 pub(crate) struct Pair {
     pub(crate) web: Server,
-    _services: Server,
+    pub(crate) services: Server,
     /// Where uploads come to lie.
     pub(crate) disk: PathBuf,
 }
 
 impl Pair {
     /// Starts services and then the web host, with everything they keep beneath `folder`.
-    pub(crate) fn start(workspace: &Workspace, folder: &Path, policies: Policies) -> Result<Self> {
+    pub(crate) fn start(
+        workspace: &Workspace,
+        folder: &Path,
+        policies: Policies,
+        source: Source,
+    ) -> Result<Self> {
         let disk = folder.join("disk");
         fs::create_dir_all(&disk)?;
         let set = folder.join("policies.toml");
@@ -66,28 +84,43 @@ impl Pair {
             disk.display().to_string()
         );
 
+        let (key, config) = (folder.join("admin.key"), folder.join("services.toml"));
+        fs::write(&key, ADMIN_KEY)?;
+        let admin = format!(
+            "[[keys]]\nname = 'admin'\nkey-file = '{}'\nscopes = ['admin']\n",
+            key.display()
+        );
+        fs::write(&config, admin)?;
         let mut services = Command::new(workspace.release_binary("portcullis-services"));
         services
             .env("SERVER_ROLE", "services")
             .env("INTERNAL_API_KEY", KEY)
             .env("STORAGE_CONFIG", disks)
             .args(["--listen", "127.0.0.1:0", "--catalog"])
-            .arg(folder.join("catalog.sqlite"));
+            .arg(folder.join("catalog.sqlite"))
+            .arg("--config")
+            .arg(&config);
         let services = listening(services.current_dir(folder))?;
         let config = folder.join("web.toml");
-        fs::write(&config, "allow-anonymous = true\n")?;
+        let from = match source {
+            Source::File => "file",
+            Source::Services => "services",
+        };
+        let text = format!("allow-anonymous = true\npolicies.source = '{from}'\n");
+        fs::write(&config, text)?;
         let mut web = Command::new(workspace.release_binary("portcullis-web"));
         web.env("SERVER_ROLE", "web")
             .env("INTERNAL_API_KEY", KEY)
             .env("SERVICES_URL", format!("http://{}", services.address))
-            .args(["--listen", "127.0.0.1:0", "--policies"])
-            .arg(&set)
-            .arg("--config")
+            .args(["--listen", "127.0.0.1:0", "--config"])
             .arg(&config);
+        if source == Source::File {
+            web.arg("--policies").arg(&set);
+        }
         let web = listening(web.current_dir(folder))?;
         Ok(Self {
             web,
-            _services: services,
+            services,
             disk,
         })
     }
@@ -111,6 +144,11 @@ fn policy_set(workspace: &Workspace, policies: Policies) -> String {
             policy("count", &guest, "settings = { do = \"count\" }")
         }
         Policies::Table => standard("csv-schema", ""),
+        Policies::TableInShadow => {
+            let shadow = standard("csv-schema", "mode = \"shadow\"");
+            let shadow = shadow.replace("name = \"csv-schema\"", "name = \"shadow\"");
+            standard("csv-schema", "") + &shadow
+        }
     };
     let route =
         "disks = [\"local\"]\nsettings = { template = \"bench/{filename}\", ignore = [\"table\"] }";

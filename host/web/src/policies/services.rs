@@ -16,13 +16,22 @@ use tokio::time::sleep;
 
 use crate::policies::{Policies, TakeError};
 
-/// How long services may wait for the next change before they answer.
-const WAIT_SECONDS: u32 = 20;
+/// How long services may wait for the next change before they answer. On a line that is broken without a word, a web
+/// host notices after this and the time of a call.
+const WAIT_SECONDS: u32 = 10;
 /// How long it is waited before services are asked again that could not be reached, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long it is waited when another set is still being prepared.
-const BUSY: Duration = Duration::from_secs(1);
+/// Why nothing came of an attempt that is made again.
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    /// Services cannot be asked.
+    #[error("services cannot be asked for others ({0})")]
+    Services(#[from] StoreError),
+    /// A revision is still being compiled that took too long.
+    #[error("another revision is still being compiled")]
+    Busy,
+}
 
 /// A web host that follows services.
 pub(crate) struct Follower {
@@ -70,13 +79,13 @@ impl Follower {
             let taken = match asked {
                 Ok(None) => Ok(()),
                 Ok(Some(wanted)) => self.take(wanted).await,
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             };
             pause = match taken {
                 Ok(()) => FIRST_PAUSE,
                 Err(error) => {
                     if pause == FIRST_PAUSE {
-                        tracing::warn!(target: "policy", "services cannot be asked for the policies, those in force stay: {error}");
+                        tracing::warn!(target: "policy", "the policies in force stay for now: {error}");
                     }
                     sleep(pause).await;
                     LONGEST_PAUSE.min(pause * 2)
@@ -99,7 +108,7 @@ impl Follower {
     }
 
     /// Brings about what is wanted, or notes why not. What services cannot give is asked for again.
-    async fn take(&mut self, wanted: Wanted) -> Result<(), StoreError> {
+    async fn take(&mut self, wanted: Wanted) -> Result<(), FollowError> {
         let mut files = BTreeMap::new();
         self.refused = None;
         let is = |there: Option<Running>, wanted: &KeptRevision| {
@@ -110,7 +119,7 @@ impl Follower {
             Some(active) if is(self.running, active) => self.keep(active, &mut files),
             Some(active) => {
                 let fetched = self.fetch(active).await?;
-                if self.put(active, &fetched, Place::InForce).await {
+                if self.put(active, &fetched, Place::InForce).await? {
                     self.running = Some(running(active));
                 }
                 files.extend(fetched);
@@ -124,7 +133,7 @@ impl Follower {
             Some(trial) if is(self.trial, trial) => self.keep(trial, &mut files),
             Some(trial) => {
                 let fetched = self.fetch(trial).await?;
-                if self.put(trial, &fetched, Place::OnTrial).await {
+                if self.put(trial, &fetched, Place::OnTrial).await? {
                     self.trial = Some(running(trial));
                 }
                 files.extend(fetched);
@@ -135,33 +144,31 @@ impl Follower {
         Ok(())
     }
 
-    /// Has a revision take its place. Says whether it could.
+    /// Has a revision take its place. Says whether it could, or that it has to be asked for again: what is wanted may be
+    /// another one by the time in which the last one is compiled.
     async fn put(
         &mut self,
         revision: &KeptRevision,
         files: &BTreeMap<Sha256Digest, Bytes>,
         place: Place,
-    ) -> bool {
+    ) -> Result<bool, FollowError> {
         let (number, digest) = (revision.number, revision.digest);
-        loop {
-            let named = revision.manifest.all();
-            let named = named.map(|(name, digest)| (name.clone(), files[&digest].clone()));
-            let set = SetFiles::held(named.collect());
-            let taken = match place {
-                Place::InForce => self.policies.take(set, Some((number, digest))).await,
-                Place::OnTrial => self.policies.try_out(set, number, digest).await,
-            };
-            let error = match taken {
-                Err(TakeError::Load(LoadError::Busy)) => {
-                    sleep(BUSY).await;
-                    continue;
-                }
-                Err(error) => error.to_string(),
-                Ok(_) => return true,
-            };
-            tracing::error!(target: "policy", revision = %number, "the policies stay as they are: {error}");
-            self.refused = Some(RefusedRevision { number, error });
-            return false;
+        let named = revision.manifest.all();
+        let named = named.map(|(name, digest)| (name.clone(), files[&digest].clone()));
+        let set = SetFiles::held(named.collect());
+        let taken = match place {
+            Place::InForce => self.policies.take(set, Some((number, digest))).await,
+            Place::OnTrial => self.policies.try_out(set, number, digest).await,
+        };
+        match taken {
+            Ok(_) => Ok(true),
+            Err(TakeError::Load(LoadError::Busy)) => Err(FollowError::Busy),
+            Err(error) => {
+                let error = error.to_string();
+                tracing::error!(target: "policy", revision = %number, "the policies stay as they are: {error}");
+                self.refused = Some(RefusedRevision { number, error });
+                Ok(false)
+            }
         }
     }
 
