@@ -379,6 +379,15 @@ impl TestGateway {
 
     /// Runs `portcullis`, likewise.
     pub fn command(&self, arguments: &[&str]) -> Result<std::process::Output> {
+        Ok(self.prepared(arguments).output()?)
+    }
+
+    /// `portcullis policy`, to be started.
+    pub fn policy_command(&self, arguments: &[&str]) -> std::process::Command {
+        self.prepared(&[&["policy"], arguments].concat())
+    }
+
+    fn prepared(&self, arguments: &[&str]) -> std::process::Command {
         let mut process = std::process::Command::new(binary("portcullis"));
         process
             .args(arguments)
@@ -388,7 +397,7 @@ impl TestGateway {
             )
             .env("PORTCULLIS_ADMIN_KEY", ADMIN_KEY)
             .env("USER", "tester");
-        Ok(process.output()?)
+        process
     }
 
     /// The folder in which both servers keep what they keep.

@@ -122,6 +122,11 @@ impl ManualClock {
         Clock(Source::Manual(self.clone()))
     }
 
+    /// Sets it, also to an earlier moment: the clock of a machine may be set back.
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.0, Ordering::Relaxed);
+    }
+
     /// Moves it forward.
     pub fn advance(&self, duration: Duration) {
         let now = Timestamp(self.0.load(Ordering::Relaxed));

@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use portcullis_types::{Sha256Digest, Trust};
@@ -38,6 +39,8 @@ pub struct EngineSettings {
     pub threads: usize,
     /// When a policy that keeps failing is no longer asked.
     pub breaker: BreakerSettings,
+    /// How long a policy set may take to load. Default 2 min.
+    pub load_time: Duration,
 }
 
 impl Default for EngineSettings {
@@ -49,6 +52,7 @@ impl Default for EngineSettings {
             guest_bytes: 2 << 30,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             breaker: BreakerSettings::default(),
+            load_time: Duration::from_mins(2),
         }
     }
 }
@@ -179,14 +183,15 @@ impl Engine {
     }
 
     /// Makes a revision of a policy set and lets it show that it could serve: read, parsed, compiled, linked,
-    /// asked what it is, configured. All of it happens on a thread of its own, within two minutes, and nothing that
-    /// is in force is touched. Components of the revision in force are not compiled again.
+    /// asked what it is, configured. All of it happens on a thread of its own, within its time, and nothing that
+    /// is in force is touched. Components of the revisions in force and on trial are not compiled again.
     ///
     /// # Errors
     /// What is wrong with the set, or [`LoadError::Busy`] while another is being prepared.
     pub async fn prepare(&self, files: SetFiles) -> Result<Prepared, LoadError> {
-        let (sandbox, previous) = (Arc::clone(&self.sandbox), self.revision());
-        self.loader.prepare(sandbox, files, previous).await
+        let known = [self.revision(), self.trial()].into_iter().flatten();
+        let sandbox = Arc::clone(&self.sandbox);
+        self.loader.prepare(sandbox, files, known.collect()).await
     }
 
     /// Puts a revision in force: whatever is admitted from now on is judged by it to its end. Uploads under way keep

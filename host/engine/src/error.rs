@@ -176,12 +176,14 @@ pub enum LoadError {
         cause: std::io::Error,
     },
     /// The file is not what a policy set looks like.
-    #[error("{path}, line {line}: {why}", path = path.display())]
+    #[error("{path}, line {line}, column {column}: {why}", path = path.display())]
     Invalid {
         /// Which file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
+        /// The column, from 1, in characters.
+        column: usize,
         /// What is wrong there, with the key.
         why: String,
     },

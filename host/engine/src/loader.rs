@@ -1,7 +1,6 @@
 //! Revisions in the making: one at a time, each on a thread of its own and within its time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use portcullis_types::PolicyName;
 use tokio::sync::oneshot;
@@ -11,9 +10,6 @@ use crate::engine::Sandbox;
 use crate::revision::{self, Revision};
 use crate::set_files::SetFiles;
 
-/// How long a policy set may take to load. Compiling cannot be stopped: what takes longer goes on by itself,
-/// and what comes of it is dropped.
-const MAX_LOAD: Duration = Duration::from_mins(2);
 /// How often a set is read anew because its files changed meanwhile.
 const MAX_READS: u32 = 3;
 
@@ -51,26 +47,27 @@ impl Loader {
         &self,
         sandbox: Arc<Sandbox>,
         files: SetFiles,
-        previous: Option<Arc<Revision>>,
+        known: Vec<Arc<Revision>>,
     ) -> Result<Prepared, LoadError> {
-        let busy = Arc::clone(&self.busy);
+        let (busy, limit) = (Arc::clone(&self.busy), sandbox.settings.load_time);
         let progress = Arc::new(Progress::default());
         let told = Arc::clone(&progress);
         let (give, prepared) = oneshot::channel();
         let thread = std::thread::Builder::new().name("policy-loader".to_owned());
         let started = thread.spawn(move || {
             let prepared = match busy.try_lock() {
-                Ok(_one_at_a_time) => prepare(&sandbox, &files, previous.as_deref(), &told),
+                Ok(_one_at_a_time) => prepare(&sandbox, &files, &known, &told),
                 Err(_) => Err(LoadError::Busy),
             };
             // When nobody waits any more, it was too slow.
             let _ = give.send(prepared);
         });
         started.map_err(|_| LoadError::Interrupted)?;
-        let prepared = tokio::time::timeout(MAX_LOAD, prepared).await;
+        // Compiling cannot be stopped: what takes longer goes on by itself, and what comes of it is dropped.
+        let prepared = tokio::time::timeout(limit, prepared).await;
         let prepared = prepared.map_err(|_| LoadError::TooSlow {
             policy: progress.lock().clone(),
-            limit: MAX_LOAD,
+            limit,
         })?;
         prepared.map_err(|_| LoadError::Interrupted)?
     }
@@ -80,11 +77,11 @@ impl Loader {
 fn prepare(
     sandbox: &Sandbox,
     files: &SetFiles,
-    previous: Option<&Revision>,
+    known: &[Arc<Revision>],
     progress: &Progress,
 ) -> Result<Prepared, LoadError> {
     for _ in 0..MAX_READS {
-        let prepared = load(sandbox, files.again(), previous, progress)?;
+        let prepared = load(sandbox, files.again(), known, progress)?;
         if prepared.files.are_unchanged() {
             return Ok(prepared);
         }
@@ -96,11 +93,11 @@ fn prepare(
 fn load(
     sandbox: &Sandbox,
     files: SetFiles,
-    previous: Option<&Revision>,
+    known: &[Arc<Revision>],
     progress: &Progress,
 ) -> Result<Prepared, LoadError> {
     let path = files.set_path();
-    let draft = revision::compile(sandbox, files, previous, progress)?;
+    let draft = revision::compile(sandbox, files, known, progress)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|_| LoadError::Interrupted)?;
     let (revision, files) = runtime.block_on(draft.check(sandbox, progress))?;

@@ -275,13 +275,13 @@ impl Policy {
     }
 }
 
-/// Reads and compiles a set. Components that `previous` has are not compiled again.
+/// Reads and compiles a set. Components that a known revision has are not compiled again.
 ///
 /// Blocks for as long as compiling takes.
 pub(crate) fn compile(
     sandbox: &Sandbox,
     mut files: SetFiles,
-    previous: Option<&Revision>,
+    known: &[Arc<Revision>],
     progress: &Progress,
 ) -> Result<Draft, LoadError> {
     let path = files.set_path();
@@ -308,7 +308,7 @@ pub(crate) fn compile(
     for entry in set.policies {
         let (name, component) = (entry.name.clone(), entry.component.clone());
         progress.at(&name);
-        let compiled = compile_policy(sandbox, &mut files, entry, previous);
+        let compiled = compile_policy(sandbox, &mut files, entry, known);
         let checked = compiled.and_then(|policy| check_kind(&policy).map(|()| policy));
         policies.push(checked.map_err(|cause| LoadError::Policy {
             policy: name,
@@ -337,12 +337,15 @@ pub(crate) fn compile(
     Ok(Draft { files, policies })
 }
 
-/// A syntax error or an unknown key, with its line.
+/// A syntax error or an unknown key, with its place.
 fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> LoadError {
     let before = error.span().and_then(|span| text.get(..span.start));
+    let before = before.unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
     LoadError::Invalid {
         path: path.to_owned(),
-        line: before.map_or(1, |before| before.matches('\n').count() + 1),
+        line: before.matches('\n').count() + 1,
+        column: line.chars().count() + 1,
         why: error.message().replace('\n', " "),
     }
 }
@@ -369,7 +372,7 @@ pub(crate) fn compile_policy(
     sandbox: &Sandbox,
     files: &mut SetFiles,
     entry: PolicyEntry,
-    previous: Option<&Revision>,
+    known: &[Arc<Revision>],
 ) -> Result<Policy, PolicyLoadError> {
     let settings = &sandbox.settings;
     let most_memory = settings.max_memory_bytes.min(settings.guest_bytes);
@@ -382,13 +385,8 @@ pub(crate) fn compile_policy(
     if let Some(problem) = shape.problems(&entry.limits).into_iter().next() {
         return Err(problem);
     }
-    let known = previous.and_then(|revision| {
-        revision
-            .policies
-            .iter()
-            .find(|policy| policy.digest() == shape.digest)
-    });
-    let component = match known {
+    let mut known = known.iter().flat_map(|revision| revision.policies());
+    let component = match known.find(|policy| policy.digest() == shape.digest) {
         Some(policy) => policy.component.clone(),
         None => component::compile(&sandbox.wasmtime, &sandbox.linker, &bytes, &shape)?,
     };

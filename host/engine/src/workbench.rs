@@ -114,7 +114,7 @@ impl Workbench {
             fixtures: None,
             disks: Vec::new(),
         };
-        revision::compile_policy(&self.sandbox, &mut files(Path::new("")), entry, None)
+        revision::compile_policy(&self.sandbox, &mut files(Path::new("")), entry, &[])
     }
 
     /// The same component with other settings, limits, resources or disks; it is not compiled again.

@@ -500,3 +500,22 @@ async fn the_summary_says_what_would_change_and_for_whom() {
     kept.policies.sweep().await.expect("sweeps");
     assert_eq!(kept.count("shadow_verdicts").await, 0);
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_costs_a_trial_time_and_nothing_else() {
+    let kept = kept().await;
+    kept.trial().await;
+    kept.judged(20, 0).await;
+    let earlier = Timestamp::from_ms(1_600_000_000_000).expect("is a time");
+    kept.clock.set(earlier);
+    assert!(!kept.policies.judge_trial().await.expect("waits"));
+    kept.policies.poll(poll(0)).await.expect("is answered");
+    let hosts = kept.policies.revisions().await.expect("are listed").hosts;
+    assert_eq!((hosts.len(), hosts[0].seen_at), (1, earlier));
+    // What was said while the clock was wrong counts for as long as the trial looks back.
+    kept.clock
+        .set(Timestamp::from_ms(1_700_000_000_000).expect("is a time"));
+    kept.clock.advance(Duration::from_mins(31));
+    assert!(kept.policies.judge_trial().await.expect("is judged"));
+    assert_eq!(kept.standing().await.1, TrialState::Enforced);
+}

@@ -468,7 +468,7 @@ async fn a_wrong_policy_set_is_refused_with_its_line_and_key() -> Result<()> {
         ("# one\n[[policy]\n".to_owned(), "policies.toml, line 2"),
         (
             format!("{}colour = 'red'\n", policy.trim_end().to_owned() + "\n"),
-            "policies.toml, line 4: unknown field `colour`",
+            "policies.toml, line 4, column 1: unknown field `colour`",
         ),
         (
             format!("{policy}settings = {{ colour = 'red' }}\n{router}"),

@@ -469,3 +469,38 @@ async fn a_web_host_that_is_cut_off_goes_on_and_converges_when_it_is_back() -> R
     ensure!(ready(&far).await?["revision"] == ready(&gateway.web).await?["revision"]);
     Ok(())
 }
+
+#[tokio::test]
+async fn services_killed_at_any_moment_of_a_change_have_made_it_or_not() -> Result<()> {
+    let (mut gateway, folder) = gateway(10).await?;
+    apply(&gateway, &folder, "the first")?;
+    let shown = folder.display().to_string();
+    let active = |known: &Value| known["activations"][0]["number"].as_u64();
+    let mut before = 1;
+    for (nth, delay_ms) in [0, 60, 120, 180, 240, 300, 360].into_iter().enumerate() {
+        set_folder(&folder, &size_limit(100 + nth as u64))?;
+        let base = before.to_string();
+        let arguments = [
+            "apply", &shown, "--note", "killed", "--base", &base, "--wait", "1",
+        ];
+        let mut command = gateway.policy_command(&arguments);
+        let mut child = command.spawn()?;
+        tokio::time::sleep(std::time::Duration::from_millis(delay_ms)).await;
+        gateway.services.kill().await?;
+        child.wait()?;
+        gateway.services.start_again().await?;
+        let known = revisions(&gateway)?;
+        let now = active(&known).context("none is active")?;
+        ensure!(now == before || now == before + 1, "{known}");
+        // Whatever happened, the next change is possible and runs.
+        let base = now.to_string();
+        let note = format!("after {delay_ms} ms");
+        let arguments = ["apply", &shown, "--note", &note, "--base", &base];
+        let text = said(&gateway, &arguments, true)?;
+        ensure!(text.contains("runs it"), "{text}");
+        before = active(&revisions(&gateway)?).context("none is active")?;
+        ensure!(before == now + 1, "{before} after {now}");
+        gateway.upload(file(50)).await?.receipt()?;
+    }
+    Ok(())
+}

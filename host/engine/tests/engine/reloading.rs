@@ -265,3 +265,49 @@ async fn a_set_serves_only_when_its_policies_pass_their_fixtures() {
     assert!(error.contains("there is no fixture"), "{error}");
     assert_eq!(engine.revision().expect("is in force").digest(), good);
 }
+
+#[tokio::test]
+async fn what_takes_too_long_to_load_is_given_up_and_the_next_one_waits_for_it() {
+    let set = Set::new(&hostile("first", "{ do = 'accept' }", ""));
+    let engine = Engine::start(EngineSettings {
+        load_time: Duration::from_millis(1),
+        ..EngineSettings::default()
+    })
+    .expect("starts");
+    let error = engine.load(&set.path()).await.err().expect("takes longer");
+    assert!(matches!(error, LoadError::TooSlow { .. }), "{error}");
+    assert!(error.to_string().contains("at policy `first`"), "{error}");
+    let error = engine
+        .load(&set.path())
+        .await
+        .err()
+        .expect("is busy or slow");
+    assert!(matches!(error, LoadError::Busy | LoadError::TooSlow { .. }));
+    assert!(engine.revision().is_none());
+}
+
+#[tokio::test]
+async fn an_error_in_the_file_has_its_line_and_column() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("policies.toml");
+    let engine = Engine::start(EngineSettings::default()).expect("starts");
+    for (text, says) in [
+        (
+            "[[policy]]\nname = 'ü', 3\n",
+            "policies.toml, line 2, column 11: ",
+        ),
+        (
+            "a = 1\n",
+            "policies.toml, line 1, column 1: unknown field `a`",
+        ),
+    ] {
+        std::fs::write(&path, text).expect("is written");
+        let error = engine
+            .load(&path)
+            .await
+            .err()
+            .expect("is wrong")
+            .to_string();
+        assert!(error.contains(says) && !error.contains('\n'), "{error}");
+    }
+}
