@@ -26,13 +26,31 @@ pub enum AdminError {
     #[error("{}", .0.detail)]
     Problem(Box<Problem>),
     /// They do not answer, or not as services do.
-    #[error("services at {address} cannot be asked: {why}")]
+    #[error("services at {address} did not do it: {}", unanswered_because(.why))]
     Unanswered {
         /// Where they were looked for.
         address: String,
         /// What happened.
         why: StoreError,
     },
+}
+
+/// What an administrator can do about it: for uploaders the same errors have other words.
+fn unanswered_because(why: &StoreError) -> String {
+    let words = match why {
+        StoreError::Unavailable | StoreError::Aborted => {
+            "nobody answers there; are they running, and can they be reached from here?"
+        }
+        StoreError::Timeout => {
+            "no answer came in time, so it is not known whether anything was changed; look at `portcullis policy revisions`"
+        }
+        StoreError::Refused => {
+            "what answers there are no services, or another version of them; compare the address and the versions"
+        }
+        StoreError::DigestMismatch => "a file did not arrive as they keep it; try again",
+        other => return other.to_string(),
+    };
+    words.to_owned()
 }
 
 impl AdminClient {

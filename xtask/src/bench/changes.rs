@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use portcullis_generator::{Csv, Definition};
 use sha2::{Digest, Sha256};
 
 use crate::bench::client::{self, Request};
@@ -34,30 +35,75 @@ const APPLY_SECONDS: f64 = 2.0;
 pub(crate) fn measure(workspace: &Workspace, storage: &Path) -> Result<Vec<Figure>> {
     let folder = storage.join(format!("portcullis-changes-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let outcome = reloads(workspace, &folder.join("reloads")).and_then(|mut figures| {
-        figures.push(apply(workspace, &folder.join("apply"))?);
-        Ok(figures)
-    });
+    let outcome = measure_in(workspace, &folder);
     fs::remove_dir_all(&folder)
         .with_context(|| format!("{} cannot be removed; remove it by hand", folder.display()))?;
     outcome
 }
 
+fn measure_in(workspace: &Workspace, folder: &Path) -> Result<Vec<Figure>> {
+    Ok(vec![
+        reloads(workspace, &folder.join("reloads"))?,
+        shadow(workspace, folder)?,
+        apply(workspace, &folder.join("apply"))?,
+    ])
+}
+
+/// Many uploads before `csv-schema`, beside the same with that policy once more in the shadow.
+fn shadow(workspace: &Workspace, folder: &Path) -> Result<Figure> {
+    say("a policy in the shadow of many uploads");
+    let start =
+        |policies, name: &str| Pair::start(workspace, &folder.join(name), policies, Source::File);
+    let alone = start(Policies::Table, "alone")?;
+    let beside = start(Policies::TableInShadow, "beside")?;
+    let csv = Csv::of(&Definition::shipped("laboratory")?).bytes(UPLOAD_BYTES as u64);
+    let table: Vec<u8> = csv.blocks().flatten().collect();
+    let bodies = vec![table; AT_ONCE];
+    crowd(&alone, &bodies)?;
+    let (mut with, mut without) = (0, 0);
+    for _ in 0..TURNS {
+        without += crowd(&alone, &bodies)?.len();
+        with += crowd(&beside, &bodies)?.len();
+    }
+    let rate = |uploads: usize| count(uploads) / (CROWD.as_secs_f64() * count(TURNS));
+    Ok(Figure {
+        what: format!(
+            "{AT_ONCE} uploads at once of {} KiB, csv-schema and the same in the shadow, to without the shadow",
+            UPLOAD_BYTES >> 10
+        ),
+        measured: format!("{:.0} uploads/s", rate(with)),
+        beside: format!("{:.0} uploads/s", rate(without)),
+        ratio: Some(rate(with) / rate(without)),
+        wanted: ">= 0.90".to_owned(),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure with two digits")]
+fn count(number: usize) -> f64 {
+    number as f64
+}
+
 /// Reloads each second under many uploads, beside the same uploads without.
-fn reloads(workspace: &Workspace, folder: &Path) -> Result<Vec<Figure>> {
+fn reloads(workspace: &Workspace, folder: &Path) -> Result<Figure> {
     say("reloads under load");
     let pair = Pair::start(workspace, folder, Policies::FileType, Source::File)?;
     let set = folder.join("policies.toml");
     let text = fs::read_to_string(&set)?;
+    let bodies: Vec<Vec<u8>> = (0..AT_ONCE)
+        .map(|nth| {
+            let line = format!("{nth},value\n");
+            line.repeat(UPLOAD_BYTES / line.len()).into_bytes()
+        })
+        .collect();
     // The first crowd only warms up.
-    crowd(&pair)?;
+    crowd(&pair, &bodies)?;
     let (mut with, mut without, mut changes) = (Vec::new(), Vec::new(), 0);
     for turn in 0..TURNS {
-        without.extend(crowd(&pair)?);
+        without.extend(crowd(&pair, &bodies)?);
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
             let changing = scope.spawn(|| change(&set, &text, turn, &is_over));
-            let times = crowd(&pair);
+            let times = crowd(&pair, &bodies);
             is_over.store(true, Ordering::Relaxed);
             changes += changing.join().expect("writes files")?;
             with.extend(times?);
@@ -65,7 +111,7 @@ fn reloads(workspace: &Workspace, folder: &Path) -> Result<Vec<Figure>> {
         })?;
     }
     let (with, without) = (p99(with), p99(without));
-    Ok(vec![Figure {
+    Ok(Figure {
         what: format!(
             "p99 of {AT_ONCE} uploads at once under {changes} reloads, one each second, to without; none failed, every digest right"
         ),
@@ -73,7 +119,7 @@ fn reloads(workspace: &Workspace, folder: &Path) -> Result<Vec<Figure>> {
         beside: format!("{:.0} ms", without * 1e3),
         ratio: Some(with / without),
         wanted: "<= 1.20".to_owned(),
-    }])
+    })
 }
 
 /// Changes the set, and the code of a policy with it, each second. Gives how often.
@@ -90,38 +136,39 @@ fn change(set: &Path, text: &str, turn: usize, is_over: &AtomicBool) -> Result<u
 }
 
 /// How many seconds each upload of a crowd takes. None may fail, and each receipt has the right digest.
-fn crowd(pair: &Pair) -> Result<Vec<f64>> {
+fn crowd(pair: &Pair, bodies: &[Vec<u8>]) -> Result<Vec<f64>> {
     let began = Instant::now();
-    let uploads: Vec<_> = (0..AT_ONCE)
-        .map(|nth| {
-            let to = pair.web.address;
-            thread::spawn(move || {
-                let line = format!("{nth},value\n");
-                let body = line.repeat(UPLOAD_BYTES / line.len());
-                let digest = hex(&Sha256::digest(body.as_bytes()));
-                let name = format!("attachment; filename=\"crowd-{nth}.csv\"");
-                let headers = [
-                    ("Content-Disposition", name.as_str()),
-                    ("Content-Type", "text/csv"),
-                ];
-                let request = Request {
-                    method: "POST",
-                    target: "/uploads?table=laboratory",
-                    headers: &headers,
-                };
-                let mut times = Vec::new();
-                while began.elapsed() < CROWD {
-                    let (seconds, answer) = client::exchange(to, &request, body.as_bytes())?;
-                    ensure!(answer.contains(&digest), "a digest is wrong: {answer}");
-                    times.push(seconds);
-                }
-                Ok::<_, anyhow::Error>(times)
-            })
-        })
-        .collect();
     let mut times = Vec::new();
-    for upload in uploads {
-        times.extend(upload.join().expect("does not panic")?);
+    thread::scope(|scope| {
+        let uploads = bodies.iter().enumerate();
+        let uploads: Vec<_> = uploads
+            .map(|(nth, body)| scope.spawn(move || one_after_the_other(pair, nth, body, began)))
+            .collect();
+        for upload in uploads {
+            times.extend(upload.join().expect("does not panic")?);
+        }
+        Ok::<_, anyhow::Error>(())
+    })?;
+    Ok(times)
+}
+
+fn one_after_the_other(pair: &Pair, nth: usize, body: &[u8], began: Instant) -> Result<Vec<f64>> {
+    let digest = hex(&Sha256::digest(body));
+    let name = format!("attachment; filename=\"crowd-{nth}.csv\"");
+    let headers = [
+        ("Content-Disposition", name.as_str()),
+        ("Content-Type", "text/csv"),
+    ];
+    let request = Request {
+        method: "POST",
+        target: "/uploads?table=laboratory",
+        headers: &headers,
+    };
+    let mut times = Vec::new();
+    while began.elapsed() < CROWD {
+        let (seconds, answer) = client::exchange(pair.web.address, &request, body)?;
+        ensure!(answer.contains(&digest), "a digest is wrong: {answer}");
+        times.push(seconds);
     }
     Ok(times)
 }
