@@ -48,6 +48,8 @@ pub enum ProblemKind {
     SomeRejected,
     /// Too much at once: come back later.
     Overloaded,
+    /// No policies are in force yet: come back later.
+    NotReady,
     /// The disk is full or over quota.
     DiskFull,
     /// The disk failed: nothing was published.
@@ -64,7 +66,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::BadRequest,
         Self::FieldAfterFile,
         Self::UnsafePath,
@@ -85,6 +87,7 @@ impl ProblemKind {
         Self::PolicyFailed,
         Self::SomeRejected,
         Self::Overloaded,
+        Self::NotReady,
         Self::DiskFull,
         Self::StorageFailed,
         Self::ServicesUnavailable,
@@ -171,6 +174,7 @@ impl ProblemKind {
                 "Not every file was stored",
             ),
             Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE, "Too much at once"),
+            Self::NotReady => ("not-ready", S::SERVICE_UNAVAILABLE, "Not ready yet"),
             Self::DiskFull => ("disk-full", S::INSUFFICIENT_STORAGE, "The disk is full"),
             Self::StorageFailed => (
                 "storage-failed",

@@ -238,7 +238,7 @@ fn refusal_problem(refused: Refused) -> Problem {
         ),
         RefusalCause::NoPolicies => {
             let detail = "This site has no policies in force yet and takes nothing without them; try again in a moment, and tell the operator if it lasts.";
-            return Problem::new(ProblemKind::Overloaded, detail);
+            return Problem::new(ProblemKind::NotReady, detail);
         }
         RefusalCause::Overloaded => return overloaded(),
     };

@@ -78,8 +78,8 @@ async fn healthz() -> Response {
 /// of the policies was refused is told to those who show the key between the servers.
 async fn readyz(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     let Some(revision) = site.gateway.engine().revision() else {
-        let detail = "No policies are in force; look at the log of the web host.";
-        return answer::problem_response(Problem::new(ProblemKind::Overloaded, detail));
+        let detail = "No policies are in force yet; look at the log of the web host if it lasts.";
+        return answer::problem_response(Problem::new(ProblemKind::NotReady, detail));
     };
     let span = Span::root(SpanName::Ready, None);
     if let Err(error) = site.gateway.store().check(&span).await {

@@ -76,7 +76,7 @@ async fn runs(web: &Server, number: u64) -> Result<()> {
 async fn a_revision_is_sent_runs_everywhere_and_is_taken_back() -> Result<()> {
     let (gateway, folder) = gateway(10).await?;
     let before = gateway.upload(file(5)).await?;
-    before.problem("overloaded", 503)?;
+    before.problem("not-ready", 503)?;
 
     let text = apply(&gateway, &folder, "the first")?;
     ensure!(text.contains("revision 1 is active"), "{text}");
