@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 enum FollowError {
     /// Services cannot be asked.
-    #[error("services cannot be asked for others ({0})")]
+    #[error("services cannot be asked for others ({})", .0.kind().slug())]
     Services(#[from] StoreError),
     /// A revision is still being compiled that took too long.
     #[error("another revision is still being compiled")]
