@@ -122,7 +122,7 @@ fn reloads(workspace: &Workspace, folder: &Path) -> Result<Figure> {
     })
 }
 
-/// Changes the set, and the code of a policy with it, each second. Gives how often.
+/// Changes the set each second; its components stay what they are. Gives how often.
 fn change(set: &Path, text: &str, turn: usize, is_over: &AtomicBool) -> Result<usize> {
     let mut count = 0;
     while !is_over.load(Ordering::Relaxed) {
