@@ -13,7 +13,7 @@ mod project;
 mod server;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -35,6 +35,16 @@ pub(crate) struct Arguments {
     /// The size of an upload in MiB.
     #[arg(long, default_value_t = 1024)]
     mib: usize,
+}
+
+/// Measures something in a folder of its own, which goes afterwards.
+fn in_folder<T>(storage: &Path, name: &str, measure: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let folder = storage.join(format!("portcullis-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let outcome = measure(&folder);
+    std::fs::remove_dir_all(&folder)
+        .with_context(|| format!("{} cannot be removed; remove it by hand", folder.display()))?;
+    outcome
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {

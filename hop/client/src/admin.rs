@@ -5,12 +5,11 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::client::{body_up_to, json, problem_of, unanswered, with_json};
+use crate::client::{body_up_to, json, policy_file, problem_of, unanswered, with_json};
 use crate::policies::shadow::{ShadowQuery, ShadowSummary};
 use crate::policies::trial::DropTrial;
 use crate::policies::{
-    Activate, Activation, Digests, MAX_FILE_BYTES, NewRevision, PolicyRevision, RevisionNumber,
-    Revisions, Sent,
+    Activate, Activation, Digests, NewRevision, PolicyRevision, RevisionNumber, Revisions, Sent,
 };
 use crate::{ApiKey, ClientError, HopClient, HopSettings, Problem, StoreError, wire};
 
@@ -78,12 +77,8 @@ impl AdminClient {
     pub async fn file(&self, digest: Sha256Digest) -> Result<Bytes, AdminError> {
         let request = self.request(Method::GET, &wire::policy_file(digest));
         let response = self.answer(request).await?;
-        let bytes = body_up_to(response, MAX_FILE_BYTES).await;
-        let bytes = Bytes::from(bytes.map_err(|why| self.unanswered(why))?);
-        if Sha256Digest::of(&bytes) != digest {
-            return Err(self.unanswered(StoreError::DigestMismatch));
-        }
-        Ok(bytes)
+        let bytes = policy_file(response, digest).await;
+        bytes.map_err(|why| self.unanswered(why))
     }
 
     /// Which of these files services do not have.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use portcullis_telemetry::{Attribute, Span, SpanName};
-use portcullis_types::{Offset, Principal, UploadId};
+use portcullis_types::{Offset, Principal, Sha256Digest, UploadId};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 
+use crate::policies::MAX_FILE_BYTES;
 use crate::wire;
 use crate::{
     ApiKey, AppendMode, BodyAborted, ByteStream, Commit, Conclusion, Epoch, NewUpload, Problem,
@@ -398,6 +399,18 @@ pub(crate) async fn body_up_to(
         body.extend_from_slice(&bytes);
     }
     Ok(body)
+}
+
+/// The body of a file of policies, which must have this digest.
+pub(crate) async fn policy_file(
+    response: Response,
+    digest: Sha256Digest,
+) -> Result<Bytes, StoreError> {
+    let bytes = Bytes::from(body_up_to(response, MAX_FILE_BYTES).await?);
+    if Sha256Digest::of(&bytes) != digest {
+        return Err(StoreError::DigestMismatch);
+    }
+    Ok(bytes)
 }
 
 /// The body as what it should be.

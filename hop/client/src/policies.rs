@@ -5,9 +5,10 @@ pub mod trial;
 
 use std::fmt;
 
-use self::trial::{Trial, TrialTerms};
 use portcullis_types::{PolicyManifest, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use self::trial::{Trial, TrialTerms};
 
 /// The longest name of an author or a web host in bytes.
 pub const MAX_NAME_BYTES: usize = 100;
@@ -60,7 +61,7 @@ pub struct PolicyRevision {
 }
 
 /// A revision that an administrator sends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewRevision {
     /// Its files, which services have already.
@@ -206,7 +207,7 @@ pub struct KeptRevision {
 }
 
 /// All revisions, newest first, and which web hosts run what.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Revisions {
     /// The revisions, without their files.
     pub revisions: Vec<RevisionSummary>,
@@ -217,7 +218,7 @@ pub struct Revisions {
 }
 
 /// A revision without its files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RevisionSummary {
     /// Its number.
     pub number: RevisionNumber,

@@ -34,4 +34,4 @@ pub use signature::{
     ComponentSignature, InvalidKey, InvalidSignature, PublicKey, SigningKey, Trust, Untrusted,
 };
 pub use upload_id::{InvalidUploadId, UploadId};
-pub use verdict::{PolicyVerdict, Verdict};
+pub use verdict::{Incomplete, PolicyVerdict, Verdict};

@@ -32,6 +32,18 @@ impl Verdict {
     }
 }
 
+/// Why a shadow policy has not judged an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Incomplete {
+    /// It was slower than the upload.
+    Behind,
+    /// There was no room for it.
+    NoRoom,
+    /// The upload ended before it had decided.
+    Ended,
+}
+
 /// Which policy said what: the part of a receipt that an auditor reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -18,7 +18,7 @@ use crate::loader::{Loader, Prepared};
 use crate::mode::Mode;
 use crate::revision::{Policy, Revision};
 use crate::set_files::SetFiles;
-use crate::shadow::{Candidate, Room, Shadow};
+use crate::shadow::{Room, Shadow, ShadowPolicy};
 use crate::{EngineError, LoadError, Upload, component, judgement};
 
 /// How much the sandbox may use in all.
@@ -117,6 +117,15 @@ impl Sandbox {
         Ok((sandbox, ticker))
     }
 
+    /// Instances that those that decide under a revision never need; absent where there are too few for them.
+    fn spare_instances(&self, revision: &Revision) -> Option<usize> {
+        let needed = revision
+            .deciding()
+            .count()
+            .checked_mul(self.settings.uploads)?;
+        (self.settings.max_instances as usize).checked_sub(needed)
+    }
+
     /// What is wrong with a set of so many policies whose instances begin with so much memory together, if
     /// the uploads that may be under way at once would not all have room.
     pub(crate) fn lack_of_room(&self, revision: &Revision) -> Option<String> {
@@ -127,7 +136,7 @@ impl Sandbox {
             ..
         } = self.settings;
         let policies = revision.deciding().count();
-        if policies.saturating_mul(uploads) > max_instances as usize {
+        if self.spare_instances(revision).is_none() {
             return Some(format!(
                 "{uploads} uploads at once with an instance of each of {policies} policies need more than the {max_instances} instances that there are; take fewer policies, or fewer uploads at once (`limits.uploads`)"
             ));
@@ -200,10 +209,8 @@ impl Engine {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|revision| revision.strong_count() > 0);
         known.push(Arc::downgrade(&prepared.revision));
-        let settings = &self.sandbox.settings;
-        let needed = prepared.revision.deciding().count() * settings.uploads;
-        self.room
-            .allow((settings.max_instances as usize).saturating_sub(needed));
+        let spare = self.sandbox.spare_instances(&prepared.revision);
+        self.room.allow(spare.unwrap_or(0));
         self.current.store(Some(Arc::clone(&prepared.revision)));
     }
 
@@ -257,11 +264,11 @@ impl Engine {
 
     /// The policies that judge an upload in the shadow: those of the revision in force that are set to, and what differs
     /// in the one on trial.
-    fn candidates(&self, revision: Option<&Arc<Revision>>, upload: &Upload) -> Vec<Candidate> {
+    fn candidates(&self, revision: Option<&Arc<Revision>>, upload: &Upload) -> Vec<ShadowPolicy> {
         let Some(revision) = revision else {
             return Vec::new();
         };
-        let candidate = |set: &Arc<Revision>, policy: &Arc<Policy>| Candidate {
+        let candidate = |set: &Arc<Revision>, policy: &Arc<Policy>| ShadowPolicy {
             set: Arc::clone(set),
             policy: Arc::clone(policy),
         };

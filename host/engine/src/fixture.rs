@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::expected::{Expected, Word};
 pub use self::request::{InvalidRequest, Request};
+use crate::policy_set::place;
 use crate::set_files::{FileError, SetFiles, join};
 use crate::{Limits, settings_from_json};
 
@@ -33,6 +34,9 @@ const MAX_BODY_BYTES: u64 = 64 << 20;
 const MAX_FILE_BYTES: u64 = 1 << 20;
 /// The most cases of one policy.
 const MAX_FIXTURES: usize = 1_000;
+
+/// The names in a folder, and whether each is a folder itself.
+type Entries = Vec<(String, bool)>;
 
 /// One case.
 #[derive(Clone, Debug)]
@@ -94,16 +98,15 @@ impl Fixture {
     }
 
     fn read(files: &mut SetFiles, root: &str, folder: &str, name: String) -> Result<Self, String> {
+        let own = entries(files, folder)?;
         let mut bodies = Vec::new();
-        let (mut has_resources, mut known) = (false, Vec::new());
-        for (file, is_folder) in entries(files, folder)? {
+        for (file, is_folder) in &own {
             match file.as_str() {
-                "resources" if is_folder => has_resources = true,
                 "request.toml" | "settings.toml" | "settings.json" | "limits.toml"
-                | "expected.toml" => known.push(file),
-                _ if is_body(&file) => bodies.push(file),
+                | "expected.toml" => {}
+                _ if is_body(file) => bodies.push(file),
                 // What nests cases is no case of its own; hidden files are none of ours.
-                _ if is_folder || file.starts_with('.') => {}
+                _ if *is_folder || file.starts_with('.') => {}
                 _ => return Err(format!("`{file}` is none of {FIXTURE_FILES}")),
             }
         }
@@ -116,26 +119,24 @@ impl Fixture {
                 ));
             }
         };
-        let has = |file: &str| known.iter().any(|known| known == file);
         let mut table = Tables {
             files,
             folder,
-            has: &has,
+            there: &own,
         };
         let request = table.read("request.toml")?.unwrap_or_default();
         let limits = table.read("limits.toml")?;
         let expected = table.read("expected.toml")?;
-        let settings = match settings_in(files, folder)? {
-            Some(settings) => Some(settings),
-            None => settings_in(files, root)?,
-        };
         let shared = entries(files, root)?;
-        let resources = if has_resources {
-            Some(join(folder, "resources"))
-        } else {
-            let shared = shared.contains(&("resources".to_owned(), true));
-            shared.then(|| join(root, "resources"))
+        let settings = match settings_in(files, folder, &own)? {
+            Some(settings) => Some(settings),
+            None => settings_in(files, root, &shared)?,
         };
+        let with_resources = [(folder, &own), (root, &shared)];
+        let resources = with_resources
+            .into_iter()
+            .find(|(_, there)| there.contains(&("resources".to_owned(), true)))
+            .map(|(folder, _)| join(folder, "resources"));
         Ok(Self {
             name,
             request,
@@ -180,7 +181,7 @@ fn is_body(name: &str) -> bool {
     name == "body" || name.starts_with("body.")
 }
 
-fn entries(files: &SetFiles, folder: &str) -> Result<Vec<(String, bool)>, String> {
+fn entries(files: &SetFiles, folder: &str) -> Result<Entries, String> {
     let entries = files.entries(folder);
     entries.map_err(|error| format!("{folder} cannot be read: {}", error.kind()))
 }
@@ -199,21 +200,20 @@ fn read(files: &mut SetFiles, name: &str, most_bytes: u64) -> Result<Bytes, Stri
 struct Tables<'a> {
     files: &'a mut SetFiles,
     folder: &'a str,
-    has: &'a dyn Fn(&str) -> bool,
+    there: &'a Entries,
 }
 
 impl Tables<'_> {
     /// What one says, if it is there.
     fn read<T: DeserializeOwned>(&mut self, file: &str) -> Result<Option<T>, String> {
-        if !(self.has)(file) {
+        if !has(self.there, file) {
             return Ok(None);
         }
         let text = text(self.files, &join(self.folder, file))?;
         match toml::from_str(&text) {
             Ok(value) => Ok(Some(value)),
             Err(error) => {
-                let before = error.span().and_then(|span| text.get(..span.start));
-                let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+                let (line, _) = place(&text, &error);
                 let why = error.message().replace('\n', " ");
                 Err(format!("{file}, line {line}: {why}"))
             }
@@ -227,12 +227,19 @@ fn text(files: &mut SetFiles, name: &str) -> Result<String, String> {
     text.map_err(|_| format!("{name} is not UTF-8 text"))
 }
 
-fn settings_in(files: &mut SetFiles, folder: &str) -> Result<Option<toml::Table>, String> {
-    let there = entries(files, folder)?;
-    let has = |file: &str| there.contains(&(file.to_owned(), false));
+/// Whether there is such a file.
+fn has(there: &Entries, file: &str) -> bool {
+    there.contains(&(file.to_owned(), false))
+}
+
+fn settings_in(
+    files: &mut SetFiles,
+    folder: &str,
+    there: &Entries,
+) -> Result<Option<toml::Table>, String> {
     let unusable =
         |file: &str, why: String| format!("the settings in {file} are not usable: {why}");
-    match (has("settings.toml"), has("settings.json")) {
+    match (has(there, "settings.toml"), has(there, "settings.json")) {
         (true, true) => Err("it has settings.toml and settings.json; keep one".to_owned()),
         (true, false) => {
             let text = text(files, &join(folder, "settings.toml"))?;

@@ -56,7 +56,7 @@ pub use resources::ResourceError;
 pub use revision::{DescribedAttribute, Description, Policy, PolicyKind, Revision};
 pub use set_files::{SetFiles, Stamp, Watchlist};
 pub use settings::{SettingsError, settings_from_json};
-pub use shadow::{Incomplete, Shadow, ShadowRecord};
+pub use shadow::{Shadow, ShadowRecord};
 pub use trial::{Attempt, Cuts, Outcome, Stage, Trial};
 pub use upload::{End, Upload};
 pub use workbench::{Candidate, Workbench};

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::PolicyLoadError;
+
 /// What one instance of a policy may use. Beyond it the call fails and the instance is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -52,8 +54,16 @@ impl Limits {
         Duration::from_millis(self.total_time_ms)
     }
 
-    /// What is wrong with these numbers, if something is.
-    pub(crate) fn problem(&self, max_memory_bytes: usize) -> Option<String> {
+    /// Whether a policy can have these.
+    ///
+    /// # Errors
+    /// What is wrong with these numbers.
+    pub(crate) fn check(&self, max_memory_bytes: usize) -> Result<(), PolicyLoadError> {
+        let problem = self.problem(max_memory_bytes);
+        problem.map_or(Ok(()), |problem| Err(PolicyLoadError::Limits(problem)))
+    }
+
+    fn problem(&self, max_memory_bytes: usize) -> Option<String> {
         let positive = [
             ("memory-bytes", self.memory_bytes as u64),
             ("table-elements", self.table_elements as u64),

@@ -62,3 +62,11 @@ pub(crate) enum OnFailure {
     /// It goes on as if the policy had accepted.
     Accept,
 }
+
+/// Where in a text an error of TOML is: line and column, from 1, the latter in characters.
+pub(crate) fn place(text: &str, error: &toml::de::Error) -> (usize, usize) {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let before = before.unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
+}

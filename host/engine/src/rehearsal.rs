@@ -3,6 +3,7 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
+use crate::FailureCause;
 use crate::error::PolicyLoadError;
 use crate::fixture::{Expected, Fixture};
 use crate::resources::Resources;
@@ -10,7 +11,6 @@ use crate::revision::Policy;
 use crate::set_files::SetFiles;
 use crate::settings;
 use crate::trial::{self, Attempt, Cuts, Trial};
-use crate::{FailureCause, Limits};
 
 /// Cuts at which no line or cell ends by chance; a policy that depends on them is found here at the latest.
 const ODD_CUTS: Cuts = Cuts::Every(1_009);
@@ -52,7 +52,8 @@ fn variant(
         variant.settings = settings::to_json(settings)?.to_string().into();
     }
     if let Some(limits) = fixture.limits {
-        variant.limits = checked(limits, most_memory)?;
+        limits.check(most_memory)?;
+        variant.limits = limits;
     }
     if let Some(folder) = &fixture.resources {
         let patterns = &policy.description.resources;
@@ -62,13 +63,6 @@ fn variant(
         variant.disks.clone_from(&fixture.request.disks);
     }
     Ok(Arc::new(variant))
-}
-
-fn checked(limits: Limits, most_memory: usize) -> Result<Limits, PolicyLoadError> {
-    match limits.problem(most_memory) {
-        None => Ok(limits),
-        Some(problem) => Err(PolicyLoadError::Limits(problem)),
-    }
 }
 
 /// What the policy says instead of what the case expects.

@@ -1,6 +1,6 @@
 //! A policy set as it serves: parsed, compiled, checked, and never changed afterwards.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::instance::{Failed, Instance, Kind};
 use crate::loader::Progress;
 use crate::matching::Matching;
 use crate::mode::{Mode, Percent};
-use crate::policy_set::{MAX_POLICIES, OnFailure, PolicyEntry, PolicySet};
+use crate::policy_set::{self, MAX_POLICIES, OnFailure, PolicyEntry, PolicySet};
 use crate::rehearsal::rehearse;
 use crate::resources::Resources;
 use crate::set_files::{FileError, SetFiles};
@@ -251,26 +251,14 @@ impl Policy {
         limits: Limits,
     ) -> Result<Self, PolicyLoadError> {
         Ok(Self {
-            name: self.name.clone(),
             description: Description::default(),
-            component: self.component.clone(),
-            mode: self.mode,
-            percent: self.percent,
-            on_failure: self.on_failure,
-            may_quote: self.may_quote,
-            matching: self.matching.clone(),
             settings: settings::to_json(settings)?.to_string().into(),
             limits,
             disks: Vec::new(),
             resources: Arc::default(),
-            budget: Arc::clone(&self.budget),
-            identity: self.identity,
-            breaker: Arc::clone(&self.breaker),
-            breakers: Arc::clone(&self.breakers),
-            signed_by: self.signed_by,
             least_bytes: 0,
-            source: self.source.clone(),
             fixtures: None,
+            ..self.clone()
         })
     }
 }
@@ -339,13 +327,11 @@ pub(crate) fn compile(
 
 /// A syntax error or an unknown key, with its place.
 fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> LoadError {
-    let before = error.span().and_then(|span| text.get(..span.start));
-    let before = before.unwrap_or_default();
-    let line = before.rsplit('\n').next().unwrap_or_default();
+    let (line, column) = policy_set::place(text, error);
     LoadError::Invalid {
         path: path.to_owned(),
-        line: before.matches('\n').count() + 1,
-        column: line.chars().count() + 1,
+        line,
+        column,
         why: error.message().replace('\n', " "),
     }
 }
@@ -376,9 +362,7 @@ pub(crate) fn compile_policy(
 ) -> Result<Policy, PolicyLoadError> {
     let settings = &sandbox.settings;
     let most_memory = settings.max_memory_bytes.min(settings.guest_bytes);
-    if let Some(problem) = entry.limits.problem(most_memory) {
-        return Err(PolicyLoadError::Limits(problem));
-    }
+    entry.limits.check(most_memory)?;
     let bytes = component::read(files, &entry.component)?;
     let shape = Shape::read(&bytes)?;
     let signed_by = vouched_for(&entry, shape.digest, files, &sandbox.trust)?;
@@ -473,7 +457,7 @@ impl Draft {
             })?;
             policies.push(Arc::new(policy));
         }
-        let files = self.files.digests();
+        let files = self.files.digests_without(&BTreeMap::new());
         let most_memory = sandbox.settings.max_memory_bytes;
         for policy in &policies {
             let Some(folder) = &policy.fixtures else {
@@ -487,8 +471,7 @@ impl Draft {
                 cause: cause.into(),
             })?;
         }
-        let mut fixtures = self.files.digests();
-        fixtures.retain(|name, _| !files.contains_key(name));
+        let fixtures = self.files.digests_without(&files);
         let manifest = PolicyManifest { files, fixtures };
         let revision = Revision {
             digest: manifest.digest(),

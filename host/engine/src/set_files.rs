@@ -158,10 +158,14 @@ impl SetFiles {
         self.read
     }
 
-    /// The digests of what was read so far, by name.
-    pub(crate) fn digests(&self) -> BTreeMap<String, Sha256Digest> {
+    /// The digests of what was read so far, by name, but for what is known already.
+    pub(crate) fn digests_without(
+        &self,
+        known: &BTreeMap<String, Sha256Digest>,
+    ) -> BTreeMap<String, Sha256Digest> {
         let read = self.read.iter();
-        read.map(|(name, bytes)| (name.clone(), Sha256Digest::of(bytes)))
+        read.filter(|(name, _)| !known.contains_key(*name))
+            .map(|(name, bytes)| (name.clone(), Sha256Digest::of(bytes)))
             .collect()
     }
 

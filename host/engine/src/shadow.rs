@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use portcullis_types::{Findings, Sha256Digest, Verdict};
+use portcullis_types::{Findings, Incomplete, Sha256Digest, Verdict};
 use tokio::sync::Notify;
 
 use crate::answer::{Admission, Conclusion, Progress};
@@ -25,7 +25,7 @@ const MAX_BEHIND_BYTES: usize = 1 << 20;
 
 /// A policy that judges in the shadow, and the set that it belongs to.
 #[derive(Clone)]
-pub(crate) struct Candidate {
+pub(crate) struct ShadowPolicy {
     pub(crate) set: Arc<Revision>,
     pub(crate) policy: Arc<Policy>,
 }
@@ -36,7 +36,7 @@ pub struct Shadow(Option<Cast>);
 
 struct Cast {
     shared: Arc<Shared>,
-    candidates: Vec<Candidate>,
+    candidates: Vec<ShadowPolicy>,
     running: Running<Vec<ShadowRecord>>,
 }
 
@@ -55,17 +55,6 @@ pub struct ShadowRecord {
     pub passes: Option<bool>,
     /// Why it has not judged.
     pub incomplete: Option<Incomplete>,
-}
-
-/// Why a shadow policy has not judged an upload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Incomplete {
-    /// It was slower than the upload.
-    Behind,
-    /// There was no room for it.
-    NoRoom,
-    /// The upload ended before it had decided.
-    Ended,
 }
 
 #[derive(Default)]
@@ -98,7 +87,7 @@ enum Next {
 
 impl Shadow {
     pub(crate) fn start(
-        candidates: Vec<Candidate>,
+        candidates: Vec<ShadowPolicy>,
         upload: &Upload,
         executor: &Executor,
         room: &Arc<Room>,
@@ -159,7 +148,7 @@ impl Shadow {
         else {
             return Vec::new();
         };
-        let late = |candidate: &Candidate| not_judged(candidate, Incomplete::Behind);
+        let late = |candidate: &ShadowPolicy| not_judged(candidate, Incomplete::Behind);
         let records = tokio::time::timeout(longest, running).await;
         records.unwrap_or_else(|_| candidates.iter().map(late).collect())
     }
@@ -253,7 +242,7 @@ struct Seat {
 }
 
 async fn judge(
-    candidates: Vec<Candidate>,
+    candidates: Vec<ShadowPolicy>,
     upload: &Upload,
     shared: &Shared,
     room: &Arc<Room>,
@@ -316,7 +305,7 @@ async fn judge(
 
 /// Makes an instance and shows it the headers. There is a record when it has decided.
 async fn seat(
-    candidate: &Candidate,
+    candidate: &ShadowPolicy,
     upload: &Upload,
     nth: usize,
     place: Place,
@@ -346,7 +335,7 @@ async fn seat(
 
 /// Takes a policy's last word, and drops its instance.
 fn decided(
-    candidate: &Candidate,
+    candidate: &ShadowPolicy,
     seat: Seat,
     said: Result<Conclusion, PolicyFailure>,
 ) -> ShadowRecord {
@@ -357,7 +346,7 @@ fn decided(
 }
 
 fn record_of(
-    candidate: &Candidate,
+    candidate: &ShadowPolicy,
     mut record: PolicyRecord,
     findings: &Findings,
     said: Result<Conclusion, PolicyFailure>,
@@ -387,7 +376,7 @@ fn record_of(
     }
 }
 
-fn not_judged(candidate: &Candidate, why: Incomplete) -> ShadowRecord {
+fn not_judged(candidate: &ShadowPolicy, why: Incomplete) -> ShadowRecord {
     ShadowRecord {
         set: candidate.set.digest(),
         record: PolicyRecord::of(&candidate.policy),

@@ -128,9 +128,7 @@ impl Workbench {
         candidate: &Candidate,
     ) -> Result<Arc<Policy>, PolicyLoadError> {
         let most_memory = self.sandbox.settings.max_memory_bytes;
-        if let Some(problem) = candidate.limits.problem(most_memory) {
-            return Err(PolicyLoadError::Limits(problem));
-        }
+        candidate.limits.check(most_memory)?;
         ready(
             policy.with(&candidate.settings, candidate.limits)?,
             candidate,

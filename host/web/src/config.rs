@@ -149,11 +149,16 @@ impl Config {
         let api_key = api_key(environment, &mut resolved)?;
         let anonymous = [(file.allow_anonymous, Source::File)];
         let (limits, uploads, engine) = limits(&file.limits, &mut resolved);
-        let keys = file.policies.trusted_keys.clone();
-        let trust = trust(file.policies.require_signature, keys, &mut resolved)?;
+        let PoliciesFile {
+            source,
+            file: policy_file,
+            require_signature,
+            trusted_keys,
+        } = file.policies;
+        let trust = trust(require_signature, trusted_keys, &mut resolved)?;
         Ok(Self {
             listen,
-            policies: policies(flags.policies, file.policies, &mut resolved),
+            policies: policies(flags.policies, source, policy_file, &mut resolved),
             trust,
             services_url,
             api_key,
@@ -169,19 +174,18 @@ impl Config {
 }
 
 /// A file that the command line names is where they come from.
-fn policies(flag: Option<PathBuf>, file: PoliciesFile, resolved: &mut Resolved) -> PolicySource {
+fn policies(
+    flag: Option<PathBuf>,
+    source: Option<SourceWord>,
+    file: Option<PathBuf>,
+    resolved: &mut Resolved,
+) -> PolicySource {
     let named = flag.is_some().then_some(SourceWord::File);
-    let given = [
-        (named, Source::Flag("--policies")),
-        (file.source, Source::File),
-    ];
+    let given = [(named, Source::Flag("--policies")), (source, Source::File)];
     match resolved.pick("policies.source", given, || SourceWord::File) {
         SourceWord::Services => PolicySource::Services,
         SourceWord::File => {
-            let given = [
-                (flag, Source::Flag("--policies")),
-                (file.file, Source::File),
-            ];
+            let given = [(flag, Source::Flag("--policies")), (file, Source::File)];
             PolicySource::File(resolved.pick_path("policies.file", given, DEFAULT_POLICIES))
         }
     }

@@ -6,7 +6,7 @@ pub(crate) mod services;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portcullis_engine::{Engine, LoadError, Policy, Prepared, Revision, SetFiles};
+use portcullis_engine::{Engine, LoadError, Policy, Prepared, SetFiles};
 use portcullis_hop::policies::RevisionNumber;
 use portcullis_types::{Clock, PolicyName, Sha256Digest, Timestamp};
 use serde::Serialize;
@@ -140,7 +140,7 @@ impl Policies {
         &self,
         files: SetFiles,
         kept: Option<(RevisionNumber, Sha256Digest)>,
-    ) -> Result<Arc<Revision>, TakeError> {
+    ) -> Result<(), TakeError> {
         let taken = self.put_in_force(files, kept).await;
         let mut state = self.state();
         if taken.is_ok() {
@@ -159,11 +159,11 @@ impl Policies {
         files: SetFiles,
         number: RevisionNumber,
         digest: Sha256Digest,
-    ) -> Result<Arc<Revision>, TakeError> {
+    ) -> Result<(), TakeError> {
         let prepared = self.prepare(files, Some((number, digest))).await?;
         self.engine.put_on_trial(Some(&prepared));
         tracing::info!(target: "policy", revision = %digest, "policies judge in the shadow");
-        Ok(prepared.revision)
+        Ok(())
     }
 
     async fn prepare(
@@ -187,17 +187,17 @@ impl Policies {
         &self,
         files: SetFiles,
         kept: Option<(RevisionNumber, Sha256Digest)>,
-    ) -> Result<Arc<Revision>, TakeError> {
+    ) -> Result<(), TakeError> {
         let prepared = self.prepare(files, kept).await?;
-        let (revision, current) = (Arc::clone(&prepared.revision), self.engine.revision());
-        let found = revision.digest();
-        if let Some(current) = current.filter(|current| current.digest() == found) {
+        let found = prepared.revision.digest();
+        let current = self.engine.revision();
+        if current.is_some_and(|current| current.digest() == found) {
             tracing::info!(target: "policy", revision = %found, "these policies are in force already");
-            return Ok(current);
+        } else {
+            self.engine.put_in_force(&prepared);
+            tracing::info!(target: "policy", revision = %found, "policies are in force");
         }
-        self.engine.put_in_force(&prepared);
-        tracing::info!(target: "policy", revision = %found, "policies are in force");
-        Ok(revision)
+        Ok(())
     }
 
     /// How things stand.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_engine::{Engine, EngineError, Revision};
+use portcullis_engine::{Engine, EngineError};
 use portcullis_hop::{ClientError, HopClient};
 use portcullis_server::{ConfigError, Limits, Listener};
 use tokio::signal::unix::{SignalKind, signal};
@@ -108,11 +108,6 @@ impl Server {
     /// Where it listens: the port that was chosen, if any would do.
     pub fn address(&self) -> SocketAddr {
         self.listener.address()
-    }
-
-    /// The policies in force.
-    pub fn revision(&self) -> Option<Arc<Revision>> {
-        self.site.gateway.engine().revision()
     }
 
     /// Serves until `stop` is ready; then takes no new connection and gives uploads under way their time.

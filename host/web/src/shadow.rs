@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_engine::{Passed, RefusalCause, Refused, Shadow, ShadowRecord, Upload};
 use portcullis_hop::policies::shadow::{
-    Decided, Incomplete, MAX_SHADOW_REPORTS, ShadowReport, ShadowReports, ShadowVerdict,
+    Decided, MAX_SHADOW_REPORTS, ShadowReport, ShadowReports, ShadowVerdict,
 };
 use portcullis_hop::{HopClient, StoreError};
 use portcullis_telemetry::{Span, SpanName};
@@ -107,11 +107,7 @@ fn verdict(record: &ShadowRecord) -> ShadowVerdict {
         rule: record.rule.clone(),
         rules: record.rules.clone(),
         passes: record.passes,
-        incomplete: record.incomplete.map(|why| match why {
-            portcullis_engine::Incomplete::Behind => Incomplete::Behind,
-            portcullis_engine::Incomplete::NoRoom => Incomplete::NoRoom,
-            portcullis_engine::Incomplete::Ended => Incomplete::Ended,
-        }),
+        incomplete: record.incomplete,
     }
 }
 

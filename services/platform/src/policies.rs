@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use portcullis_hop::policies::trial::TrialState;
 use portcullis_hop::policies::{
     Activate, Activation, Change, HostStatus, KeptRevision, KnownHost, MAX_NAME_BYTES,
     MAX_NOTE_BYTES, MAX_WAIT_SECONDS, NewRevision, PolicyRevision, Poll, PollAnswer,
@@ -240,7 +239,7 @@ impl Policies {
                 return Ok((active.clone(), TrialRows::changes(rows)?));
             }
             expect(active, wanted.base)?;
-            if PolicyRows::revision(rows, number)?.is_none() {
+            if PolicyRows::digest(rows, number)?.is_none() {
                 return Err(PolicyError::NoRevision(number));
             }
             let activation = activate(rows, number, change, trace)?;
@@ -373,14 +372,13 @@ fn sent_before(
     let Some(newest) = PolicyRows::revision(rows, number)? else {
         return Ok(None);
     };
-    let trial = TrialRows::of(rows, number)?;
-    let running = trial.filter(|trial| trial.state == TrialState::Running);
+    let running = TrialRows::running(rows)?.filter(|(running, _)| *running == number);
     let is_same = (&newest.manifest, newest.base) == (&new.manifest, new.base)
         && is_same(&newest.sent, change)
         && (newest.active || running.is_some());
     Ok(is_same.then_some(Sent {
         number,
-        on_trial_until: running.map(|trial| trial.ends_at),
+        on_trial_until: running.map(|(_, ends_at)| ends_at),
     }))
 }
 
@@ -452,7 +450,7 @@ fn audit(
     change: &Change,
     trace: Option<TraceId>,
 ) -> Result<(), CatalogError> {
-    let digest = PolicyRows::revision(rows, number)?.map(|revision| revision.digest);
+    let digest = PolicyRows::digest(rows, number)?;
     let entry = AuditEntry {
         trace,
         details: Some(serde_json::json!({

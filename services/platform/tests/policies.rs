@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portcullis_hop::policies::shadow::{
-    Decided, Incomplete, ShadowQuery, ShadowReport, ShadowReports, ShadowVerdict,
+    Decided, ShadowQuery, ShadowReport, ShadowReports, ShadowVerdict,
 };
 use portcullis_hop::policies::trial::{DropTrial, TrialState, TrialTerms};
 use portcullis_hop::policies::{
@@ -13,8 +13,8 @@ use portcullis_hop::policies::{
 use portcullis_services::catalog::{Catalog, CatalogError, Rows};
 use portcullis_services::policies::{Policies, PolicyError};
 use portcullis_types::{
-    Attributes, ManualClock, PolicyManifest, PolicyVerdict, Sha256Digest, Timestamp, Trust,
-    UploadId, Verdict,
+    Attributes, Incomplete, ManualClock, PolicyManifest, PolicyVerdict, Sha256Digest, Timestamp,
+    Trust, UploadId, Verdict,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);

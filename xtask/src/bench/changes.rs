@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use portcullis_generator::{Csv, Definition};
 use sha2::{Digest, Sha256};
 
-use crate::bench::client::{self, Request};
+use crate::bench::client;
 use crate::bench::figures::Figure;
+use crate::bench::in_folder;
 use crate::bench::server::{Pair, Policies, Source};
 use crate::bench::table::Seconds;
 use crate::workspace::{Workspace, say};
@@ -33,20 +34,13 @@ const APPLY_SECONDS: f64 = 2.0;
 
 /// Measures all of it.
 pub(crate) fn measure(workspace: &Workspace, storage: &Path) -> Result<Vec<Figure>> {
-    let folder = storage.join(format!("portcullis-changes-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    let outcome = measure_in(workspace, &folder);
-    fs::remove_dir_all(&folder)
-        .with_context(|| format!("{} cannot be removed; remove it by hand", folder.display()))?;
-    outcome
-}
-
-fn measure_in(workspace: &Workspace, folder: &Path) -> Result<Vec<Figure>> {
-    Ok(vec![
-        reloads(workspace, &folder.join("reloads"))?,
-        shadow(workspace, folder)?,
-        apply(workspace, &folder.join("apply"))?,
-    ])
+    in_folder(storage, "changes", |folder| {
+        Ok(vec![
+            reloads(workspace, &folder.join("reloads"))?,
+            shadow(workspace, folder)?,
+            apply(workspace, &folder.join("apply"))?,
+        ])
+    })
 }
 
 /// Many uploads before `csv-schema`, beside the same with that policy once more in the shadow.
@@ -154,19 +148,10 @@ fn crowd(pair: &Pair, bodies: &[Vec<u8>]) -> Result<Vec<f64>> {
 
 fn one_after_the_other(pair: &Pair, nth: usize, body: &[u8], began: Instant) -> Result<Vec<f64>> {
     let digest = hex(&Sha256::digest(body));
-    let name = format!("attachment; filename=\"crowd-{nth}.csv\"");
-    let headers = [
-        ("Content-Disposition", name.as_str()),
-        ("Content-Type", "text/csv"),
-    ];
-    let request = Request {
-        method: "POST",
-        target: "/uploads?table=laboratory",
-        headers: &headers,
-    };
+    let name = format!("crowd-{nth}.csv");
     let mut times = Vec::new();
     while began.elapsed() < CROWD {
-        let (seconds, answer) = client::exchange(pair.web.address, &request, body)?;
+        let (seconds, answer) = client::upload(pair.web.address, &name, body)?;
         ensure!(answer.contains(&digest), "a digest is wrong: {answer}");
         times.push(seconds);
     }

@@ -21,6 +21,20 @@ pub(crate) struct Request<'a> {
     pub(crate) headers: &'a [(&'a str, &'a str)],
 }
 
+/// Uploads a laboratory table to a web host. Gives the seconds, and what follows the status line.
+pub(crate) fn upload(to: SocketAddr, filename: &str, body: &[u8]) -> Result<(f64, String)> {
+    let disposition = format!("attachment; filename=\"{filename}\"");
+    let request = Request {
+        method: "POST",
+        target: "/uploads?table=laboratory",
+        headers: &[
+            ("Content-Disposition", disposition.as_str()),
+            ("Content-Type", "text/csv"),
+        ],
+    };
+    exchange(to, &request, body)
+}
+
 /// Sends a body and waits for the status line, which must be a 201. Gives the seconds
 /// from the connection to that line.
 pub(crate) fn send(to: SocketAddr, request: &Request<'_>, body: &[u8]) -> Result<f64> {
@@ -28,11 +42,7 @@ pub(crate) fn send(to: SocketAddr, request: &Request<'_>, body: &[u8]) -> Result
 }
 
 /// The same, and what follows the status line.
-pub(crate) fn exchange(
-    to: SocketAddr,
-    request: &Request<'_>,
-    body: &[u8],
-) -> Result<(f64, String)> {
+fn exchange(to: SocketAddr, request: &Request<'_>, body: &[u8]) -> Result<(f64, String)> {
     let started = Instant::now();
     let mut stream = TcpStream::connect(to).with_context(|| format!("nobody listens on {to}"))?;
     stream.set_nodelay(true)?;

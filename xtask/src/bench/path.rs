@@ -11,6 +11,7 @@ use portcullis_generator::{Csv, Definition};
 use crate::bench::client::{self, Request};
 use crate::bench::figures::Figure;
 use crate::bench::floor;
+use crate::bench::in_folder;
 use crate::bench::nginx::Nginx;
 use crate::bench::server::{Pair, Policies, Source};
 use crate::bench::table::Seconds;
@@ -46,12 +47,9 @@ pub(crate) fn measure(
         upload.rounds > 0 && upload.mib > 0,
         "there is nothing to measure; ask for at least one round and 1 MiB"
     );
-    let folder = storage.join(format!("portcullis-bench-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    let outcome = measure_in(workspace, &folder, upload, nginx);
-    fs::remove_dir_all(&folder)
-        .with_context(|| format!("{} cannot be removed; remove it by hand", folder.display()))?;
-    outcome
+    in_folder(storage, "bench", |folder| {
+        measure_in(workspace, folder, upload, nginx)
+    })
 }
 
 fn measure_in(
@@ -107,12 +105,9 @@ pub(crate) fn measure_shadow(
     storage: &Path,
     upload: Upload,
 ) -> Result<Figure> {
-    let folder = storage.join(format!("portcullis-shadow-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    let outcome = measure_shadow_in(workspace, &folder, upload);
-    fs::remove_dir_all(&folder)
-        .with_context(|| format!("{} cannot be removed; remove it by hand", folder.display()))?;
-    outcome
+    in_folder(storage, "shadow", |folder| {
+        measure_shadow_in(workspace, folder, upload)
+    })
 }
 
 fn measure_shadow_in(workspace: &Workspace, folder: &Path, upload: Upload) -> Result<Figure> {
@@ -204,18 +199,9 @@ fn shown(rate: f64, seconds: &[f64]) -> String {
 
 fn portcullis(pair: &Pair, round: usize, body: &[u8]) -> Result<f64> {
     settle();
-    let name = format!("attachment; filename=\"bench-{round}.csv\"");
-    let headers = [
-        ("Content-Disposition", name.as_str()),
-        ("Content-Type", "text/csv"),
-    ];
-    let request = Request {
-        method: "POST",
-        target: "/uploads?table=laboratory",
-        headers: &headers,
-    };
-    let seconds = client::send(pair.web.address, &request, body)?;
-    let stored = pair.disk.join(format!("bench/bench-{round}.csv"));
+    let name = format!("bench-{round}.csv");
+    let (seconds, _) = client::upload(pair.web.address, &name, body)?;
+    let stored = pair.disk.join("bench").join(name);
     take_away(&stored, body.len())?;
     Ok(seconds)
 }

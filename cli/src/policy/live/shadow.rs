@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use portcullis_hop::policies::shadow::{Incomplete, ShadowPolicy, ShadowQuery};
-use portcullis_types::{Clock, PolicyName};
+use portcullis_hop::policies::shadow::{ShadowPolicy, ShadowQuery};
+use portcullis_types::{Clock, Incomplete, PolicyName};
 
 use super::Connection;
 use super::period::Period;

@@ -7,9 +7,9 @@ use portcullis_telemetry::{Span, SpanName};
 use portcullis_types::Sha256Digest;
 use reqwest::Method;
 
-use super::{HopClient, body_up_to, json, parsed, with_json};
+use super::{HopClient, json, parsed, policy_file, with_json};
 use crate::policies::shadow::ShadowReports;
-use crate::policies::{MAX_FILE_BYTES, Poll, PollAnswer};
+use crate::policies::{Poll, PollAnswer};
 use crate::{StoreError, wire};
 
 impl HopClient {
@@ -51,10 +51,6 @@ impl HopClient {
         let request = |span: &Span| self.request(Method::GET, &path, span);
         let timeout = self.settings.call_timeout;
         let response = self.call(SpanName::PolicyFileCall, span, timeout, request);
-        let bytes = Bytes::from(body_up_to(response.await?, MAX_FILE_BYTES).await?);
-        if Sha256Digest::of(&bytes) != digest {
-            return Err(StoreError::DigestMismatch);
-        }
-        Ok(bytes)
+        policy_file(response.await?, digest).await
     }
 }

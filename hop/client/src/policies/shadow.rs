@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_types::{Attributes, PolicyName, PolicyVerdict, Sha256Digest, Timestamp, UploadId};
+use portcullis_types::{
+    Attributes, Incomplete, PolicyName, PolicyVerdict, Sha256Digest, Timestamp, UploadId,
+};
 use serde::{Deserialize, Serialize};
 
 /// The most reports of one call.
@@ -64,18 +66,6 @@ pub struct ShadowVerdict {
     pub passes: Option<bool>,
     /// Why it has not judged.
     pub incomplete: Option<Incomplete>,
-}
-
-/// Why a shadow policy has not judged an upload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Incomplete {
-    /// It was slower than the upload.
-    Behind,
-    /// There was no room for it.
-    NoRoom,
-    /// The upload ended before it had decided.
-    Ended,
 }
 
 /// What shadow policies would have done, over many uploads.

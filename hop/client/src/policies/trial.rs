@@ -1,8 +1,9 @@
 //! Revisions that must hold in the shadow before they become active.
 
-use super::RevisionNumber;
 use portcullis_types::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::RevisionNumber;
 
 /// The longest trial in seconds: as long as verdicts of the shadow are kept.
 pub const MAX_TRIAL_SECONDS: u64 = 30 * 24 * 3_600;
@@ -19,10 +20,8 @@ pub struct TrialTerms {
     pub min_uploads: u64,
 }
 
-impl Eq for TrialTerms {}
-
 /// How a trial stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// What it is about.
     pub terms: TrialTerms,

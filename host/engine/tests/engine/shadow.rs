@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use portcullis_engine::{
-    Admission, Engine, EngineSettings, Incomplete, Passed, RefusalCause, Refused, Shadow,
-    ShadowRecord, Upload,
+    Admission, Engine, EngineSettings, Passed, RefusalCause, Refused, Shadow, ShadowRecord, Upload,
 };
-use portcullis_types::Verdict;
+use portcullis_types::{Incomplete, Verdict};
 
 use crate::set::{Set, end, engine, hostile, upload};
 

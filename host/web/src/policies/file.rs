@@ -72,7 +72,7 @@ impl PolicyFile {
                     tracing::error!(target: "policy", "the policies stay as they are: {error}");
                     return;
                 }
-                Ok(_) => return,
+                Ok(()) => return,
             }
         }
     }

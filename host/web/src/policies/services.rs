@@ -111,37 +111,47 @@ impl Follower {
     async fn take(&mut self, wanted: Wanted) -> Result<(), FollowError> {
         let mut files = BTreeMap::new();
         self.refused = None;
-        let is = |there: Option<Running>, wanted: &KeptRevision| {
-            there.is_some_and(|there| there.number == wanted.number)
-        };
-        match &wanted.active {
-            None => {}
-            Some(active) if is(self.running, active) => self.keep(active, &mut files),
-            Some(active) => {
-                let fetched = self.fetch(active).await?;
-                if self.put(active, &fetched, Place::InForce).await? {
-                    self.running = Some(running(active));
-                }
-                files.extend(fetched);
-            }
+        if let Some(active) = &wanted.active {
+            let there = self.running;
+            self.running = self
+                .settle(active, there, Place::InForce, &mut files)
+                .await?;
         }
-        match &wanted.trial {
-            None => {
-                self.policies.engine().put_on_trial(None);
-                self.trial = None;
-            }
-            Some(trial) if is(self.trial, trial) => self.keep(trial, &mut files),
-            Some(trial) => {
-                let fetched = self.fetch(trial).await?;
-                if self.put(trial, &fetched, Place::OnTrial).await? {
-                    self.trial = Some(running(trial));
-                }
-                files.extend(fetched);
-            }
+        if let Some(trial) = &wanted.trial {
+            let there = self.trial;
+            self.trial = self
+                .settle(trial, there, Place::OnTrial, &mut files)
+                .await?;
+        } else {
+            self.policies.engine().put_on_trial(None);
+            self.trial = None;
         }
         self.files = files;
         self.known = wanted.change;
         Ok(())
+    }
+
+    /// Has a revision take the place of what is there, unless that is the same, and keeps its files. Gives what is there
+    /// then.
+    async fn settle(
+        &mut self,
+        wanted: &KeptRevision,
+        there: Option<Running>,
+        place: Place,
+        files: &mut BTreeMap<Sha256Digest, Bytes>,
+    ) -> Result<Option<Running>, FollowError> {
+        if there.is_some_and(|there| there.number == wanted.number) {
+            self.keep(wanted, files);
+            return Ok(there);
+        }
+        let fetched = self.fetch(wanted).await?;
+        let is_taken = self.put(wanted, &fetched, place).await?;
+        files.extend(fetched);
+        Ok(if is_taken {
+            Some(running(wanted))
+        } else {
+            there
+        })
     }
 
     /// Has a revision take its place. Says whether it could, or that it has to be asked for again: what is wanted may be
@@ -161,7 +171,7 @@ impl Follower {
             Place::OnTrial => self.policies.try_out(set, number, digest).await,
         };
         match taken {
-            Ok(_) => Ok(true),
+            Ok(()) => Ok(true),
             Err(TakeError::Load(LoadError::Busy)) => Err(FollowError::Busy),
             Err(error) => {
                 let error = error.to_string();

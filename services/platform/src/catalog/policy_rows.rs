@@ -181,6 +181,18 @@ impl PolicyRows {
         Ok(newest.map(|newest| RevisionNumber(newest.cast_unsigned())))
     }
 
+    /// The digest of a revision, if there is such a one.
+    pub fn digest(
+        rows: &Rows,
+        number: RevisionNumber,
+    ) -> Result<Option<Sha256Digest>, CatalogError> {
+        let found = rows
+            .prepare_cached("SELECT digest FROM policy_revisions WHERE number = ?1")?
+            .query_row([number.0.cast_signed()], |row| row.get::<_, String>(0))
+            .optional()?;
+        found.as_deref().map(digest_of).transpose()
+    }
+
     /// A revision with its files.
     pub fn revision(
         rows: &Rows,

@@ -1,9 +1,7 @@
 use std::collections::BTreeMap;
 
-use portcullis_hop::policies::shadow::{
-    Decided, Incomplete, ShadowQuery, ShadowReport, ShadowVerdict,
-};
-use portcullis_types::{Attributes, PolicyName, Sha256Digest, Timestamp, UploadId};
+use portcullis_hop::policies::shadow::{Decided, ShadowQuery, ShadowReport, ShadowVerdict};
+use portcullis_types::{Attributes, Incomplete, PolicyName, Sha256Digest, Timestamp, UploadId};
 use rusqlite::{Row, named_params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -47,20 +47,20 @@ impl TrialRows {
         Ok(())
     }
 
-    /// The one that is running.
-    pub fn running(rows: &Rows) -> Result<Option<(RevisionNumber, Trial)>, CatalogError> {
-        let number = rows
-            .prepare_cached("SELECT revision FROM policy_trials WHERE state = 'running'")?
-            .query_row([], |row| row.get::<_, i64>(0))
+    /// The one that is running, and when it is to be judged. What it has judged so far is not counted for that.
+    pub fn running(rows: &Rows) -> Result<Option<(RevisionNumber, Timestamp)>, CatalogError> {
+        let running = rows
+            .prepare_cached("SELECT revision, ends_at FROM policy_trials WHERE state = 'running'")?
+            .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
             .optional()?;
-        let Some(number) = number else {
+        let Some((number, ends_at)) = running else {
             return Ok(None);
         };
-        let number = RevisionNumber(number.cast_unsigned());
-        Ok(Self::of(rows, number)?.map(|trial| (number, trial)))
+        let ends_at = Timestamp::from_ms(ends_at).map_err(|_| CatalogError::Damaged)?;
+        Ok(Some((RevisionNumber(number.cast_unsigned()), ends_at)))
     }
 
-    /// The trial of a revision, if it has or had one.
+    /// The trial of a revision, if it has or had one, with what it has judged so far.
     pub fn of(rows: &Rows, number: RevisionNumber) -> Result<Option<Trial>, CatalogError> {
         let found = rows
             .prepare_cached(

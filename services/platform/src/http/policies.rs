@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, header};
 use portcullis_hop::policies::{Digests, MAX_FILE_BYTES, RevisionNumber};
-use portcullis_hop::{Problem, ProblemKind, StoreError, wire};
+use portcullis_hop::{Problem, ProblemKind, wire};
 use portcullis_telemetry::{Span, SpanName};
 use portcullis_types::Sha256Digest;
 
@@ -162,10 +162,8 @@ fn digest_of(text: &str) -> Result<Sha256Digest, Failure> {
 
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
-        let kind = match &error {
-            PolicyError::Catalog(_) => {
-                return Fault::from(StoreError::StorageFailed).into();
-            }
+        let kind = match error {
+            PolicyError::Catalog(error) => return Fault::from(error).into(),
             PolicyError::Conflict { .. } | PolicyError::OnTrial { .. } => {
                 ProblemKind::RevisionConflict
             }

@@ -46,12 +46,11 @@ impl Policies {
     pub async fn judge_trial(&self) -> Result<bool, PolicyError> {
         let now = self.0.clock.now();
         let judge = move |rows: &Rows| {
-            let Some((number, trial)) = TrialRows::running(rows)? else {
+            let running = TrialRows::running(rows)?;
+            let Some((number, _)) = running.filter(|(_, ends_at)| now >= *ends_at) else {
                 return Ok(None);
             };
-            if now < trial.ends_at {
-                return Ok(None);
-            }
+            let trial = TrialRows::of(rows, number)?.ok_or(CatalogError::Damaged)?;
             let author = PolicyRows::revision(rows, number)?;
             let author = author.map_or(String::new(), |revision| revision.sent.author);
             match verdict(&trial) {
@@ -113,8 +112,7 @@ pub(super) fn start(
     {
         return Err(PolicyError::Terms);
     }
-    if let Some((number, trial)) = TrialRows::running(rows)? {
-        let until = trial.ends_at;
+    if let Some((number, until)) = TrialRows::running(rows)? {
         return Err(PolicyError::OnTrial { number, until });
     }
     let ends_at = change
