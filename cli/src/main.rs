@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 /// An upload gateway for protected data.
 #[derive(Parser)]
-#[command(version)]
+#[command(version = portcullis_hop::version_line(Some(portcullis_engine::CONTRACT_VERSION)))]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -81,6 +81,7 @@ pub struct Setup {
     web_key: Option<String>,
     tokens_only: bool,
     follows_services: bool,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Setup {
@@ -140,6 +141,13 @@ impl Setup {
         self
     }
 
+    /// A variable of both servers.
+    #[must_use]
+    pub fn env(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
     /// Starts services and then the web host.
     pub async fn start(self) -> Result<TestGateway> {
         let folder = folder()?;
@@ -194,6 +202,7 @@ impl Setup {
                     .iter()
                     .map(|endpoint| ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.clone())),
             )
+            .envs(self.environment.clone())
             .argument("--catalog")
             .argument(folder.join("catalog.sqlite"))
             .folder(folder)
@@ -222,6 +231,7 @@ impl Setup {
                     .iter()
                     .map(|endpoint| ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.clone())),
             )
+            .envs(self.environment.clone())
             .argument("--config")
             .argument(config)
             .folder(folder);

@@ -6,12 +6,17 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::reproducible::without_paths;
 use crate::toolchain::{self, GUEST_TARGET};
 use crate::workspace::{Workspace, run, say};
 
+/// Where the crates of the policies that ship lie, and where their components go.
+const STANDARD: &str = "plugins/standard";
+pub(crate) const STANDARD_FOLDER: &str = "policies/components";
+
 /// Where crates of guests lie, and where their components go.
 const KINDS: [(&str, Destination); 2] = [
-    ("plugins/standard", Destination::Root("policies/components")),
+    (STANDARD, Destination::Root(STANDARD_FOLDER)),
     ("tests/guests", Destination::Target("guests")),
 ];
 
@@ -42,16 +47,14 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         }
     }
     command.args(["-p", EXAMPLES, "--lib", "--examples"]);
-    // Flags for everything would win over those for the target, and make the bytes differ between machines.
-    command
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    command.env(
-        "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
-        // Small numbers take few bytes, and what made a component stays in it when everything else about its
-        // making is stripped. As in cli/template/config.toml.
-        "-C target-feature=+simd128 -C link-arg=--compress-relocations -C link-arg=--keep-section=producers",
-    );
+    // Small numbers take few bytes, and what made a component stays in it when everything else about its making is
+    // stripped. As in cli/template/config.toml.
+    let flags = [
+        "-Ctarget-feature=+simd128",
+        "-Clink-arg=--compress-relocations",
+        "-Clink-arg=--keep-section=producers",
+    ];
+    without_paths(&mut command, workspace, &flags)?;
     run(&mut command)?;
     for (folder, destination) in KINDS {
         let destination = match destination {
@@ -66,8 +69,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
                 .join(GUEST_TARGET)
                 .join("policy")
                 .join(artefact);
-            let name = package.strip_prefix("portcullis-").unwrap_or(&package);
-            place(&artefact, &destination.join(format!("{name}.wasm")))?;
+            place(&artefact, &destination.join(component(&package)))?;
         }
     }
     let built = workspace.target.join(GUEST_TARGET).join("policy/examples");
@@ -78,6 +80,18 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         place(&artefact, &destination.join(format!("{name}.wasm")))?;
     }
     Ok(())
+}
+
+/// The components of the policies that ship, by file name.
+pub(crate) fn standard(workspace: &Workspace) -> Vec<String> {
+    let packages = workspace.packages_in(STANDARD);
+    packages.iter().map(|package| component(package)).collect()
+}
+
+/// What the component of a package is called.
+fn component(package: &str) -> String {
+    let name = package.strip_prefix("portcullis-").unwrap_or(package);
+    format!("{name}.wasm")
 }
 
 /// Copies a component if it changed, so that a host that reads it at this moment sees the old one or the

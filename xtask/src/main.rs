@@ -9,9 +9,11 @@
 
 mod bench;
 mod dev;
+mod dist;
 mod documentation;
 mod guests;
 mod lint;
+mod reproducible;
 mod sample;
 mod test;
 mod toolchain;
@@ -47,6 +49,8 @@ enum Task {
     Sample(sample::Arguments),
     /// Measures what is promised, and prints one table.
     Bench(bench::Arguments),
+    /// Makes the archives that are installed, one for each server.
+    Dist(dist::Arguments),
     /// Checks, tests and builds the front end.
     Ui(ui::Arguments),
     /// Drives the page in a real browser.
@@ -80,6 +84,7 @@ fn run(Arguments { task }: Arguments) -> Result<()> {
         }
         Task::Sample(arguments) => sample::run(&workspace, &arguments),
         Task::Bench(arguments) => bench::run(&workspace, &arguments),
+        Task::Dist(arguments) => dist::run(&workspace, &arguments),
         Task::Ui(arguments) => ui::run(&workspace, &arguments),
         Task::Browser => ui::browser(&workspace),
         Task::Lint => lint::run(&workspace),

@@ -11,8 +11,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use crate::policies::MAX_FILE_BYTES;
 use crate::wire;
 use crate::{
-    ApiKey, AppendMode, BodyAborted, ByteStream, Commit, Conclusion, Epoch, NewUpload, Problem,
-    Receipt, StoreError, UploadRecord, UploadStatus, UploadStore,
+    ApiKey, AppendMode, BodyAborted, Build, ByteStream, Commit, Conclusion, Epoch, HopVersion,
+    NewUpload, Problem, Receipt, StoreError, UploadRecord, UploadStatus, UploadStore,
 };
 
 /// Services, reached over HTTP: connections are pooled, bodies stream, and a call is retried only when
@@ -129,12 +129,14 @@ impl HopClient {
             })
     }
 
-    /// Whether services take this web host's key and could take an upload now.
-    pub async fn check(&self, span: &Span) -> Result<(), StoreError> {
+    /// Whether services take this web host's key and could take an upload now; gives
+    /// what they are.
+    pub async fn check(&self, span: &Span) -> Result<Build, StoreError> {
         let request = |span: &Span| self.request(Method::GET, wire::READY, span);
         let timeout = self.settings.call_timeout;
         let answered = self.call(SpanName::ReadyCall, span, timeout, request);
-        answered.await.map(|_| ())
+        let ready: wire::Ready = parsed(answered.await?).await?;
+        Ok(ready.build)
     }
 
     /// Posts JSON and reads JSON, within the time of a call.
@@ -157,6 +159,7 @@ impl HopClient {
         self.http
             .request(method, url)
             .header(wire::API_KEY, self.key.expose())
+            .header(wire::HOP_VERSION, HopVersion::CURRENT.to_string())
             .header(wire::TRACEPARENT, span.context().to_string())
     }
 

@@ -12,6 +12,7 @@ pub mod policies;
 mod problem;
 mod record;
 mod store;
+mod version;
 pub mod wire;
 
 pub use admin::{AdminClient, AdminError};
@@ -21,3 +22,4 @@ pub use outcome::{Commit, Conclusion, Disposition, Ending, Receipt, Refusal, Sta
 pub use problem::{Problem, ProblemKind};
 pub use record::{Epoch, NewUpload, UploadRecord, UploadState, UploadStatus};
 pub use store::{AppendMode, BodyAborted, ByteStream, StoreError, UploadStore};
+pub use version::{Build, HopVersion, version_line};

@@ -60,13 +60,17 @@ pub enum ProblemKind {
     ServicesTimeout,
     /// Services refuse this web host's key or answer what cannot be understood: tell the operator.
     ServicesRefused,
+    /// The two servers are of versions that do not work together: tell the operator.
+    VersionSkew,
+    /// The server is being stopped: come back in a moment.
+    Stopping,
     /// A fault of ours: tell the operator.
     Internal,
 }
 
 impl ProblemKind {
     /// All kinds.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::BadRequest,
         Self::FieldAfterFile,
         Self::UnsafePath,
@@ -93,6 +97,8 @@ impl ProblemKind {
         Self::ServicesUnavailable,
         Self::ServicesTimeout,
         Self::ServicesRefused,
+        Self::VersionSkew,
+        Self::Stopping,
         Self::Internal,
     ];
 
@@ -196,6 +202,12 @@ impl ProblemKind {
                 S::BAD_GATEWAY,
                 "Storage refused the web host",
             ),
+            Self::VersionSkew => (
+                "version-skew",
+                S::SERVICE_UNAVAILABLE,
+                "The servers do not fit together",
+            ),
+            Self::Stopping => ("stopping", S::SERVICE_UNAVAILABLE, "The server is stopping"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "A fault of ours"),
         }
     }

@@ -169,6 +169,14 @@ pub enum StoreError {
         "storage refused the web host; tell the operator to compare the keys and versions of both servers"
     )]
     Refused,
+    /// The store and this caller are of versions that do not work together.
+    #[error(
+        "this web host and storage are of versions that do not work together; tell the operator to update storage first, then web hosts"
+    )]
+    VersionSkew,
+    /// The store is being stopped. What arrived is kept.
+    #[error("storage is being stopped; nothing was stored, try again in a moment")]
+    Stopping,
 }
 
 impl StoreError {
@@ -199,6 +207,8 @@ impl StoreError {
             Self::Unavailable => ProblemKind::ServicesUnavailable,
             Self::Timeout => ProblemKind::ServicesTimeout,
             Self::Refused => ProblemKind::ServicesRefused,
+            Self::VersionSkew => ProblemKind::VersionSkew,
+            Self::Stopping => ProblemKind::Stopping,
         }
     }
 
@@ -214,7 +224,8 @@ impl StoreError {
             Self::DiskFull => ErrorType::DiskFull,
             Self::StorageFailed => ErrorType::StorageFailed,
             Self::Aborted => ErrorType::ClientGone,
-            Self::Unavailable => ErrorType::ServicesUnavailable,
+            Self::Unavailable | Self::Stopping => ErrorType::ServicesUnavailable,
+            Self::VersionSkew => ErrorType::VersionSkew,
             Self::Timeout => ErrorType::Timeout,
             Self::Refused | Self::UnknownToken => ErrorType::Unauthorized,
         }
@@ -250,6 +261,8 @@ impl StoreError {
             ProblemKind::StorageFailed | ProblemKind::Internal => Self::StorageFailed,
             ProblemKind::Overloaded | ProblemKind::ServicesUnavailable => Self::Unavailable,
             ProblemKind::ServicesTimeout => Self::Timeout,
+            ProblemKind::VersionSkew => Self::VersionSkew,
+            ProblemKind::Stopping => Self::Stopping,
             _ => Self::Refused,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! | call | request | answer |
 //! |---|---|---|
-//! | check | `GET /internal/ready` | 200 when an upload would be taken now |
+//! | check | `GET /internal/ready` | 200, a [`Ready`], when an upload would be taken now |
 //! | authenticate | `POST /internal/principals`, a [`TokenToCheck`] | 200, a `Principal`; 404 |
 //! | create | `POST /internal/uploads`, a [`NewUpload`](crate::NewUpload) | 200, an [`UploadStatus`](crate::UploadStatus) |
 //! | record | `GET /internal/uploads/{id}` | 200, an [`UploadRecord`](crate::UploadRecord) |
@@ -20,18 +20,20 @@
 //! Administrators use the same address with keys of the scope `admin`: `PUT` of a policy file, `POST` of
 //! [`POLICY_MISSING`], [`POLICY_REVISIONS`], [`POLICY_ACTIVE`] and [`POLICY_TRIAL_DROP`], `GET` of revisions.
 //!
-//! Every call carries [`API_KEY`] and [`TRACEPARENT`]. Every failure is a [`Problem`](crate::Problem).
+//! Every call carries [`API_KEY`], [`TRACEPARENT`] and [`HOP_VERSION`]. Every failure is a [`Problem`](crate::Problem).
 
 use portcullis_types::{Offset, Sha256Digest, UploadId};
 use serde::{Deserialize, Serialize};
 
 use crate::policies::RevisionNumber;
-use crate::{AppendMode, Epoch};
+use crate::{AppendMode, Build, Epoch};
 
 /// The header with the key.
 pub const API_KEY: &str = "x-api-key";
 /// The header with the caller's span (W3C Trace Context, section 3.2).
 pub const TRACEPARENT: &str = "traceparent";
+/// The header with the version of the hop that the caller speaks; see [`HopVersion`](crate::HopVersion).
+pub const HOP_VERSION: &str = "portcullis-hop-version";
 /// The header with the position at which an append begins.
 pub const UPLOAD_OFFSET: &str = "upload-offset";
 /// The header with the epoch of the request that appends.
@@ -78,6 +80,15 @@ pub const POLICY_SHADOW_SUMMARY: &str = "/internal/policies/shadow/summary";
 
 /// The largest JSON body of a call in bytes: a commit with 1,000 findings of 16 policies fits.
 pub const MAX_JSON_BYTES: usize = 32 << 20;
+
+/// What services say when an upload would be taken now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Always `ready`.
+    pub status: String,
+    /// What answers.
+    pub build: Build,
+}
 
 /// A bearer token that a client showed to the web host.
 #[derive(Clone, Serialize, Deserialize)]

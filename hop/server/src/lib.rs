@@ -9,11 +9,12 @@ mod keys;
 mod listener;
 mod role;
 mod stop;
+pub mod supervisor;
 mod trust;
 
 pub use config::{ConfigError, Environment, Resolved, Source, read_toml};
 pub use keys::internal_keys;
-pub use listener::{Limits, Listener};
+pub use listener::{Cut, Limits, Listener};
 pub use role::Role;
 pub use stop::stop_signal;
 pub use trust::trust;

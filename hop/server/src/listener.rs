@@ -16,6 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use portcullis_hop::{Problem, ProblemKind};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 use tower::{ServiceExt, service_fn};
 
@@ -31,6 +32,8 @@ const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// The most bytes of a request's headers over HTTP/2.
 const HTTP2_HEADER_BYTES: u32 = 32 << 10;
+/// How long requests have to say that they were cut off, after the time that they have to end by themselves.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// The pause after a failed accept: descriptors may be used up, and more haste would only burn time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -43,6 +46,17 @@ pub struct Limits {
     pub header: Duration,
     /// What requests under way have when the server stops.
     pub drain: Duration,
+}
+
+/// Tells what is still under way that it has to end now, because the server does. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Cut(CancellationToken);
+
+impl Cut {
+    /// Ready when it is time.
+    pub fn wait(&self) -> WaitForCancellationFutureOwned {
+        self.0.clone().cancelled_owned()
+    }
 }
 
 /// A socket that is listened on.
@@ -73,13 +87,15 @@ impl Listener {
     }
 
     /// Serves until `stop` is ready; then takes no new connection and gives requests under way, and what
-    /// runs in `tasks`, their time. Says whether all of them ended within it.
+    /// runs in `tasks`, their time. Whatever has not ended by then is told so by `cut`, and has another moment for its
+    /// answer. Says whether nothing had to be told.
     pub async fn serve(
         self,
         router: Router,
         limits: Limits,
         tasks: TaskTracker,
         stop: impl Future<Output = ()>,
+        cut: Cut,
     ) -> bool {
         let connections = Arc::new(Semaphore::new(limits.connections));
         let graceful = GracefulShutdown::new();
@@ -109,7 +125,17 @@ impl Listener {
             graceful.shutdown().await;
             tasks.wait().await;
         };
-        tokio::time::timeout(limits.drain, drained).await.is_ok()
+        tokio::pin!(drained);
+        if tokio::time::timeout(limits.drain, &mut drained)
+            .await
+            .is_ok()
+        {
+            return true;
+        }
+        cut.0.cancel();
+        // Whoever does not even hear that is cut off without a word.
+        let _ = tokio::time::timeout(LAST_WORDS, drained).await;
+        false
     }
 }
 

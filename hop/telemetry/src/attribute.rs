@@ -61,6 +61,8 @@ pub enum ErrorType {
     Overloaded,
     /// Services cannot be reached.
     ServicesUnavailable,
+    /// The two servers do not fit together.
+    VersionSkew,
     /// No room on a disk.
     DiskFull,
     /// A disk failed.
@@ -86,6 +88,7 @@ impl ErrorType {
             Self::Timeout => "timeout",
             Self::Overloaded => "overloaded",
             Self::ServicesUnavailable => "services_unavailable",
+            Self::VersionSkew => "version_skew",
             Self::DiskFull => "disk_full",
             Self::StorageFailed => "storage_failed",
             Self::CatalogFailed => "catalog_failed",

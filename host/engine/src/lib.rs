@@ -40,6 +40,7 @@ pub use answer::Refusal;
 pub use breaker::{BreakerSettings, BreakerStatus};
 pub use collected::FindingListener;
 pub use component::shape::Shape;
+pub use contract::CONTRACT_VERSION;
 pub use engine::{Engine, EngineSettings};
 pub use error::{
     Call, CannotJudge, EngineError, FailureCause, ForbiddenImport, LoadError, PolicyFailure,

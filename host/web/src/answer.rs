@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::gateway::Failure;
 use crate::lines;
-use crate::linger::BodyError;
+use crate::linger::{BodyError, STOPPING};
 use crate::page;
 
 /// One file of a request, in the end.
@@ -191,6 +191,7 @@ fn problem(failure: Failure) -> Problem {
             ProblemKind::BadRequest,
             "The upload ended before all of it had come; send it again.",
         ),
+        Failure::Body(BodyError::Stopping) => Problem::new(ProblemKind::Stopping, STOPPING),
         Failure::Body(BodyError::Idle(idle)) => Problem::new(
             ProblemKind::TooSlow,
             format!(
@@ -265,6 +266,6 @@ fn error_type(failure: &Failure) -> ErrorType {
         Failure::Body(BodyError::ClientGone) => ErrorType::ClientGone,
         Failure::Body(BodyError::Idle(_)) => ErrorType::Timeout,
         Failure::Length { .. } | Failure::TooLarge { .. } => ErrorType::BadRequest,
-        Failure::Overloaded => ErrorType::Overloaded,
+        Failure::Overloaded | Failure::Body(BodyError::Stopping) => ErrorType::Overloaded,
     }
 }

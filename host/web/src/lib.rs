@@ -19,6 +19,7 @@ mod raw;
 mod record;
 mod routes;
 pub mod server;
+mod services;
 mod shadow;
 
 pub use answer::{Answer, StoredAnswer};

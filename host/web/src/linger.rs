@@ -11,6 +11,8 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use portcullis_server::Cut;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tokio_util::task::TaskTracker;
 
 /// How long what is left of a refused body is read.
@@ -25,22 +27,30 @@ pub(crate) enum BodyError {
     /// The client paused for too long.
     #[error("no byte came for {} s; send the file again over a better line", .0.as_secs())]
     Idle(Duration),
+    /// This server is being stopped.
+    #[error("the server is being stopped; send the file again in a moment")]
+    Stopping,
 }
+
+/// What the client is told then.
+pub(crate) const STOPPING: &str = "This web host is being stopped before all of the upload had come; nothing of it is kept, send it again in a moment.";
 
 /// The data of a request. Dropping it before its end leaves the rest to a task of `tasks`.
 pub(crate) struct LingeringBody {
     body: Option<BodyDataStream>,
     idle: Duration,
     timer: Pin<Box<tokio::time::Sleep>>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
     tasks: TaskTracker,
 }
 
 impl LingeringBody {
-    pub(crate) fn new(body: Body, idle: Duration, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(body: Body, idle: Duration, cut: &Cut, tasks: TaskTracker) -> Self {
         Self {
             body: Some(body.into_data_stream()),
             idle,
             timer: Box::pin(tokio::time::sleep(idle)),
+            cut: Box::pin(cut.wait()),
             tasks,
         }
     }
@@ -54,6 +64,9 @@ impl Stream for LingeringBody {
         let Some(body) = &mut this.body else {
             return Poll::Ready(None);
         };
+        if this.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(BodyError::Stopping)));
+        }
         match body.poll_next_unpin(cx) {
             Poll::Ready(Some(Ok(bytes))) => {
                 let deadline = tokio::time::Instant::now() + this.idle;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use portcullis_server::supervisor;
 use portcullis_telemetry::{Service, Telemetry};
 use portcullis_web::config::{Config, Flags};
 use portcullis_web::server::Server;
@@ -20,7 +21,7 @@ const FLUSH: Duration = Duration::from_secs(3);
 ///
 /// Needs `SERVER_ROLE=web`, `SERVICES_URL` and `INTERNAL_API_KEY` (or `INTERNAL_API_KEY_FILE`).
 #[derive(Parser)]
-#[command(version)]
+#[command(version = portcullis_hop::version_line(Some(portcullis_engine::CONTRACT_VERSION)))]
 struct Arguments {
     /// The TOML file. Default /etc/portcullis/web.toml, where it is there.
     #[arg(long)]
@@ -77,6 +78,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         "listening on http://{}",
         server.address()
     )?;
+    supervisor::ready();
+    let alive = tokio::spawn(supervisor::keep_alive());
     server.serve(stop).await;
+    alive.abort();
     Ok(())
 }

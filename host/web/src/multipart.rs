@@ -6,7 +6,7 @@ use multer::{Constraints, Field, Multipart, SizeLimit};
 use portcullis_hop::{Problem, ProblemKind};
 use portcullis_types::{AttributeName, Attributes};
 
-use crate::linger::BodyError;
+use crate::linger::{BodyError, STOPPING};
 use crate::raw::{Headers, bad_field, check_filename, declared};
 
 /// The most files of one form.
@@ -181,6 +181,9 @@ fn body_error(error: &multer::Error) -> BodyError {
 }
 
 fn form_problem(error: &multer::Error) -> Problem {
+    if body_error(error) == BodyError::Stopping {
+        return Problem::new(ProblemKind::Stopping, STOPPING);
+    }
     let detail = match error {
         multer::Error::StreamReadFailed(_)
         | multer::Error::IncompleteStream

@@ -8,12 +8,13 @@ use axum::extract::{OriginalUri, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
-use portcullis_hop::{ApiKey, Problem, ProblemKind};
+use portcullis_hop::{ApiKey, Build, Problem, ProblemKind};
+use portcullis_server::Cut;
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
 use portcullis_types::Principal;
 
 use crate::answer::{self, Answer, Format};
-use crate::gateway::Gateway;
+use crate::gateway::{Failure, Gateway};
 use crate::lines::{self, Live};
 use crate::linger::LingeringBody;
 use crate::multipart::{FilePart, Form};
@@ -32,6 +33,8 @@ pub(crate) struct Site {
     pub(crate) page: page::PageSettings,
     /// How long a client may pause within a body.
     pub(crate) idle: Duration,
+    /// When uploads under way have to end.
+    pub(crate) cut: Cut,
     /// Whether uploads without a token are taken.
     pub(crate) allow_anonymous: bool,
 }
@@ -82,9 +85,10 @@ async fn readyz(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
         return answer::problem_response(Problem::new(ProblemKind::NotReady, detail));
     };
     let span = Span::root(SpanName::Ready, None);
-    if let Err(error) = site.gateway.store().check(&span).await {
-        return answer::problem_response(error.problem());
-    }
+    let services = match site.gateway.store().check(&span).await {
+        Ok(services) => services,
+        Err(error) => return answer::problem_response(error.problem()),
+    };
     let status = site.policies.status();
     let mut ready = serde_json::json!({
         "status": "ready",
@@ -93,7 +97,11 @@ async fn readyz(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     });
     let key = headers.get(portcullis_hop::wire::API_KEY);
     if key.is_some_and(|shown| site.api_key.is(shown.as_bytes())) {
-        ready["details"] = serde_json::json!({ "policies": status });
+        ready["details"] = serde_json::json!({
+            "build": Build::this(),
+            "services": services,
+            "policies": status,
+        });
     }
     axum::Json(ready).into_response()
 }
@@ -118,7 +126,7 @@ async fn uploads(State(site): State<Arc<Site>>, uri: OriginalUri, request: Reque
         inbound(&parts.headers).as_ref(),
     ));
     let format = Format::of(&parts.headers);
-    let body = LingeringBody::new(body, site.idle, site.gateway.tasks().clone());
+    let body = LingeringBody::new(body, site.idle, &site.cut, site.gateway.tasks().clone());
     let principal = match principal(&site, &parts.headers, &span).await {
         Ok(principal) => principal,
         Err(problem) => {
@@ -251,8 +259,15 @@ async fn files(
         span.set(Attribute::UploadId(upload.id));
         let staged = gateway.stage(&upload, &mut body, live, span).await;
         drop(body);
-        let refused = staged.is_err();
+        let (refused, broke_off) = match &staged {
+            Ok(_) => (false, false),
+            Err(failure) => (true, matches!(failure, Failure::Body(_))),
+        };
         judged.push((upload, staged));
+        if broke_off {
+            // There is no next file, and this one's answer says why.
+            break None;
+        }
         next = if refused {
             // The rest of a refused file stands before the next one: a verdict does not wait for it.
             match tokio::time::timeout(NEXT_FILE_WAIT, form.next_file()).await {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use portcullis_engine::{Engine, EngineError};
 use portcullis_hop::{ClientError, HopClient};
-use portcullis_server::{ConfigError, Limits, Listener};
+use portcullis_server::{ConfigError, Cut, Limits, Listener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
 
@@ -18,6 +18,7 @@ use crate::policies::Policies;
 use crate::policies::file::PolicyFile;
 use crate::policies::services::Follower;
 use crate::routes::{self, Site};
+use crate::services;
 use crate::shadow::ShadowDesk;
 
 /// How long what is to be reported may take at the end.
@@ -29,6 +30,8 @@ pub struct Server {
     site: Arc<Site>,
     limits: Limits,
     tasks: TaskTracker,
+    cut: Cut,
+    store: Arc<HopClient>,
     following: Following,
     /// Tells services what shadow policies would have said.
     reporting: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -84,10 +87,12 @@ impl Server {
                 Following::File(started.map_err(|error| StartError::Policies(error.to_string()))?)
             }
             PolicySource::Services => {
+                let store = Arc::clone(&store);
                 Following::Services(Follower::new(Arc::clone(&policies), store, hangup))
             }
         };
         let listener = Listener::bind(config.listen).await?;
+        let cut = Cut::default();
         Ok(Self {
             listener,
             site: Arc::new(Site {
@@ -96,10 +101,13 @@ impl Server {
                 api_key: config.api_key,
                 page: config.page,
                 idle: config.uploads.idle,
+                cut: cut.clone(),
                 allow_anonymous: config.allow_anonymous,
             }),
             limits: config.limits,
             tasks,
+            cut,
+            store,
             following,
             reporting: Box::pin(reporting),
         })
@@ -115,15 +123,19 @@ impl Server {
         let router = routes::router(self.site);
         let mut reporting = tokio::spawn(self.reporting);
         let following = tokio::spawn(self.following.follow(self.listener.address()));
-        let served = self.listener.serve(router, self.limits, self.tasks, stop);
+        let watching = tokio::spawn(services::watch(self.store));
+        let served = self
+            .listener
+            .serve(router, self.limits, self.tasks, stop, self.cut);
         let served = served.await;
         following.abort();
+        watching.abort();
         // What is reported already goes out; it ends when nothing more can come.
         let _ = tokio::time::timeout(LAST_REPORTS, &mut reporting).await;
         reporting.abort();
         if !served {
             tracing::warn!(
-                "uploads that were still under way are cut off; their clients get no receipt"
+                "uploads that were still under way were ended; their clients are told to send them again"
             );
         }
     }
@@ -141,7 +153,10 @@ impl Following {
 
 /// What services call this process: the machine and the port.
 fn host_name(address: SocketAddr) -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    // A hardened unit does not show all of /proc.
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let name = name.or_else(|_| std::fs::read_to_string("/etc/hostname"));
+    let name = name.unwrap_or_default();
     let name: String = name.trim().chars().take(64).collect();
     format!("{name}:{}", address.port())
 }

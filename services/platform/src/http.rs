@@ -12,7 +12,9 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode};
-use portcullis_hop::{BodyAborted, ByteStream, Problem, ProblemKind, StoreError, wire};
+use portcullis_hop::{
+    BodyAborted, Build, ByteStream, HopVersion, Problem, ProblemKind, StoreError, wire,
+};
 use portcullis_telemetry::{Attribute, ErrorType, Span, SpanName, TraceContext};
 use portcullis_types::UploadId;
 use serde::Serialize;
@@ -89,7 +91,8 @@ impl Site {
         call: impl AsyncFnOnce(Key, Arc<Span>) -> Result<Response, Failure>,
     ) -> Response {
         let span = Arc::new(Span::child_of(name, caller(headers).as_ref()));
-        let answered = match self.0.keys.authorise(headers, scopes) {
+        let allowed = self.0.keys.authorise(headers, scopes);
+        let answered = match allowed.and_then(|key| fitting(headers).map(|()| key)) {
             Ok(key) => call(key.clone(), Arc::clone(&span)).await,
             Err(problem) => Err(Failure::Problem(Box::new(problem))),
         };
@@ -132,6 +135,7 @@ impl Failure {
                     ProblemKind::Unauthenticated | ProblemKind::Forbidden => {
                         ErrorType::Unauthorized
                     }
+                    ProblemKind::VersionSkew => ErrorType::VersionSkew,
                     _ => ErrorType::BadRequest,
                 };
                 (*problem, error_type)
@@ -148,6 +152,25 @@ fn problem_response(problem: Problem) -> Response {
 
 fn json(value: &impl Serialize) -> Response {
     (StatusCode::OK, axum::Json(value)).into_response()
+}
+
+/// Whether the caller speaks a hop that is understood here. One that does not say, such as a client of the file API,
+/// is taken at its word.
+fn fitting(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(said) = headers.get(wire::HOP_VERSION) else {
+        return Ok(());
+    };
+    let said = said.to_str().unwrap_or("?");
+    if HopVersion::parse(said).is_some_and(HopVersion::is_understood) {
+        return Ok(());
+    }
+    let detail = format!(
+        "The caller speaks version {said} of the hop, and these services, {}, understand {} to {}; update services first, then web hosts.",
+        Build::this(),
+        HopVersion::OLDEST,
+        HopVersion::CURRENT
+    );
+    Err(Problem::new(ProblemKind::VersionSkew, detail))
 }
 
 /// The caller's span, when it says which.

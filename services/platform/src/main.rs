@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use portcullis_server::supervisor;
 use portcullis_services::config::{Config, Flags};
 use portcullis_services::server::Server;
 use portcullis_telemetry::{Service, Telemetry};
@@ -24,7 +25,7 @@ const FLUSH: Duration = Duration::from_secs(3);
 ///
 /// Needs `SERVER_ROLE=services`, `INTERNAL_API_KEY` (or `INTERNAL_API_KEY_FILE`) and at least one disk.
 #[derive(Parser)]
-#[command(version)]
+#[command(version = portcullis_hop::version_line(None))]
 struct Arguments {
     /// The TOML file. Default /etc/portcullis/services.toml, where it is there.
     #[arg(long, global = true)]
@@ -104,6 +105,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         "listening on http://{}",
         server.address()
     )?;
+    supervisor::ready();
+    let alive = tokio::spawn(supervisor::keep_alive());
     server.serve(stop).await;
+    alive.abort();
     Ok(())
 }

@@ -104,6 +104,7 @@ impl Server {
 
     /// Serves until `stop` is ready, gives calls under way their time, and closes the catalog.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let cut = self.uploads.cut().clone();
         let sweep = tokio::spawn(sweep(self.uploads, self.policies.clone()));
         let trials = tokio::spawn(judge_trials(self.policies.clone()));
         let router = self.site.router();
@@ -114,10 +115,11 @@ impl Server {
             // Web hosts that wait for a change need not wait for the end.
             policies.close();
         };
-        let drained = self.listener.serve(router, self.limits, tasks, stop).await;
+        let drained = self.listener.serve(router, self.limits, tasks, stop, cut);
+        let drained = drained.await;
         if !drained {
             tracing::warn!(
-                "calls that were still under way are cut off; their uploads go on from what was acknowledged"
+                "calls that were still under way were ended; their uploads go on from what is acknowledged"
             );
         }
         for task in [sweep, trials] {

@@ -14,6 +14,7 @@ use portcullis_hop::{
     AppendMode, ByteStream, Commit, Conclusion, Ending, Epoch, NewUpload, Receipt, StoreError,
     UploadRecord, UploadState, UploadStatus, UploadStore,
 };
+use portcullis_server::Cut;
 use portcullis_telemetry::{Span, SpanName};
 use portcullis_types::{Clock, Offset, UploadId};
 use tokio::sync::Semaphore;
@@ -68,6 +69,8 @@ struct Inner {
     appends: Arc<Semaphore>,
     active: Active,
     publishing: publish::PathLocks,
+    /// When appends under way have to end.
+    cut: Cut,
 }
 
 impl Uploads {
@@ -81,6 +84,7 @@ impl Uploads {
             limits,
             active: Active::default(),
             publishing: publish::PathLocks::default(),
+            cut: Cut::default(),
         }))
     }
 
@@ -92,6 +96,11 @@ impl Uploads {
     /// The disks.
     pub fn disks(&self) -> &Disks {
         &self.0.disks
+    }
+
+    /// What ends appends under way: what they received until then is durable and acknowledged.
+    pub fn cut(&self) -> &Cut {
+        &self.0.cut
     }
 
     /// The clock.

@@ -16,7 +16,12 @@ pub enum Behaviour {
     Slow(u64),
     /// After so many bytes from the web host the connection breaks.
     CutAfter(u64),
+    /// The web host seems to speak another version of the hop.
+    OtherHop,
 }
+
+/// What stands before the version of the hop in a request.
+const HOP_VERSION: &[u8] = b"portcullis-hop-version: ";
 
 /// How often a slow line passes something on.
 const BEAT: Duration = Duration::from_millis(20);
@@ -58,7 +63,7 @@ async fn pass(mut client: TcpStream, target: SocketAddr, behaviour: Behaviour) -
                 tokio::time::sleep(BEAT).await;
                 usize::try_from(bytes_per_second / 50)?.clamp(1, buffer.len())
             }
-            Behaviour::Silent | Behaviour::CutAfter(_) => buffer.len(),
+            Behaviour::Silent | Behaviour::CutAfter(_) | Behaviour::OtherHop => buffer.len(),
         };
         let read = from_client.read(&mut buffer[..most]).await?;
         passed += read as u64;
@@ -68,6 +73,12 @@ async fn pass(mut client: TcpStream, target: SocketAddr, behaviour: Behaviour) -
         if matches!(behaviour, Behaviour::CutAfter(bytes) if passed > bytes) {
             back.abort();
             return Ok(());
+        }
+        if let Behaviour::OtherHop = behaviour {
+            let version = memchr::memmem::find(&buffer[..read], HOP_VERSION);
+            if let Some(at) = version.map(|at| at + HOP_VERSION.len()) {
+                buffer[at] = b'9';
+            }
         }
         to_server.write_all(&buffer[..read]).await?;
     }

@@ -7,6 +7,7 @@ mod files;
 mod hop;
 mod hostile;
 mod kills;
+mod life;
 mod memory;
 mod policy_tool;
 mod promises;

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, header};
 use portcullis_hop::{
-    AppendMode, Commit, Conclusion, Epoch, NewUpload, Problem, ProblemKind, Receipt, StoreError,
-    UploadState, UploadStore, wire,
+    AppendMode, Build, Commit, Conclusion, Epoch, NewUpload, Problem, ProblemKind, Receipt,
+    StoreError, UploadState, UploadStore, wire,
 };
 use portcullis_telemetry::{Attribute, Span, SpanName};
 use portcullis_types::{Offset, UploadId};
@@ -38,7 +38,10 @@ async fn ready(State(site): State<Site>, headers: HeaderMap) -> Response {
     let call = async |_, _| {
         let health = site.health().await?;
         if health.is_well() {
-            Ok(json(&serde_json::json!({ "status": "ready" })))
+            Ok(json(&wire::Ready {
+                status: "ready".to_owned(),
+                build: Build::this(),
+            }))
         } else {
             Err(Failure::Store(StoreError::StorageFailed))
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use portcullis_hop::{AppendMode, ByteStream, Epoch, StoreError, UploadStatus};
+use portcullis_server::Cut;
 use portcullis_storage::OpenStage;
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
 use portcullis_types::{Clock, Offset, UploadId};
@@ -30,6 +31,8 @@ enum Fed {
     Aborted,
     Stalled,
     Fenced,
+    /// Services are being stopped.
+    Cut,
     /// The writer wants no more, and knows why.
     Refused,
 }
@@ -60,12 +63,13 @@ impl Inner {
             drop(permit);
             written
         });
-        let fed = feed(bytes, blocks, &slot, epoch, self.limits.stall).await;
+        let fed = feed(bytes, blocks, &slot, epoch, self.limits.stall, &self.cut).await;
         let written = written.await.map_err(Fault::lost)?;
         match (fed, written) {
             (_, Err(fault)) => Err(fault),
             (Fed::Fenced, Ok(_)) => Err(StoreError::Fenced.into()),
             (Fed::Aborted, Ok(_)) => Err(StoreError::Aborted.into()),
+            (Fed::Cut, Ok(_)) => Err(StoreError::Stopping.into()),
             (Fed::Stalled, Ok(_)) => Err(StoreError::Timeout.into()),
             (Fed::Whole | Fed::Refused, Ok(status)) => Ok(status),
         }
@@ -117,12 +121,15 @@ async fn feed(
     slot: &Slot,
     epoch: Epoch,
     stall: Duration,
+    cut: &Cut,
 ) -> Fed {
     let fenced = slot.fenced(epoch);
-    tokio::pin!(fenced);
+    let cut = cut.wait();
+    tokio::pin!(fenced, cut);
     loop {
         let next = tokio::select! {
             () = &mut fenced => return Fed::Fenced,
+            () = &mut cut => return Fed::Cut,
             () = blocks.closed() => return Fed::Refused,
             next = tokio::time::timeout(stall, bytes.next()) => next,
         };
