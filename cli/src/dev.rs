@@ -1,7 +1,7 @@
 //! `portcullis dev`: the two real servers on loopback, a key between them, disks in a folder, and the trace
 //! of each upload.
 
-mod server;
+pub(crate) mod server;
 mod smoke;
 mod tree;
 

@@ -9,6 +9,7 @@
 )]
 
 mod dev;
+mod doctor;
 mod key;
 mod policy;
 
@@ -28,6 +29,8 @@ struct Arguments {
 enum Command {
     /// Starts both servers on this machine, for trying things out.
     Dev(dev::Arguments),
+    /// Says what is wrong with the server of this machine, and what to do.
+    Doctor(doctor::Arguments),
     /// Makes keys that vouch for components.
     Key(key::Arguments),
     /// Checks, shows and tries policies.
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let done = match command {
         Command::Dev(arguments) => dev::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
     };

@@ -119,7 +119,7 @@ impl Server {
 }
 
 /// A program of ours, which lies beside this one.
-fn beside(program: &str) -> Result<PathBuf> {
+pub(crate) fn beside(program: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("this program has no path")?;
     let path = own.with_file_name(program);
     if !path.is_file() {

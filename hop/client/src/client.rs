@@ -1,9 +1,11 @@
+mod inspect;
 mod policies;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+pub use inspect::{Found, Inspection};
 use portcullis_telemetry::{Attribute, Span, SpanName};
 use portcullis_types::{Offset, Principal, Sha256Digest, UploadId};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};

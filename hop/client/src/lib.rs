@@ -17,7 +17,7 @@ pub mod wire;
 
 pub use admin::{AdminClient, AdminError};
 pub use api_key::{ApiKey, InvalidApiKey};
-pub use client::{ClientError, HopClient, HopSettings};
+pub use client::{ClientError, Found, HopClient, HopSettings, Inspection};
 pub use outcome::{Commit, Conclusion, Disposition, Ending, Receipt, Refusal, Status};
 pub use problem::{Problem, ProblemKind};
 pub use record::{Epoch, NewUpload, UploadRecord, UploadState, UploadStatus};

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+pub mod doctor;
 mod framing;
 mod keys;
 mod listener;

@@ -12,6 +12,15 @@ pub enum Role {
 }
 
 impl Role {
+    /// The word for it in `SERVER_ROLE`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Services => "services",
+            Self::Testing => "testing",
+        }
+    }
+
     /// The role that the environment names, which must be one that this server has.
     pub fn of(this: Self, environment: Environment<'_>) -> Result<Self, ConfigError> {
         let found = environment("SERVER_ROLE").unwrap_or_default();

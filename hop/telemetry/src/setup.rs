@@ -104,7 +104,7 @@ pub(crate) fn tracer() -> SdkTracer {
         .tracer(SCOPE)
 }
 
-fn exporter() -> Result<Option<SpanExporter>, ExporterBuildError> {
+pub(crate) fn exporter() -> Result<Option<SpanExporter>, ExporterBuildError> {
     let set = |name: &str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
     let disabled =
         std::env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));

@@ -7,6 +7,7 @@ mod answer;
 mod chunks;
 pub mod config;
 mod content_disposition;
+pub mod doctor;
 mod forward;
 mod gateway;
 mod lines;

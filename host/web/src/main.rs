@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
-use portcullis_server::supervisor;
+use clap::{Parser, Subcommand};
+use portcullis_server::{Role, supervisor};
 use portcullis_telemetry::{Service, Telemetry};
 use portcullis_web::config::{Config, Flags};
+use portcullis_web::doctor;
 use portcullis_web::server::Server;
 
 /// How long spans that wait to be sent may take at the end.
@@ -24,22 +25,30 @@ const FLUSH: Duration = Duration::from_secs(3);
 #[command(version = portcullis_hop::version_line(Some(portcullis_engine::CONTRACT_VERSION)))]
 struct Arguments {
     /// The TOML file. Default /etc/portcullis/web.toml, where it is there.
-    #[arg(long)]
+    #[arg(long, global = true)]
     config: Option<PathBuf>,
     /// Where to listen. Default 127.0.0.1:8000.
-    #[arg(long)]
+    #[arg(long, global = true)]
     listen: Option<SocketAddr>,
     /// The policy set. Default /etc/portcullis/policies/policies.toml.
-    #[arg(long)]
+    #[arg(long, global = true)]
     policies: Option<PathBuf>,
     /// Show each value and where it comes from, and end.
     #[arg(long)]
     check_config: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Says what is wrong on this machine and what to do. Ends with 0 when there is no problem, and 1 when there is.
+    Doctor(portcullis_server::doctor::Arguments),
 }
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "portcullis-web: {error:#}");
             ExitCode::FAILURE
@@ -47,26 +56,34 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let flags = Flags {
         config: arguments.config,
         listen: arguments.listen,
         policies: arguments.policies,
     };
-    let config = Config::load(flags, &|name| std::env::var(name).ok())?;
+    let environment = |name: &str| std::env::var(name).ok();
+    if let Some(Command::Doctor(arguments)) = arguments.command {
+        arguments.take_over(Role::Web)?;
+        let report = runtime()?.block_on(doctor::examine(flags, &environment));
+        return Ok(arguments.tell(&report)?);
+    }
+    let config = Config::load(flags, &environment)?;
     if arguments.check_config {
         write!(std::io::stdout(), "{}", config.resolved)?;
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let telemetry = Telemetry::start(Service::Web)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("no runtime")?;
+    let runtime = runtime()?;
     let served = runtime.block_on(serve(config));
     runtime.shutdown_timeout(FLUSH);
     telemetry.shutdown(FLUSH);
-    served
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().build().context("no runtime")
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -5,6 +5,8 @@
 //! commit: what was answered is durable.
 
 mod audit;
+mod backup;
+mod kept;
 mod migrations;
 mod policy_rows;
 mod shadow_rows;
@@ -21,6 +23,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 pub use audit::{Action, AuditEntry};
+pub use backup::{BackupError, back_up};
+pub use kept::Kept;
 pub use policy_rows::PolicyRows;
 pub use shadow_rows::{ShadowRow, ShadowRows};
 pub use tokens::{Token, TokenRow};

@@ -1,5 +1,6 @@
 //! Commands that work on the catalog and the disks, whether services run or not.
 
+pub(crate) mod backup;
 pub(crate) mod quarantine;
 pub(crate) mod token;
 

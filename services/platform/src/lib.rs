@@ -5,6 +5,7 @@
 pub mod catalog;
 pub mod config;
 mod disks;
+pub mod doctor;
 mod fault;
 mod files;
 mod health;

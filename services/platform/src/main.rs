@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use portcullis_server::supervisor;
+use portcullis_server::{Role, supervisor};
 use portcullis_services::config::{Config, Flags};
+use portcullis_services::doctor;
 use portcullis_services::server::Server;
 use portcullis_telemetry::{Service, Telemetry};
 
-use crate::command::{quarantine, token};
+use crate::command::{backup, quarantine, token};
 
 /// How long spans that wait to be sent may take at the end.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -31,7 +32,7 @@ struct Arguments {
     #[arg(long, global = true)]
     config: Option<PathBuf>,
     /// Where to listen. Default 127.0.0.1:8001.
-    #[arg(long)]
+    #[arg(long, global = true)]
     listen: Option<SocketAddr>,
     /// Where the catalog lies. Default /var/lib/portcullis/catalog.sqlite.
     #[arg(long, global = true)]
@@ -45,6 +46,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Says what is wrong on this machine and what to do. Ends with 0 when there is no problem, and 1 when there is.
+    Doctor(portcullis_server::doctor::Arguments),
+    /// Copies the catalog into a file, whether services run or not.
+    Backup(backup::Arguments),
     /// Bearer tokens of uploaders.
     #[command(subcommand)]
     Token(token::Command),
@@ -55,7 +60,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "portcullis-services: {error:#}");
             ExitCode::FAILURE
@@ -63,7 +68,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let flags = Flags {
         config: arguments.config,
         listen: arguments.listen,
@@ -75,25 +80,36 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         .context("no runtime")?;
     let environment = |name: &str| std::env::var(name).ok();
     match arguments.command {
+        Some(Command::Doctor(arguments)) => {
+            arguments.take_over(Role::Services)?;
+            let report = runtime.block_on(doctor::examine(flags, &environment));
+            return Ok(arguments.tell(&report)?);
+        }
+        Some(Command::Backup(arguments)) => {
+            backup::run(&arguments, &Config::catalog_of(&flags)?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Some(Command::Token(command)) => {
-            return runtime.block_on(token::run(command, &Config::catalog_of(&flags)?));
+            runtime.block_on(token::run(command, &Config::catalog_of(&flags)?))?;
+            return Ok(ExitCode::SUCCESS);
         }
         Some(Command::Quarantine(command)) => {
             let (catalog, disks) = Config::storage_of(&flags, &environment)?;
-            return runtime.block_on(quarantine::run(command, &catalog, &disks));
+            runtime.block_on(quarantine::run(command, &catalog, &disks))?;
+            return Ok(ExitCode::SUCCESS);
         }
         None => {}
     }
     let config = Config::load(flags, &environment)?;
     if arguments.check_config {
         write!(std::io::stdout(), "{}", config.resolved)?;
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let telemetry = Telemetry::start(Service::Services)?;
     let served = runtime.block_on(serve(config));
     runtime.shutdown_timeout(FLUSH);
     telemetry.shutdown(FLUSH);
-    served
+    served.map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -2,13 +2,14 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portcullis_hop::contract::{Subject, new_upload};
-use portcullis_hop::{Epoch, StoreError, UploadState, UploadStore};
+use portcullis_hop::{Conclusion, Ending, Epoch, StoreError, UploadState, UploadStore};
 use portcullis_services::Uploads;
 use portcullis_telemetry::{Span, SpanName};
-use portcullis_types::{Attributes, Clock, ManualClock, Offset, UploadId};
+use portcullis_types::{Attributes, Clock, Findings, ManualClock, Offset, UploadId};
 
 use common::open;
 
@@ -85,11 +86,26 @@ async fn an_upload_to_which_bytes_come_lives_on() {
 async fn what_a_crash_left_behind_is_cleared_up_and_what_it_left_undone_is_done() {
     let Local { uploads, folder } = fresh().await;
     let span = Span::root(SpanName::Upload, None);
-    let (orphan, kept) = (UploadId::generate(), new_upload(&span));
+    let (over, kept) = (new_upload(&span), new_upload(&span));
+    let strange = UploadId::generate();
     let own = folder.path().join("local/.portcullis");
-    std::fs::write(own.join(format!("versions/{orphan}")), "never committed").expect("is written");
-    std::fs::write(own.join(format!("stages/{orphan}")), "nobody's").expect("is written");
-    uploads.create(&kept, &span).await.expect("is created");
+    for upload in [&over, &kept] {
+        uploads.create(upload, &span).await.expect("is created");
+    }
+    let cancelled = Conclusion {
+        epoch: Epoch::FIRST,
+        ending: Ending::Cancelled,
+        refusal: None,
+        policies: Vec::new(),
+        findings: Findings::default(),
+    };
+    let concluded = uploads.conclude(over.id, &cancelled, &span).await;
+    concluded.expect("ends");
+    for id in [over.id, strange] {
+        for place in ["versions", "stages"] {
+            std::fs::write(own.join(format!("{place}/{id}")), "left behind").expect("is written");
+        }
+    }
     let mode = portcullis_hop::AppendMode::Acknowledged;
     let body = Box::pin(futures_util::stream::iter([Ok("abc".into())]));
     let appended = uploads
@@ -99,7 +115,7 @@ async fn what_a_crash_left_behind_is_cleared_up_and_what_it_left_undone_is_done(
 
     let recovered = tokio::task::spawn_blocking(move || uploads.recover());
     recovered.await.expect("runs").expect("recovers");
-    let names = |folder: &str| -> Vec<String> {
+    let names = |folder: &str| -> BTreeSet<String> {
         let entries = std::fs::read_dir(own.join(folder)).expect("is read");
         entries
             .map(|entry| {
@@ -111,8 +127,10 @@ async fn what_a_crash_left_behind_is_cleared_up_and_what_it_left_undone_is_done(
             })
             .collect()
     };
-    assert_eq!(names("versions"), [""; 0]);
-    assert_eq!(names("stages"), [kept.id.to_string()]);
+    // What another catalog knows is not ours to remove.
+    assert_eq!(names("versions"), [strange.to_string()].into());
+    let staged = [kept.id, strange].map(|id| id.to_string());
+    assert_eq!(names("stages"), staged.into());
 }
 
 #[tokio::test(flavor = "multi_thread")]

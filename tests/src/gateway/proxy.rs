@@ -18,10 +18,16 @@ pub enum Behaviour {
     CutAfter(u64),
     /// The web host seems to speak another version of the hop.
     OtherHop,
+    /// The clock of services seems to be years behind.
+    OtherClock,
 }
 
 /// What stands before the version of the hop in a request.
 const HOP_VERSION: &[u8] = b"portcullis-hop-version: ";
+
+/// What stands before the time in an answer, and another time.
+const DATE: &[u8] = b"date: ";
+const LONG_AGO: &[u8] = b"Wed, 01 Jan 2020 00:00:00 GMT";
 
 /// How often a slow line passes something on.
 const BEAT: Duration = Duration::from_millis(20);
@@ -55,7 +61,19 @@ async fn pass(mut client: TcpStream, target: SocketAddr, behaviour: Behaviour) -
     let server = TcpStream::connect(target).await?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+    let back = tokio::spawn(async move {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let read = from_server.read(&mut buffer).await?;
+            if read == 0 {
+                return std::io::Result::Ok(());
+            }
+            if let Behaviour::OtherClock = behaviour {
+                overwrite(&mut buffer[..read], DATE, LONG_AGO);
+            }
+            to_client.write_all(&buffer[..read]).await?;
+        }
+    });
     let mut passed = 0;
     loop {
         let most = match behaviour {
@@ -63,7 +81,7 @@ async fn pass(mut client: TcpStream, target: SocketAddr, behaviour: Behaviour) -
                 tokio::time::sleep(BEAT).await;
                 usize::try_from(bytes_per_second / 50)?.clamp(1, buffer.len())
             }
-            Behaviour::Silent | Behaviour::CutAfter(_) | Behaviour::OtherHop => buffer.len(),
+            _ => buffer.len(),
         };
         let read = from_client.read(&mut buffer[..most]).await?;
         passed += read as u64;
@@ -75,16 +93,22 @@ async fn pass(mut client: TcpStream, target: SocketAddr, behaviour: Behaviour) -
             return Ok(());
         }
         if let Behaviour::OtherHop = behaviour {
-            let version = memchr::memmem::find(&buffer[..read], HOP_VERSION);
-            if let Some(at) = version.map(|at| at + HOP_VERSION.len()) {
-                buffer[at] = b'9';
-            }
+            overwrite(&mut buffer[..read], HOP_VERSION, b"9");
         }
         to_server.write_all(&buffer[..read]).await?;
     }
     to_server.shutdown().await?;
     back.await??;
     Ok(())
+}
+
+/// Writes over what stands behind a mark, if it is there.
+fn overwrite(bytes: &mut [u8], mark: &[u8], new: &[u8]) {
+    let found = memchr::memmem::find(bytes, mark).map(|at| at + mark.len());
+    let place = found.and_then(|at| bytes.get_mut(at..at + new.len()));
+    if let Some(place) = place {
+        place.copy_from_slice(new);
+    }
 }
 
 /// A good line that can be cut, and mended.

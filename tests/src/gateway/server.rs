@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
@@ -159,6 +160,24 @@ impl Server {
     /// What it has logged so far.
     pub fn log(&self) -> String {
         text(&self.log)
+    }
+
+    /// What the command `doctor` says for the configuration that it was started with, as JSON, and its exit code. The
+    /// server need not run. Variables given here count instead of its own.
+    pub async fn doctor(&self, environment: &[(&'static str, &str)]) -> Result<(i32, Value)> {
+        let launch = environment
+            .iter()
+            .fold(self.launch.clone(), |launch, (name, value)| {
+                launch.env(name, *value)
+            });
+        let mut command = launch.command();
+        command.args(["doctor", "--json"]);
+        let output = tokio::time::timeout(START, command.output()).await;
+        let output = output.context("the doctor does not come to an end")??;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let report = serde_json::from_slice(&output.stdout).with_context(|| said.into_owned())?;
+        let code = output.status.code().context("the doctor was killed")?;
+        Ok((code, report))
     }
 
     /// Its process id.

@@ -89,7 +89,10 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
         "portcullis-hop",
         &["portcullis-telemetry", "portcullis-types"],
     ),
-    ("portcullis-server", &["portcullis-hop", "portcullis-types"]),
+    (
+        "portcullis-server",
+        &["portcullis-hop", "portcullis-telemetry", "portcullis-types"],
+    ),
     ("portcullis-storage", &["portcullis-types"]),
     ("portcullis-engine", &["portcullis-types"]),
     (

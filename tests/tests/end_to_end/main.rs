@@ -2,13 +2,16 @@
 
 mod bad_input;
 mod dependency_rule;
+mod deploy;
 mod dev;
+mod doctor;
 mod files;
 mod hop;
 mod hostile;
 mod kills;
 mod life;
 mod memory;
+mod operating;
 mod policy_tool;
 mod promises;
 mod quarantine;

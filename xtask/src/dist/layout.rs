@@ -70,7 +70,11 @@ impl Role {
         for path in ["CHANGELOG.md", "policies/policies.toml"] {
             entries.push(read(&root(path), path)?);
         }
-        for path in ["docs/changing-policies.md", "docs/policies.md"] {
+        for path in [
+            "docs/changing-policies.md",
+            "docs/operating.md",
+            "docs/policies.md",
+        ] {
             entries.push(read(&root(path), path)?);
         }
         for folder in ["policies/definitions", "docs/policies"] {

@@ -11,16 +11,25 @@ const STEPS: [&str; 4] = [
     include_str!("../../migrations/0004_trials.sql"),
 ];
 
+/// From which schema on a catalog has revisions of the policies.
+pub(super) const WITH_POLICIES: u32 = 2;
+
+/// The schema of a catalog, if this program knows it.
+pub(super) fn check(connection: &Connection) -> Result<u32, CatalogError> {
+    let known = u32::try_from(STEPS.len()).map_err(|_| CatalogError::Damaged)?;
+    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(CatalogError::TooNew { found, known });
+    }
+    Ok(found)
+}
+
 /// Brings a catalog up to date; each step in one transaction.
 pub(super) fn run(connection: &mut Connection) -> Result<(), CatalogError> {
-    let known = u32::try_from(STEPS.len()).map_err(|_| CatalogError::Damaged)?;
     loop {
         // Immediate, so that two processes that start at once do not both take the same step.
         let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let found: u32 = step.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if found > known {
-            return Err(CatalogError::TooNew { found, known });
-        }
+        let found = check(&step)?;
         let Some(sql) = STEPS.get(found as usize) else {
             return Ok(());
         };

@@ -340,26 +340,60 @@ impl Uploads {
                 tracing::error!(disk = %disk.name, "a stored file cannot be shown: something else stands at its path");
             }
         }
+        let mut strange = 0;
         for version in disk.disk().versions().map_err(&failed)? {
-            let kept = self
-                .0
-                .catalog
-                .run_blocking(move |rows| VersionRow::is_kept(rows, version));
-            if !kept? {
-                disk.disk().drop_version(version).map_err(&failed)?;
+            match self.left(version, |rows, row| {
+                VersionRow::is_kept(rows, row.status().id)
+            })? {
+                Left::Needed => {}
+                Left::Over => disk.disk().drop_version(version).map_err(&failed)?,
+                Left::Strange => strange += 1,
             }
         }
         for stage in disk.disk().stages().map_err(&failed)? {
-            let open = self.0.catalog.run_blocking(move |rows| {
-                let row = UploadRow::find(rows, stage)?;
-                Ok::<_, CatalogError>(row.is_some_and(|row| {
-                    matches!(row.status().state, UploadState::Open | UploadState::Held)
-                }))
-            });
-            if !open? {
-                disk.disk().discard_stage(stage).map_err(&failed)?;
+            let is_open = |row: &UploadRow| {
+                matches!(row.status().state, UploadState::Open | UploadState::Held)
+            };
+            match self.left(stage, move |_, row| Ok(is_open(row)))? {
+                Left::Needed => {}
+                Left::Over => disk.disk().discard_stage(stage).map_err(&failed)?,
+                Left::Strange => strange += 1,
             }
+        }
+        if strange > 0 {
+            tracing::warn!(
+                disk = %disk.name,
+                strange,
+                "the disk has files of uploads that the catalog does not know, and they are left alone: \
+                 is it the right catalog, or was an older one restored?"
+            );
         }
         Ok(())
     }
+
+    /// What is to become of a file that an upload left on a disk. Each upload has its row before it has a file, so that
+    /// one without a row comes from another catalog, or from after the backup of this one: it is not ours to remove.
+    fn left(
+        &self,
+        id: UploadId,
+        is_needed: impl FnOnce(&Rows, &UploadRow) -> Result<bool, CatalogError> + Send + 'static,
+    ) -> Result<Left, Fault> {
+        let left = self.0.catalog.run_blocking(move |rows| {
+            Ok::<_, CatalogError>(match UploadRow::find(rows, id)? {
+                None => Left::Strange,
+                Some(row) if is_needed(rows, &row)? => Left::Needed,
+                Some(_) => Left::Over,
+            })
+        });
+        Ok(left?)
+    }
+}
+
+/// What is to become of a file that an upload left on a disk.
+enum Left {
+    Needed,
+    /// What a crash left behind.
+    Over,
+    /// The catalog does not know the upload.
+    Strange,
 }

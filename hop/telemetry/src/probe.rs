@@ -1,0 +1,50 @@
+use std::sync::mpsc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use opentelemetry_sdk::trace::SpanExporter;
+
+use crate::setup::exporter;
+
+/// What became of an export without a span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Collected {
+    /// The environment names no collector.
+    NotConfigured,
+    /// The collector took it.
+    Taken,
+    /// It did not answer in time.
+    TooSlow,
+    /// It refused, or cannot be reached. The text may hold an address: it is for the operator alone.
+    Failed(String),
+}
+
+/// Exports nothing, as spans are exported: whether a collector takes what the environment sends to it. Blocks, for at most
+/// so long; call it outside of asynchronous code.
+pub fn probe(deadline: Duration) -> Collected {
+    let (done, outcome) = mpsc::channel();
+    let export = move || {
+        // Nobody listens any more when the deadline has passed.
+        let _ = done.send(export());
+    };
+    // On a thread of its own, which is left behind when the collector hangs.
+    let thread = std::thread::Builder::new().name("telemetry-probe".to_owned());
+    match thread.spawn(export) {
+        Ok(_) => outcome.recv_timeout(deadline).unwrap_or(Collected::TooSlow),
+        Err(error) => Collected::Failed(error.kind().to_string()),
+    }
+}
+
+fn export() -> Collected {
+    let exporter = match exporter() {
+        Ok(Some(exporter)) => exporter,
+        Ok(None) => return Collected::NotConfigured,
+        Err(error) => return Collected::Failed(error.to_string()),
+    };
+    // Its client blocks, so that the future is ready when it is first asked.
+    match exporter.export(Vec::new()).now_or_never() {
+        Some(Ok(())) => Collected::Taken,
+        Some(Err(error)) => Collected::Failed(error.to_string()),
+        None => Collected::TooSlow,
+    }
+}

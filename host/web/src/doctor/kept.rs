@@ -1,0 +1,206 @@
+//! Whether something of an upload rests on this machine: by the web host, or by what stands before it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use portcullis_server::doctor::Check;
+
+const CHECK: &str = "nothing-kept";
+/// What the program is called.
+const PROGRAM: &str = "portcullis-web";
+/// Where programs put files for a while.
+const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+/// Where servers that are often put before the web host keep bodies that are on their way.
+const SPOOLS: [&str; 5] = [
+    "/var/lib/nginx/body",
+    "/var/lib/nginx/tmp/client_body",
+    "/var/cache/nginx/client_temp",
+    "/var/lib/nginx/client_body_temp",
+    "/var/spool/nginx/client_temp",
+];
+/// Where systemd keeps the memory of programs that crashed.
+const CORES: &str = "/var/lib/systemd/coredump";
+/// How deep and how far it is looked.
+const DEPTH: usize = 4;
+const MOST_FILES: usize = 100_000;
+
+/// Looks for files that should not be there. Names are not told: they may be those of patients.
+pub(super) fn examine() -> Check {
+    let hosts = hosts();
+    for host in &hosts {
+        let Ok(writes) = host.writes() else {
+            return Check::warning(
+                CHECK,
+                format!(
+                    "which files the web host (process {}) has open cannot be seen",
+                    host.id
+                ),
+                "run the doctor as root",
+            );
+        };
+        if let Some(found) = writes {
+            return Check::problem(
+                CHECK,
+                found,
+                "no web host writes files: see how it was started, and where its output goes (to the journal, not to a file)",
+            );
+        }
+    }
+    let owners: Vec<u32> = hosts
+        .iter()
+        .map(|host| host.user)
+        .filter(|user| is_of_a_service(*user))
+        .collect();
+    let own = |_: &Path, metadata: &fs::Metadata| owners.contains(&metadata.uid());
+    let temporary = std::env::var_os("TMPDIR").map(PathBuf::from);
+    for folder in TEMPORARY.map(PathBuf::from).into_iter().chain(temporary) {
+        if let Some(count) = count(&folder, &own) {
+            return Check::problem(
+                CHECK,
+                format!(
+                    "{count} file(s) of the web host lie in {}",
+                    folder.display()
+                ),
+                "look at them, remove them, and tell us: the web host makes none",
+            );
+        }
+    }
+    for spool in SPOOLS {
+        if let Some(count) = count(Path::new(spool), &|_, _| true) {
+            return Check::problem(
+                CHECK,
+                format!(
+                    "the proxy before the web host keeps {count} file(s) with bodies of uploads in {spool}"
+                ),
+                "let it pass bodies on as they come (nginx: `proxy_request_buffering off;`), and remove the files",
+            );
+        }
+    }
+    let core = |path: &Path, _: &fs::Metadata| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&format!("core.{PROGRAM}"))
+    };
+    if let Some(count) = count(Path::new(CORES), &core) {
+        return Check::problem(
+            CHECK,
+            format!("{count} core file(s) of the web host lie in {CORES}; they may hold data"),
+            "remove them, and set LimitCORE=0 as the unit that ships does",
+        );
+    }
+    Check::ok(CHECK, "no file of an upload was found")
+}
+
+/// A running web host.
+struct Host {
+    id: u32,
+    user: u32,
+    folder: PathBuf,
+}
+
+/// All that run.
+fn hosts() -> Vec<Host> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let own = std::process::id();
+    processes
+        .filter_map(|entry| {
+            let id: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let folder = entry.path();
+            let name = fs::read_to_string(folder.join("comm")).ok()?;
+            let user = fs::metadata(&folder).ok()?.uid();
+            (name.trim() == PROGRAM && id != own).then_some(Host { id, user, folder })
+        })
+        .collect()
+}
+
+impl Host {
+    /// What it has open for writing that is a file.
+    fn writes(&self) -> std::io::Result<Option<String>> {
+        let descriptors = fs::read_dir(self.folder.join("fd"))?.flatten();
+        let count = descriptors
+            .filter(|entry| {
+                let is_file = fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_file());
+                // What policies begin with lies in memory that looks like a file (memfd_create(2)).
+                let target = fs::read_link(entry.path()).unwrap_or_default();
+                let is_memory = target.to_string_lossy().starts_with("/memfd:");
+                is_file
+                    && !is_memory
+                    && self.is_open_for_writing(&entry.file_name().to_string_lossy())
+            })
+            .count();
+        let told = || {
+            let id = self.id;
+            format!("the web host (process {id}) has {count} file(s) open for writing")
+        };
+        Ok((count > 0).then(told))
+    }
+
+    /// proc(5): the flags of `open`, in octal; the last two bits say for what.
+    fn is_open_for_writing(&self, descriptor: &str) -> bool {
+        let info = fs::read_to_string(self.folder.join("fdinfo").join(descriptor));
+        let info = info.unwrap_or_default();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+        flags.is_some_and(|flags| flags & 0o3 != 0)
+    }
+}
+
+/// Whether a user exists for a service, so that whatever it has comes from that; people have other files too.
+/// (The ranges of systemd: <https://systemd.io/UIDS-GIDS/>.)
+fn is_of_a_service(user: u32) -> bool {
+    (1..1000).contains(&user) || (60_000..=65_535).contains(&user)
+}
+
+/// How many files of a kind lie in a folder and beneath it. Absent when there is none.
+fn count(folder: &Path, wanted: &dyn Fn(&Path, &fs::Metadata) -> bool) -> Option<usize> {
+    let mut next = vec![(folder.to_owned(), 0)];
+    let (mut seen, mut found) = (0, 0);
+    while let Some((folder, depth)) = next.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            seen += 1;
+            if seen > MOST_FILES {
+                break;
+            }
+            // The entry itself, not what a link leads to.
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            let path = entry.path();
+            if metadata.is_dir() && depth < DEPTH {
+                next.push((path, depth + 1));
+            } else if metadata.is_file() && wanted(&path, &metadata) {
+                found += 1;
+            }
+        }
+    }
+    (found > 0).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_counted_where_they_lie_and_links_are_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        fs::write(elsewhere.path().join("body"), "row").expect("is written");
+        let all = |folder: &Path| count(folder, &|_, _| true);
+        assert_eq!(all(folder.path()), None);
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("link")).expect("a link");
+        assert_eq!(all(folder.path()), None);
+        let deep = folder.path().join("3/00");
+        fs::create_dir_all(&deep).expect("is made");
+        fs::write(deep.join("0000000003"), "row").expect("is written");
+        assert_eq!(all(folder.path()), Some(1));
+        assert_eq!(count(folder.path(), &|_, of| of.uid() == u32::MAX), None);
+        assert_eq!(all(&folder.path().join("away")), None);
+    }
+
+    #[test]
+    fn accounts_of_people_and_root_are_not_those_of_a_service() {
+        for (user, service) in [(0, false), (998, true), (1000, false), (61_184, true)] {
+            assert_eq!(is_of_a_service(user), service, "{user}");
+        }
+    }
+}

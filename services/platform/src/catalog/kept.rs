@@ -1,0 +1,72 @@
+//! What a catalog holds, for those who look for a fault: read without a change, whether services run or not.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use portcullis_hop::policies::RevisionNumber;
+use portcullis_types::{DiskName, Sha256Digest, Timestamp};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::{BUSY, CatalogError, migrations};
+
+/// What a catalog holds.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Files by disk, all versions counted.
+    files: BTreeMap<String, u64>,
+    /// When the newest row of the audit was written.
+    pub newest: Option<Timestamp>,
+    /// The revision of the policies that is active.
+    pub active: Option<(RevisionNumber, Sha256Digest)>,
+}
+
+impl Kept {
+    /// Reads it. A catalog of an older version is read as well, and stays of that version.
+    ///
+    /// # Errors
+    /// It is not there, is damaged, or was made by a newer program.
+    pub fn read(path: &Path) -> Result<Self, CatalogError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let rows = Connection::open_with_flags(path, flags)?;
+        rows.busy_timeout(BUSY)?;
+        let schema = migrations::check(&rows)?;
+        let mut by_disk = rows.prepare("SELECT disk, count(*) FROM versions GROUP BY disk")?;
+        let counted = by_disk.query_map([], |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+        })?;
+        let files = counted.collect::<Result<_, _>>()?;
+        let newest: Option<i64> =
+            rows.query_row("SELECT max(at) FROM audit", [], |row| row.get(0))?;
+        let newest = newest.map(|ms| Timestamp::from_ms(ms).map_err(|_| CatalogError::Damaged));
+        Ok(Self {
+            files,
+            newest: newest.transpose()?,
+            active: if schema >= migrations::WITH_POLICIES {
+                active(&rows)?
+            } else {
+                None
+            },
+        })
+    }
+
+    /// How many files lie on a disk.
+    pub fn files_on(&self, disk: &DiskName) -> u64 {
+        self.files.get(disk.as_str()).copied().unwrap_or_default()
+    }
+}
+
+fn active(rows: &Connection) -> Result<Option<(RevisionNumber, Sha256Digest)>, CatalogError> {
+    let found: Option<(i64, String)> = rows
+        .query_row(
+            "SELECT number, digest FROM policy_revisions WHERE number =
+             (SELECT revision FROM policy_activations ORDER BY sequence DESC LIMIT 1)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    let Some((number, digest)) = found else {
+        return Ok(None);
+    };
+    let digest = digest.parse().map_err(|_| CatalogError::Damaged)?;
+    Ok(Some((RevisionNumber(number.cast_unsigned()), digest)))
+}
