@@ -2,7 +2,7 @@
 //! of every comparison run in the same minutes on the same machine, in turns.
 
 mod changes;
-mod client;
+pub(crate) mod client;
 mod figures;
 mod floor;
 mod machine;
@@ -10,7 +10,7 @@ mod nginx;
 mod path;
 mod policies;
 mod project;
-mod server;
+pub(crate) mod server;
 mod table;
 
 use std::path::{Path, PathBuf};

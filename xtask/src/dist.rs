@@ -3,6 +3,7 @@
 mod archive;
 mod layout;
 mod sbom;
+mod trial;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,7 +46,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
-    let source = Source::of(workspace, arguments.modified || arguments.debug)?;
+    let source = match Source::of(workspace, arguments.modified || arguments.debug) {
+        // An export of the files has no history, and can be tried all the same.
+        Err(_) if arguments.debug => Source::unknown(),
+        source => source?,
+    };
     let out = arguments.out.clone();
     let out = out.unwrap_or_else(|| workspace.target.join("dist"));
     fs::create_dir_all(&out).with_context(|| format!("{} cannot be made", out.display()))?;
@@ -57,7 +62,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         build(workspace, &source)?
     };
     let sums = pack(workspace, &source, &binaries, &out)?;
-    show(&sums);
+    show(sums.trim());
+    trial::run(&source, &out)?;
     if arguments.verify {
         verify(workspace, &source, &sums)?;
     }
@@ -93,6 +99,13 @@ impl Source {
             commit
         };
         Ok(Self { commit, time })
+    }
+
+    fn unknown() -> Self {
+        Self {
+            commit: "unknown".to_owned(),
+            time: 0,
+        }
     }
 
     /// What the archive of a role is called, without its ending.

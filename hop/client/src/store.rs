@@ -174,9 +174,14 @@ pub enum StoreError {
         "this web host and storage are of versions that do not work together; tell the operator to update storage first, then web hosts"
     )]
     VersionSkew,
-    /// The store is being stopped. What arrived is kept.
-    #[error("storage is being stopped; nothing was stored, try again in a moment")]
-    Stopping,
+    /// The store is being stopped. What was acknowledged is kept.
+    #[error(
+        "storage is being stopped; it keeps the upload up to byte {acknowledged}, go on from there in a moment"
+    )]
+    Stopping {
+        /// Where the next append begins.
+        acknowledged: Offset,
+    },
 }
 
 impl StoreError {
@@ -184,7 +189,10 @@ impl StoreError {
     pub fn problem(&self) -> Problem {
         let problem = Problem::saying(self.kind(), self);
         match self {
-            Self::OffsetMismatch { expected } => problem.with("offset", expected),
+            Self::OffsetMismatch { expected: offset }
+            | Self::Stopping {
+                acknowledged: offset,
+            } => problem.with("offset", offset),
             Self::Ended(state) => problem.with("state", state),
             _ => problem,
         }
@@ -208,7 +216,7 @@ impl StoreError {
             Self::Timeout => ProblemKind::ServicesTimeout,
             Self::Refused => ProblemKind::ServicesRefused,
             Self::VersionSkew => ProblemKind::VersionSkew,
-            Self::Stopping => ProblemKind::Stopping,
+            Self::Stopping { .. } => ProblemKind::Stopping,
         }
     }
 
@@ -224,7 +232,7 @@ impl StoreError {
             Self::DiskFull => ErrorType::DiskFull,
             Self::StorageFailed => ErrorType::StorageFailed,
             Self::Aborted => ErrorType::ClientGone,
-            Self::Unavailable | Self::Stopping => ErrorType::ServicesUnavailable,
+            Self::Unavailable | Self::Stopping { .. } => ErrorType::ServicesUnavailable,
             Self::VersionSkew => ErrorType::VersionSkew,
             Self::Timeout => ErrorType::Timeout,
             Self::Refused | Self::UnknownToken => ErrorType::Unauthorized,
@@ -234,6 +242,8 @@ impl StoreError {
     /// The error that a problem from services stands for.
     pub fn from_problem(problem: &Problem) -> Self {
         let member = |name: &str| problem.extensions.get(name);
+        let offset = member("offset").and_then(serde_json::Value::as_u64);
+        let offset = offset.map(Offset::new);
         match problem.kind {
             ProblemKind::BadRequest | ProblemKind::TooLarge => {
                 Self::Invalid(problem.detail.clone())
@@ -241,12 +251,7 @@ impl StoreError {
             ProblemKind::UnsafePath => Self::UnsafePath(problem.detail.clone()),
             ProblemKind::PathTaken => Self::PathTaken,
             ProblemKind::OffsetMismatch => {
-                match member("offset").and_then(serde_json::Value::as_u64) {
-                    Some(expected) => Self::OffsetMismatch {
-                        expected: Offset::new(expected),
-                    },
-                    None => Self::Refused,
-                }
+                offset.map_or(Self::Refused, |expected| Self::OffsetMismatch { expected })
             }
             ProblemKind::Ended => {
                 let state = member("state").and_then(serde_json::Value::as_str);
@@ -262,7 +267,9 @@ impl StoreError {
             ProblemKind::Overloaded | ProblemKind::ServicesUnavailable => Self::Unavailable,
             ProblemKind::ServicesTimeout => Self::Timeout,
             ProblemKind::VersionSkew => Self::VersionSkew,
-            ProblemKind::Stopping => Self::Stopping,
+            ProblemKind::Stopping => offset.map_or(Self::Unavailable, |acknowledged| {
+                Self::Stopping { acknowledged }
+            }),
             _ => Self::Refused,
         }
     }

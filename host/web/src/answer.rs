@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use portcullis_engine::{RefusalCause, Refused, Upload};
-use portcullis_hop::{Problem, ProblemKind, Receipt};
+use portcullis_hop::{Problem, ProblemKind, Receipt, StoreError};
 use portcullis_telemetry::{Attribute, ErrorType, Span};
 use serde::Serialize;
 
@@ -186,6 +186,10 @@ fn status(answers: &[Answer]) -> StatusCode {
 fn problem(failure: Failure) -> Problem {
     match failure {
         Failure::Refused(refused) => refusal_problem(*refused),
+        Failure::Store(StoreError::Stopping { .. }) => Problem::new(
+            ProblemKind::Stopping,
+            "Storage is being stopped; nothing was stored, send the file again in a moment.",
+        ),
         Failure::Store(error) => error.problem(),
         Failure::Body(BodyError::ClientGone) => Problem::new(
             ProblemKind::BadRequest,

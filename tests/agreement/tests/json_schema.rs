@@ -126,6 +126,29 @@ fn judge(
     (outcome.expect("can be judged"), testing::take_findings())
 }
 
+#[test]
+fn what_enum_and_const_both_say_holds() {
+    for (schema, values) in [
+        (
+            json!({"const": null, "enum": [""]}),
+            [json!(""), json!(null)],
+        ),
+        (json!({"const": 2.0, "enum": [1, 2]}), [json!(2), json!(1)]),
+    ] {
+        for value in values {
+            let theirs = jsonschema::draft202012::new(&schema)
+                .expect("is a schema")
+                .is_valid(&value);
+            let ours = judge(&schema, value.to_string().as_bytes(), 65_536);
+            assert_eq!(
+                ours.0 == Outcome::Accept,
+                theirs,
+                "{schema} {value}: {ours:?}"
+            );
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 

@@ -165,6 +165,15 @@ impl Server {
     /// What the command `doctor` says for the configuration that it was started with, as JSON, and its exit code. The
     /// server need not run. Variables given here count instead of its own.
     pub async fn doctor(&self, environment: &[(&'static str, &str)]) -> Result<(i32, Value)> {
+        self.doctor_as(None, environment).await
+    }
+
+    /// The same as another user of the machine, which only root can be.
+    pub async fn doctor_as(
+        &self,
+        user: Option<u32>,
+        environment: &[(&'static str, &str)],
+    ) -> Result<(i32, Value)> {
         let launch = environment
             .iter()
             .fold(self.launch.clone(), |launch, (name, value)| {
@@ -172,6 +181,9 @@ impl Server {
             });
         let mut command = launch.command();
         command.args(["doctor", "--json"]);
+        if let Some(user) = user {
+            command.uid(user);
+        }
         let output = tokio::time::timeout(START, command.output()).await;
         let output = output.context("the doctor does not come to an end")??;
         let said = String::from_utf8_lossy(&output.stderr);

@@ -59,6 +59,28 @@ fn units_start_what_the_archives_hold_and_read_what_the_guide_makes() -> Result<
     Ok(())
 }
 
+/// What was found when the units were tried on machines with systemd.
+#[test]
+fn units_leave_their_servers_what_they_need() -> Result<()> {
+    let (_, services) = unit("services")?;
+    // It makes openat2(2) unavailable, as its argument cannot be looked into.
+    ensure!(value(&services, "RestrictSUIDSGID").is_err());
+    let (_, web) = unit("web")?;
+    for (key, why) in [
+        (
+            "MemoryDenyWriteExecute",
+            "policies are compiled into memory",
+        ),
+        (
+            "LimitFSIZE",
+            "what policies begin with lies in a memfd, which counts as a file",
+        ),
+    ] {
+        ensure!(value(&web, key).is_err(), "{key}: {why}");
+    }
+    Ok(())
+}
+
 #[test]
 fn units_let_their_servers_do_little() -> Result<()> {
     let found = Command::new("systemd-analyze").arg("--version").output();

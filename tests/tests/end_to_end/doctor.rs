@@ -1,5 +1,6 @@
 //! `doctor` on either server: each answer is tried by breaking what it is about.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, Result, ensure};
@@ -272,6 +273,31 @@ async fn disks_and_catalogs_that_cannot_be_used_are_told() -> Result<()> {
     std::fs::remove_file(&catalog)?;
     let report = Report::of(&gateway.services).await?;
     report.says("catalog", "ok", "when they start for the first time")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_do_what_services_may_is_told_so() -> Result<()> {
+    const NOBODY: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        writeln!(
+            std::io::stderr(),
+            "skipped: a_user_who_may_not_do_what_services_may_is_told_so, only root can be somebody else"
+        )?;
+        return Ok(());
+    }
+    let gateway = TestGateway::start().await?;
+    // As folders on a machine are.
+    std::fs::set_permissions(gateway.folder(), PermissionsExt::from_mode(0o755))?;
+    let (code, report) = gateway.services.doctor_as(Some(NOBODY), &[]).await?;
+    let report = Report(code, report);
+    report.says("user", "warning", "runs as user 65534")?;
+    report.says("disk", "problem", "permission denied")?;
+    report.says("catalog", "problem", "this user cannot write to")?;
+    let catalog = gateway.folder().join("catalog.sqlite");
+    std::fs::set_permissions(catalog, PermissionsExt::from_mode(0o600))?;
+    let (code, report) = gateway.services.doctor_as(Some(NOBODY), &[]).await?;
+    Report(code, report).says("catalog", "problem", "this user cannot read")?;
     Ok(())
 }
 

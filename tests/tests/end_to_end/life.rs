@@ -8,8 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use portcullis_hop::contract::new_upload;
+use portcullis_hop::{
+    ApiKey, AppendMode, ByteStream, Epoch, HopClient, HopSettings, StoreError, UploadStore,
+};
+use portcullis_telemetry::{Span, SpanName};
 use portcullis_tests::gateway::{Answer, Behaviour, Contents, Form, KEY, Setup, TestGateway};
 use portcullis_tests::until;
+use portcullis_types::Offset;
 use reqwest::Method;
 use tokio::net::UnixDatagram;
 use tokio::task::JoinHandle;
@@ -164,6 +170,48 @@ impl Manager {
         };
         until(line, || Ok(count() >= times)).await
     }
+}
+
+#[tokio::test]
+async fn an_append_that_outlives_the_drain_of_services_hears_where_to_go_on() -> Result<()> {
+    let mut gateway = Setup::default()
+        .services_config(SHORT_DRAIN)
+        .start()
+        .await?;
+    let address = format!("http://{}", gateway.services.address());
+    let client = HopClient::new(&address, ApiKey::parse(KEY)?, HopSettings::default())?;
+    let span = Span::root(SpanName::Upload, None);
+    let upload = new_upload(&span);
+    client.create(&upload, &span).await?;
+    let (appending, id) = (client.clone(), upload.id);
+    let append = tokio::spawn(async move {
+        let block = || async { Some((Ok(Bytes::from("1,F\n".repeat(64))), ())) };
+        let slowly = stream::unfold((), move |()| async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            block().await
+        });
+        let mode = AppendMode::Acknowledged;
+        let bytes: ByteStream = Box::pin(slowly);
+        appending
+            .append(id, Epoch::FIRST, Offset::ZERO, mode, bytes, &span)
+            .await
+    });
+    let disk = gateway.disk("local");
+    until("no bytes arrive", || Ok(!disk.staged()?.is_empty())).await?;
+    gateway.services.stop().await?;
+    let Err(StoreError::Stopping { acknowledged }) = append.await? else {
+        anyhow::bail!("it is not told that services stop");
+    };
+    gateway.services.start_again().await?;
+    let span = Span::root(SpanName::Upload, None);
+    let record = client.record(id, &span).await?;
+    ensure!(acknowledged > Offset::ZERO && record.status.offset == acknowledged);
+    // And it does go on from there.
+    let rest: ByteStream = Box::pin(stream::iter([Ok(Bytes::from("1,M\n"))]));
+    let mode = AppendMode::Acknowledged;
+    let status = client.append(id, Epoch::FIRST, acknowledged, mode, rest, &span);
+    ensure!(status.await?.offset.bytes() == acknowledged.bytes() + 4);
+    Ok(())
 }
 
 #[tokio::test]

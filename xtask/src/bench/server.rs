@@ -160,15 +160,21 @@ fn policy_set(workspace: &Workspace, policies: Policies) -> String {
 }
 
 /// Starts one of our servers and waits for the line that says where it listens.
-fn listening(command: &mut Command) -> Result<Server> {
+pub(crate) fn listening(command: &mut Command) -> Result<Server> {
     let name = command.get_program().display().to_string();
     command
         .env("RUST_LOG", "warn")
         .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command
         .spawn()
         .with_context(|| format!("{name} cannot be started"))?;
+    // Through a pipe: where our own output goes to a file, a web host would have it open for writing.
+    let mut stderr = child.stderr.take().context("standard error is piped")?;
+    std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::stderr()));
     let stdout = child.stdout.take().context("standard output is piped")?;
     let mut server = Server {
         child,

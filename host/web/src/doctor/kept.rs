@@ -98,7 +98,7 @@ struct Host {
     folder: PathBuf,
 }
 
-/// All that run.
+/// All that run on this machine, but for those in containers, whose files are their own.
 fn hosts() -> Vec<Host> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let own = std::process::id();
@@ -108,9 +108,17 @@ fn hosts() -> Vec<Host> {
             let folder = entry.path();
             let name = fs::read_to_string(folder.join("comm")).ok()?;
             let user = fs::metadata(&folder).ok()?.uid();
-            (name.trim() == PROGRAM && id != own).then_some(Host { id, user, folder })
+            let is_ours = name.trim() == PROGRAM && id != own && !is_contained(&folder);
+            is_ours.then_some(Host { id, user, folder })
         })
         .collect()
+}
+
+/// Whether a process has another id within some container (`NSpid` in `proc_pid_status(5)`).
+fn is_contained(process: &Path) -> bool {
+    let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    ids.is_some_and(|ids| ids.split_whitespace().count() > 1)
 }
 
 impl Host {

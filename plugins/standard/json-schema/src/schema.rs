@@ -145,6 +145,29 @@ pub(crate) enum Known {
     Text(String),
 }
 
+impl PartialEq for Known {
+    /// By value: 1.0 is 1, however it is written.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(one), Self::Bool(other)) => one == other,
+            (Self::Number(one, _), Self::Number(other, _)) => one == other,
+            (Self::Text(one), Self::Text(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl Node {
+    /// Both `enum` and `const` may say what is allowed; then only what both allow is.
+    fn allow_only(&mut self, mut values: Vec<Known>) {
+        if let Some(allowed) = &self.values {
+            values.retain(|value| allowed.contains(value));
+        }
+        self.values = Some(values);
+    }
+}
+
 impl Known {
     /// As the schema writes it.
     pub(crate) fn shown(&self) -> String {
@@ -360,9 +383,9 @@ fn scalar(node: &mut Node, keyword: &str, value: &Value) -> Result<bool, String>
         "type" => node.types = Some(types(value)?),
         "enum" => {
             let values = value.as_array().ok_or("`enum` must be an array")?;
-            node.values = Some(values.iter().map(known).collect::<Result<_, _>>()?);
+            node.allow_only(values.iter().map(known).collect::<Result<_, _>>()?);
         }
-        "const" => node.values = Some(vec![known(value)?]),
+        "const" => node.allow_only(vec![known(value)?]),
         "minimum" => node.minimum = Some(number(keyword, value)?),
         "maximum" => node.maximum = Some(number(keyword, value)?),
         "exclusiveMinimum" => node.above = Some(number(keyword, value)?),

@@ -34,13 +34,11 @@ pub(super) struct Seen {
 
 pub(super) fn look(path: &Path) -> Seen {
     if !path.exists() {
-        let why = "the catalog is not made yet";
-        return Seen {
-            check: not_yet(path),
-            clock: Check::skipped("clock", why),
-            policies: Check::skipped("policies", why),
-            kept: None,
-        };
+        return Seen::nothing(not_yet(path), "the catalog is not made yet");
+    }
+    if access(path, Access::READ_OK).is_err() {
+        let why = "the catalog cannot be read by this user";
+        return Seen::nothing(not_ours(path, "read"), why);
     }
     match Kept::read(path) {
         Ok(kept) => Seen {
@@ -49,16 +47,31 @@ pub(super) fn look(path: &Path) -> Seen {
             policies: policies(&kept),
             kept: Some(kept),
         },
-        Err(error) => {
-            let why = "the catalog cannot be read";
-            Seen {
-                check: broken(path, &error),
-                clock: Check::skipped("clock", why),
-                policies: Check::skipped("policies", why),
-                kept: None,
-            }
+        Err(error) => Seen::nothing(broken(path, &error), "the catalog cannot be read"),
+    }
+}
+
+impl Seen {
+    fn nothing(check: Check, why: &str) -> Self {
+        Self {
+            check,
+            clock: Check::skipped("clock", why),
+            policies: Check::skipped("policies", why),
+            kept: None,
         }
     }
+}
+
+fn not_ours(path: &Path, what: &str) -> Check {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    Check::problem(
+        CHECK,
+        format!("this user cannot {what} {}", path.display()),
+        format!(
+            "run the doctor as the user of services; if that one cannot either: `chown -R portcullis {}`",
+            folder.display()
+        ),
+    )
 }
 
 fn not_yet(path: &Path) -> Check {
@@ -92,14 +105,7 @@ fn usable(path: &Path) -> Check {
         .into_iter()
         .any(|path| access(path, Access::WRITE_OK).is_err())
     {
-        return Check::problem(
-            CHECK,
-            format!("{shown} cannot be written to"),
-            format!(
-                "run the doctor as the user of services; if that one cannot either: `chown -R portcullis {}`",
-                folder.display()
-            ),
-        );
+        return not_ours(path, "write to");
     }
     let on_network =
         rustix::fs::statfs(path).is_ok_and(|of| NETWORK.contains(&of.f_type.cast_unsigned()));

@@ -63,15 +63,15 @@ pub(super) fn examine(
             CHECK,
             format!(
                 "{shown} takes files: {} free, a durable file takes {ms} ms",
-                gigabytes(free_bytes)
+                shown_bytes(free_bytes)
             ),
         ),
         Ok((free_bytes, _)) => Check::problem(
             CHECK,
             format!(
                 "{shown} is full: {} free, of which {} stay free (limits.reserve-bytes)",
-                gigabytes(free_bytes),
-                gigabytes(reserve_bytes)
+                shown_bytes(free_bytes),
+                shown_bytes(reserve_bytes)
             ),
             "make room on it, or raise its quota; uploads go on by themselves then",
         ),
@@ -161,7 +161,11 @@ fn unescaped(path: &str) -> PathBuf {
     path.replace("\\040", " ").into()
 }
 
-fn gigabytes(bytes: u64) -> String {
+/// In units that people read: megabytes below 10 GB.
+fn shown_bytes(bytes: u64) -> String {
+    if bytes < 10_000_000_000 {
+        return format!("{} MB", bytes / 1_000_000);
+    }
     format!(
         "{}.{} GB",
         bytes / 1_000_000_000,

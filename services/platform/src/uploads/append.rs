@@ -69,7 +69,10 @@ impl Inner {
             (_, Err(fault)) => Err(fault),
             (Fed::Fenced, Ok(_)) => Err(StoreError::Fenced.into()),
             (Fed::Aborted, Ok(_)) => Err(StoreError::Aborted.into()),
-            (Fed::Cut, Ok(_)) => Err(StoreError::Stopping.into()),
+            (Fed::Cut, Ok(status)) => Err(StoreError::Stopping {
+                acknowledged: status.offset,
+            }
+            .into()),
             (Fed::Stalled, Ok(_)) => Err(StoreError::Timeout.into()),
             (Fed::Whole | Fed::Refused, Ok(status)) => Ok(status),
         }
