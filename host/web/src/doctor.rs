@@ -2,6 +2,7 @@
 
 mod kept;
 mod policies;
+mod proxy;
 mod services;
 
 use std::net::SocketAddr;
@@ -33,6 +34,7 @@ pub async fn examine(flags: Flags, environment: Environment<'_>) -> Report {
         Ok(config) => {
             checks.push(Check::ok("configuration", "every value can be used"));
             checks.extend(services::examine(&config, has_key).await);
+            checks.push(proxy::examine(config.listen.port()));
             let own = ask(config.listen, &config.api_key).await;
             checks.push(running(config.listen, &own));
             checks.push(policies::examine(config, &own).await);

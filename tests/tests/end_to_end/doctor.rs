@@ -53,7 +53,7 @@ async fn where_all_is_well_every_check_says_so() -> Result<()> {
     for (server, checks) in [
         (
             &gateway.web,
-            &["services", "key-accepted", "version", "policies"][..],
+            &["services", "key-accepted", "version", "proxy", "policies"][..],
         ),
         (&gateway.services, &["catalog", "disk", "policies"][..]),
     ] {

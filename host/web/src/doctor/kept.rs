@@ -1,4 +1,4 @@
-//! Whether something of an upload rests on this machine: by the web host, or by what stands before it.
+//! Whether something of an upload rests on this machine because of the web host.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -11,14 +11,6 @@ const CHECK: &str = "nothing-kept";
 const PROGRAM: &str = "portcullis-web";
 /// Where programs put files for a while.
 const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
-/// Where servers that are often put before the web host keep bodies that are on their way.
-const SPOOLS: [&str; 5] = [
-    "/var/lib/nginx/body",
-    "/var/lib/nginx/tmp/client_body",
-    "/var/cache/nginx/client_temp",
-    "/var/lib/nginx/client_body_temp",
-    "/var/spool/nginx/client_temp",
-];
 /// Where systemd keeps the memory of programs that crashed.
 const CORES: &str = "/var/lib/systemd/coredump";
 /// How deep and how far it is looked.
@@ -63,17 +55,6 @@ pub(super) fn examine() -> Check {
                     folder.display()
                 ),
                 "look at them, remove them, and tell us: the web host makes none",
-            );
-        }
-    }
-    for spool in SPOOLS {
-        if let Some(count) = count(Path::new(spool), &|_, _| true) {
-            return Check::problem(
-                CHECK,
-                format!(
-                    "the proxy before the web host keeps {count} file(s) with bodies of uploads in {spool}"
-                ),
-                "let it pass bodies on as they come (nginx: `proxy_request_buffering off;`), and remove the files",
             );
         }
     }

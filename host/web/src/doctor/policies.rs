@@ -14,12 +14,7 @@ pub(super) async fn examine(config: Config, own: &Own) -> Check {
     match own {
         Own::Ready(ready) => in_force(ready),
         Own::NotReady(_) => Check::skipped(CHECK, "the web host takes no uploads, see above"),
-        Own::Stranger | Own::Away => match config.policies.clone() {
-            PolicySource::File(_) => would_load(config).await,
-            PolicySource::Services => {
-                Check::skipped(CHECK, "they come from services once the web host runs")
-            }
-        },
+        Own::Stranger | Own::Away => would_load(config).await,
     }
 }
 
@@ -47,9 +42,7 @@ fn in_force(ready: &Value) -> Check {
     }
     let failing = policies["failing"].as_array().into_iter().flatten();
     let open: Vec<&str> = failing
-        .filter(|policy| {
-            policy["is_open"].as_bool() == Some(true) || policy["is-open"].as_bool() == Some(true)
-        })
+        .filter(|policy| policy["is-open"] == true)
         .filter_map(|policy| policy["policy"].as_str())
         .collect();
     if !open.is_empty() {
@@ -67,7 +60,7 @@ fn in_force(ready: &Value) -> Check {
 
 async fn would_load(config: Config) -> Check {
     let PolicySource::File(set) = config.policies else {
-        return Check::skipped(CHECK, "they come from services");
+        return Check::skipped(CHECK, "they come from services once the web host runs");
     };
     let engine = match Engine::start_trusting(config.engine, config.trust) {
         Ok(engine) => engine,

@@ -26,7 +26,7 @@ pub(super) fn examine(disks: &BTreeMap<DiskName, DiskConfig>) -> Check {
             format!(
                 "the doctor runs as user {own}, and what services store belongs to user {owner}: what it may do they may not, or the other way round"
             ),
-            format!("`sudo -u '#{owner}' portcullis doctor`"),
+            "run it as that user: `runuser -u portcullis -- portcullis doctor`",
         ),
     }
 }
