@@ -131,7 +131,7 @@ fn build(workspace: &Workspace, source: &Source) -> Result<PathBuf> {
             command.args(["--package", program]);
         }
     }
-    without_paths(&mut command, workspace, &[])?;
+    without_paths(&mut command, workspace)?;
     command
         .arg("--target-dir")
         .arg(&target)

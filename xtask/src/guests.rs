@@ -47,14 +47,13 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         }
     }
     command.args(["-p", EXAMPLES, "--lib", "--examples"]);
-    // Small numbers take few bytes, and what made a component stays in it when everything else about its making is
-    // stripped. As in cli/template/config.toml.
-    let flags = [
-        "-Ctarget-feature=+simd128",
-        "-Clink-arg=--compress-relocations",
-        "-Clink-arg=--keep-section=producers",
-    ];
-    without_paths(&mut command, workspace, &flags)?;
+    without_paths(&mut command, workspace)?;
+    command.env(
+        "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
+        // Small numbers take few bytes, and what made a component stays in it when everything else about its
+        // making is stripped. As in cli/template/config.toml.
+        "-C target-feature=+simd128 -C link-arg=--compress-relocations -C link-arg=--keep-section=producers",
+    );
     run(&mut command)?;
     for (folder, destination) in KINDS {
         let destination = match destination {

@@ -20,56 +20,64 @@ const MOST_FILES: usize = 100_000;
 /// Looks for files that should not be there. Names are not told: they may be those of patients.
 pub(super) fn examine() -> Check {
     let hosts = hosts();
-    for host in &hosts {
-        let Ok(writes) = host.writes() else {
-            return Check::warning(
+    let found = open_files(&hosts)
+        .or_else(|| temporary_files(&hosts))
+        .or_else(core_files);
+    found.unwrap_or_else(|| Check::ok(CHECK, "no file of an upload was found"))
+}
+
+/// What web hosts have open for writing.
+fn open_files(hosts: &[Host]) -> Option<Check> {
+    hosts.iter().find_map(|host| {
+        let id = host.id;
+        match host.writes() {
+            Ok(0) => None,
+            Ok(count) => Some(Check::problem(
                 CHECK,
-                format!(
-                    "which files the web host (process {}) has open cannot be seen",
-                    host.id
-                ),
-                "run the doctor as root",
-            );
-        };
-        if let Some(found) = writes {
-            return Check::problem(
-                CHECK,
-                found,
+                format!("the web host (process {id}) has {count} file(s) open for writing"),
                 "no web host writes files: see how it was started, and where its output goes (to the journal, not to a file)",
-            );
-        }
-    }
-    let owners: Vec<u32> = hosts
-        .iter()
-        .map(|host| host.user)
-        .filter(|user| is_of_a_service(*user))
-        .collect();
-    let own = |_: &Path, metadata: &fs::Metadata| owners.contains(&metadata.uid());
-    let temporary = std::env::var_os("TMPDIR").map(PathBuf::from);
-    for folder in TEMPORARY.map(PathBuf::from).into_iter().chain(temporary) {
-        if let Some(count) = count(&folder, &own) {
-            return Check::problem(
+            )),
+            Err(_) => Some(Check::warning(
                 CHECK,
-                format!(
-                    "{count} file(s) of the web host lie in {}",
-                    folder.display()
-                ),
-                "look at them, remove them, and tell us: the web host makes none",
-            );
+                format!("which files the web host (process {id}) has open cannot be seen"),
+                "run the doctor as root",
+            )),
         }
-    }
-    let core = |path: &Path, _: &fs::Metadata| {
+    })
+}
+
+/// What belongs to their user where programs put files for a while.
+fn temporary_files(hosts: &[Host]) -> Option<Check> {
+    let owners = hosts.iter().map(|host| host.user);
+    let owners: Vec<u32> = owners.filter(|user| is_of_a_service(*user)).collect();
+    let own = |_: &Path, metadata: &fs::Metadata| owners.contains(&metadata.uid());
+    let set = std::env::var_os("TMPDIR").map(PathBuf::from);
+    let mut folders = TEMPORARY.map(PathBuf::from).into_iter().chain(set);
+    folders.find_map(|folder| {
+        let count = count(&folder, &own)?;
+        Some(Check::problem(
+            CHECK,
+            format!(
+                "{count} file(s) of the web host lie in {}",
+                folder.display()
+            ),
+            "look at them, remove them, and tell us: the web host makes none",
+        ))
+    })
+}
+
+/// What is left of web hosts that crashed.
+fn core_files() -> Option<Check> {
+    let own = |path: &Path, _: &fs::Metadata| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with(&format!("core.{PROGRAM}"))
     };
-    if let Some(count) = count(Path::new(CORES), &core) {
-        return Check::problem(
-            CHECK,
-            format!("{count} core file(s) of the web host lie in {CORES}; they may hold data"),
-            "remove them, and set LimitCORE=0 as the unit that ships does",
-        );
-    }
-    Check::ok(CHECK, "no file of an upload was found")
+    let count = count(Path::new(CORES), &own)?;
+    Some(Check::problem(
+        CHECK,
+        format!("{count} core file(s) of the web host lie in {CORES}; they may hold data"),
+        "remove them, and set LimitCORE=0 as the unit that ships does",
+    ))
 }
 
 /// A running web host.
@@ -103,25 +111,17 @@ fn is_contained(process: &Path) -> bool {
 }
 
 impl Host {
-    /// What it has open for writing that is a file.
-    fn writes(&self) -> std::io::Result<Option<String>> {
+    /// How many files it has open for writing.
+    fn writes(&self) -> std::io::Result<usize> {
         let descriptors = fs::read_dir(self.folder.join("fd"))?.flatten();
-        let count = descriptors
-            .filter(|entry| {
-                let is_file = fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_file());
-                // What policies begin with lies in memory that looks like a file (memfd_create(2)).
-                let target = fs::read_link(entry.path()).unwrap_or_default();
-                let is_memory = target.to_string_lossy().starts_with("/memfd:");
-                is_file
-                    && !is_memory
-                    && self.is_open_for_writing(&entry.file_name().to_string_lossy())
-            })
-            .count();
-        let told = || {
-            let id = self.id;
-            format!("the web host (process {id}) has {count} file(s) open for writing")
-        };
-        Ok((count > 0).then(told))
+        let written = descriptors.filter(|entry| {
+            let is_file = fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_file());
+            // What policies begin with lies in memory that looks like a file (memfd_create(2)).
+            let target = fs::read_link(entry.path()).unwrap_or_default();
+            let is_memory = target.to_string_lossy().starts_with("/memfd:");
+            is_file && !is_memory && self.is_open_for_writing(&entry.file_name().to_string_lossy())
+        });
+        Ok(written.count())
     }
 
     /// proc(5): the flags of `open`, in octal; the last two bits say for what.

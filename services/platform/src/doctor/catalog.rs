@@ -12,13 +12,12 @@ use crate::catalog::{CatalogError, Kept};
 const CHECK: &str = "catalog";
 /// How far ahead of the clock a row may be before the clock must be wrong.
 const AHEAD: Duration = Duration::from_mins(1);
-/// What file systems over a network call themselves (statfs(2)): NFS, SMB, CIFS, FUSE, Ceph, 9p.
-const NETWORK: [u64; 7] = [
+/// What file systems over a network call themselves (statfs(2)): NFS, SMB, CIFS, Ceph, 9p.
+const NETWORK: [u64; 6] = [
     0x6969,
     0x517b,
     0xff53_4d42,
     0xfe53_4d42,
-    0x6573_5546,
     0x00c3_6400,
     0x0102_1997,
 ];
