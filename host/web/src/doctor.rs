@@ -6,6 +6,7 @@ mod proxy;
 mod services;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use portcullis_hop::{ApiKey, wire};
@@ -47,6 +48,15 @@ pub async fn examine(flags: Flags, environment: Environment<'_>) -> Report {
     checks.push(collector().await);
     checks.push(kept::examine());
     Report::new(Role::Web, checks)
+}
+
+/// The folders of all processes of this machine (proc(5)).
+fn processes() -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_process = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+    entries
+        .filter(move |entry| entry.file_name().to_str().is_some_and(is_process))
+        .map(|entry| entry.path())
 }
 
 /// What the running web host says of itself.

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 pub use audit::{Action, AuditEntry};
@@ -157,6 +157,14 @@ impl CatalogThread {
         // A panic of the thread has been told where it happened.
         let _ = self.0.join();
     }
+}
+
+/// Opens a catalog to read it, beside whoever works with it. Nothing is made or changed.
+fn open_to_read(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let rows = Connection::open_with_flags(path, flags)?;
+    rows.busy_timeout(BUSY)?;
+    Ok(rows)
 }
 
 fn boxed<T, E>(

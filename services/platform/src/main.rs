@@ -87,29 +87,28 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Backup(arguments)) => {
             backup::run(&arguments, &Config::catalog_of(&flags)?)?;
-            return Ok(ExitCode::SUCCESS);
         }
         Some(Command::Token(command)) => {
             runtime.block_on(token::run(command, &Config::catalog_of(&flags)?))?;
-            return Ok(ExitCode::SUCCESS);
         }
         Some(Command::Quarantine(command)) => {
             let (catalog, disks) = Config::storage_of(&flags, &environment)?;
             runtime.block_on(quarantine::run(command, &catalog, &disks))?;
-            return Ok(ExitCode::SUCCESS);
         }
-        None => {}
+        None => {
+            let config = Config::load(flags, &environment)?;
+            if arguments.check_config {
+                write!(std::io::stdout(), "{}", config.resolved)?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            let telemetry = Telemetry::start(Service::Services)?;
+            let served = runtime.block_on(serve(config));
+            runtime.shutdown_timeout(FLUSH);
+            telemetry.shutdown(FLUSH);
+            served?;
+        }
     }
-    let config = Config::load(flags, &environment)?;
-    if arguments.check_config {
-        write!(std::io::stdout(), "{}", config.resolved)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let telemetry = Telemetry::start(Service::Services)?;
-    let served = runtime.block_on(serve(config));
-    runtime.shutdown_timeout(FLUSH);
-    telemetry.shutdown(FLUSH);
-    served.map(|()| ExitCode::SUCCESS)
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -147,7 +147,7 @@ fn crowd(pair: &Pair, bodies: &[Vec<u8>]) -> Result<Vec<f64>> {
 }
 
 fn one_after_the_other(pair: &Pair, nth: usize, body: &[u8], began: Instant) -> Result<Vec<f64>> {
-    let digest = hex(&Sha256::digest(body));
+    let digest = hex::encode(Sha256::digest(body));
     let name = format!("crowd-{nth}.csv");
     let mut times = Vec::new();
     while began.elapsed() < CROWD {
@@ -156,14 +156,6 @@ fn one_after_the_other(pair: &Pair, nth: usize, body: &[u8], began: Instant) -> 
         times.push(seconds);
     }
     Ok(times)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn p99(mut seconds: Vec<f64>) -> f64 {

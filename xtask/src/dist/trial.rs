@@ -27,24 +27,17 @@ pub(super) fn run(source: &Source, out: &Path) -> Result<()> {
         .prefix("portcullis-trial-")
         .tempdir()?;
     let folder = folder.path();
-    for role in ROLES {
-        unpack(source, &role, out, folder)?;
-    }
-    let of_role = |name: &str| {
-        let role = ROLES.iter().find(|role| role.name == name);
-        role.map(|role| folder.join(source.name(role)))
-            .with_context(|| format!("there is no role {name}"))
-    };
+    let [web, services] = &ROLES;
     let pair = Pair {
-        web: of_role("web")?,
-        services: of_role("services")?,
+        web: unpack(source, web, out, folder)?,
+        services: unpack(source, services, out, folder)?,
         folder: folder.to_owned(),
     };
     pair.use_once()
 }
 
-/// Unpacks an archive, and makes sure that it holds what it says.
-fn unpack(source: &Source, role: &Role, out: &Path, folder: &Path) -> Result<()> {
+/// Unpacks an archive, makes sure that it holds what it says, and says where it lies.
+fn unpack(source: &Source, role: &Role, out: &Path, folder: &Path) -> Result<PathBuf> {
     let name = source.name(role);
     let path = out.join(format!("{name}.tar.gz"));
     let file = File::open(&path).with_context(|| path.display().to_string())?;
@@ -68,7 +61,7 @@ fn unpack(source: &Source, role: &Role, out: &Path, folder: &Path) -> Result<()>
         );
         show(said.trim());
     }
-    Ok(())
+    Ok(root)
 }
 
 /// Both archives, unpacked beside each other.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use portcullis_server::doctor::Check;
 
+use super::processes;
+
 const CHECK: &str = "nothing-kept";
 /// What the program is called.
 const PROGRAM: &str = "portcullis-web";
@@ -89,12 +91,10 @@ struct Host {
 
 /// All that run on this machine, but for those in containers, whose files are their own.
 fn hosts() -> Vec<Host> {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let own = std::process::id();
-    processes
-        .filter_map(|entry| {
-            let id: u32 = entry.file_name().to_str()?.parse().ok()?;
-            let folder = entry.path();
+    processes()
+        .filter_map(|folder| {
+            let id: u32 = folder.file_name()?.to_str()?.parse().ok()?;
             let name = fs::read_to_string(folder.join("comm")).ok()?;
             let user = fs::metadata(&folder).ok()?.uid();
             let is_ours = name.trim() == PROGRAM && id != own && !is_contained(&folder);

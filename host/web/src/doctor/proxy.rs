@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use portcullis_server::doctor::Check;
 
+use super::processes;
+
 const CHECK: &str = "proxy";
 /// Where nginx keeps bodies, as it is built by Debian, Red Hat, its own packages and others.
 const SPOOLS: [&str; 4] = [
@@ -26,7 +28,7 @@ const FIX: &str =
 
 /// Looks at nginx before a web host that listens on this port.
 pub(super) fn examine(port: u16) -> Check {
-    let spooled: usize = processes().iter().map(|process| spooled(process)).sum();
+    let spooled: usize = processes().map(|process| spooled(&process)).sum();
     if spooled > 0 {
         let found =
             format!("nginx has {spooled} file(s) with bodies of uploads open on this machine");
@@ -41,15 +43,6 @@ pub(super) fn examine(port: u16) -> Check {
         CHECK,
         "no proxy on this machine was found that keeps uploads",
     )
-}
-
-fn processes() -> Vec<PathBuf> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let is_process = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
-    entries
-        .filter(|entry| entry.file_name().to_str().is_some_and(is_process))
-        .map(|entry| entry.path())
-        .collect()
 }
 
 /// How many files in the folders of bodies a process has open, whether they have names or not.

@@ -4,9 +4,7 @@ use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
-
-use super::{BUSY, CatalogError, migrations};
+use super::{CatalogError, migrations, open_to_read};
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
@@ -58,13 +56,13 @@ fn write(catalog: &Path, partial: &Path) -> Result<(), BackupError> {
         why,
     };
     let of_catalog = |error: rusqlite::Error| failed(catalog, error.into());
-    let rows = open(catalog).map_err(of_catalog)?;
+    let rows = open_to_read(catalog).map_err(of_catalog)?;
     migrations::check(&rows).map_err(|why| failed(catalog, why))?;
     // One transaction that reads: others go on writing meanwhile.
     rows.execute("VACUUM INTO ?1", [partial.to_string_lossy()])
         .map_err(of_catalog)?;
     let of_copy = |error: rusqlite::Error| failed(partial, error.into());
-    let copied = open(partial).map_err(of_copy)?;
+    let copied = open_to_read(partial).map_err(of_copy)?;
     let found: String = copied
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(of_copy)?;
@@ -73,13 +71,6 @@ fn write(catalog: &Path, partial: &Path) -> Result<(), BackupError> {
     } else {
         Err(failed(partial, CatalogError::Damaged))
     }
-}
-
-fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let rows = Connection::open_with_flags(path, flags)?;
-    rows.busy_timeout(BUSY)?;
-    Ok(rows)
 }
 
 /// Gives the whole copy its name, durable and for its owner alone.

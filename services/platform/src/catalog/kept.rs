@@ -5,9 +5,9 @@ use std::path::Path;
 
 use portcullis_hop::policies::RevisionNumber;
 use portcullis_types::{DiskName, Sha256Digest, Timestamp};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension};
 
-use super::{BUSY, CatalogError, migrations};
+use super::{CatalogError, migrations, open_to_read};
 
 /// What a catalog holds.
 #[derive(Clone, Debug)]
@@ -26,9 +26,7 @@ impl Kept {
     /// # Errors
     /// It is not there, is damaged, or was made by a newer program.
     pub fn read(path: &Path) -> Result<Self, CatalogError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let rows = Connection::open_with_flags(path, flags)?;
-        rows.busy_timeout(BUSY)?;
+        let rows = open_to_read(path)?;
         let schema = migrations::check(&rows)?;
         let mut by_disk = rows.prepare("SELECT disk, count(*) FROM versions GROUP BY disk")?;
         let counted = by_disk.query_map([], |row| {
