@@ -15,21 +15,23 @@ const FOLDERS: [&str; 2] = ["plugins/sdk/src", "wit/0.1"];
 const MANIFEST: &str = "plugins/sdk/Cargo.toml";
 
 fn main() -> Outcome<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()?;
+    let own = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
+    let root = own.join("..").canonicalize()?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let mut code = String::from("pub(crate) const FILES: &[(&str, &str)] = &[\n");
     for folder in FOLDERS {
         println!("cargo::rerun-if-changed={}", root.join(folder).display());
         for path in files(&root.join(folder))? {
             let name = path.strip_prefix(&root)?.display().to_string();
-            let path = path.display().to_string();
-            writeln!(code, "({name:?}, include_str!({path:?})),")?;
+            // The code names no folder: two builds are the same wherever they lie.
+            let copy = out.join(&name);
+            fs::create_dir_all(copy.parent().ok_or("has a folder")?)?;
+            fs::copy(&path, copy)?;
+            writeln!(code, "({name:?}, include_str!({name:?})),")?;
         }
     }
     let manifest = manifest(&root)?;
     writeln!(code, "({MANIFEST:?}, {manifest:?}),\n];")?;
-    let out = PathBuf::from(std::env::var("OUT_DIR")?);
     fs::write(out.join("vendored.rs"), code)?;
     // With room for the longest block.
     let no_op = HandMade {

@@ -27,8 +27,9 @@ struct Chunk {
     is_entry: bool,
 }
 
-#[derive(Default)]
 struct Assets {
+    /// Where they go. What is written there names no other folder: two builds are the same wherever they lie.
+    out: PathBuf,
     table: String,
     stylesheets: Vec<String>,
     scripts: Vec<String>,
@@ -39,7 +40,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         std::env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo sets CARGO_MANIFEST_DIR")?,
     );
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
-    let mut assets = Assets::default();
+    let mut assets = Assets {
+        out: out.clone(),
+        table: String::new(),
+        stylesheets: Vec::new(),
+        scripts: Vec::new(),
+    };
 
     let stylesheet = assets.own(&root.join(OWN).join("page.css"))?;
     assets.stylesheets.push(stylesheet);
@@ -50,6 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         table,
         stylesheets,
         scripts,
+        ..
     } = assets;
     let generated = format!(
         "const ASSETS: &[Asset] = &[\n{table}];\n\
@@ -120,11 +127,10 @@ impl Assets {
             )
             .into());
         }
-        let path_text = path
-            .to_str()
-            .ok_or("the path of the project is not UTF-8")?;
+        fs::copy(path, self.out.join(name))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         let line = format!(
-            "    Asset {{ name: {name:?}, bytes: include_bytes!({path_text:?}), media_type: {:?}, immutable: true }},\n",
+            "    Asset {{ name: {name:?}, bytes: include_bytes!({name:?}), media_type: {:?}, immutable: true }},\n",
             media_type(path)?,
         );
         if !self.table.contains(&line) {

@@ -121,20 +121,17 @@ impl Source {
 
 /// Builds the programs of all roles as they are shipped. Says where they are.
 fn build(workspace: &Workspace, source: &Source) -> Result<PathBuf> {
-    let target = workspace.target.join("shipped");
-    if !target.is_dir() {
-        toolchain::disk_space(&workspace.root, BUILD_BYTES)?;
-    }
     let mut command = workspace.cargo(["build", "--locked", "--release", "--bins"]);
     for role in ROLES {
         for program in role.programs {
             command.args(["--package", program]);
         }
     }
-    without_paths(&mut command, workspace)?;
+    let target = without_paths(&mut command, workspace)?;
+    if !target.join("release").is_dir() {
+        toolchain::disk_space(&workspace.root, BUILD_BYTES)?;
+    }
     command
-        .arg("--target-dir")
-        .arg(&target)
         .env("PORTCULLIS_COMMIT", &source.commit)
         .env("SOURCE_DATE_EPOCH", source.time.to_string());
     run_command(&mut command)?;

@@ -47,7 +47,8 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         }
     }
     command.args(["-p", EXAMPLES, "--lib", "--examples"]);
-    without_paths(&mut command, workspace)?;
+    let target = without_paths(&mut command, workspace)?;
+    let built = target.join(GUEST_TARGET).join("policy");
     command.env(
         "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
         // Small numbers take few bytes, and what made a component stays in it when everything else about its
@@ -63,15 +64,13 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         fs::create_dir_all(&destination).with_context(|| destination.display().to_string())?;
         for package in workspace.packages_in(folder) {
             let artefact = format!("{}.wasm", package.replace('-', "_"));
-            let artefact = workspace
-                .target
-                .join(GUEST_TARGET)
-                .join("policy")
-                .join(artefact);
-            place(&artefact, &destination.join(component(&package)))?;
+            place(
+                &built.join(artefact),
+                &destination.join(component(&package)),
+            )?;
         }
     }
-    let built = workspace.target.join(GUEST_TARGET).join("policy/examples");
+    let built = built.join("examples");
     let destination = workspace.target.join(EXAMPLES_FOLDER);
     fs::create_dir_all(&destination).with_context(|| destination.display().to_string())?;
     for name in workspace.examples_of(EXAMPLES) {

@@ -9,11 +9,13 @@ use anyhow::{Context, Result};
 
 use crate::workspace::Workspace;
 
-/// Has a cargo command compile without paths of this machine in what it makes.
+/// Has a cargo command compile without paths of this machine in what it makes. Says where that will be.
 ///
 /// Flags in `RUSTFLAGS` would do the same and be in the names of folders that build scripts write to, which get into
-/// what is made: so a wrapper adds them, of which cargo knows nothing.
-pub(crate) fn without_paths(command: &mut Command, workspace: &Workspace) -> Result<()> {
+/// what is made: so a wrapper adds them, of which cargo knows nothing. What it made lies in a folder of its own, which
+/// is emptied when the wrapper changes: cargo would take what another one made for fresh.
+pub(crate) fn without_paths(command: &mut Command, workspace: &Workspace) -> Result<PathBuf> {
+    let target = workspace.target.join("reproducible");
     let places = places(workspace)?;
     let flags = |flag: &str| {
         let each = places
@@ -21,20 +23,37 @@ pub(crate) fn without_paths(command: &mut Command, workspace: &Workspace) -> Res
             .map(|(from, to)| format!("{flag}={}={to}", from.display()));
         each.collect::<Vec<_>>()
     };
-    let wrapper = workspace.target.join("rustc-without-paths");
-    let quoted = flags("--remap-path-prefix");
-    let quoted = quoted
-        .iter()
-        .map(|flag| format!("'{}'", flag.replace('\'', r"'\''")));
-    let quoted = quoted.collect::<Vec<_>>().join(" ");
-    place(&wrapper, &format!("#!/bin/sh\nexec \"$@\" {quoted}\n"))
+    let wrapper = target.join("rustc");
+    place(&wrapper, &script(&flags("--remap-path-prefix")))
         .with_context(|| format!("{} cannot be written", wrapper.display()))?;
     command
+        .arg("--target-dir")
+        .arg(&target)
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTC_WRAPPER", wrapper)
         .env("CFLAGS", flags("-ffile-prefix-map").join(" "));
-    Ok(())
+    Ok(target)
+}
+
+/// The wrapper. Macros that make bindings of a WIT write the path of its file into the code that they make, so that all
+/// that comes behind it in the crate has other places, which link-time optimisation hashes: to them the package lies
+/// in whatever folder the compiler runs. They also keep the name of a folder that they could write to
+/// (`DEBUG_OUTPUT_DIR`, from their build scripts), which is in the hash of what uses them.
+fn script(flags: &[String]) -> String {
+    let quoted = flags
+        .iter()
+        .map(|flag| format!("'{}'", flag.replace('\'', r"'\''")));
+    let quoted = quoted.collect::<Vec<_>>().join(" ");
+    [
+        "#!/bin/sh",
+        r#"case "$CARGO_MANIFEST_DIR" in"#,
+        r#""$PWD"*) export CARGO_MANIFEST_DIR="/proc/self/cwd${CARGO_MANIFEST_DIR#"$PWD"}" ;;"#,
+        "esac",
+        r#"[ -z "$DEBUG_OUTPUT_DIR" ] || export DEBUG_OUTPUT_DIR=/target"#,
+        &format!("exec \"$@\" {quoted}\n"),
+    ]
+    .join("\n")
 }
 
 /// The folders whose names differ between machines, and what stands for them. Of those that fit a path the last counts.
@@ -58,11 +77,16 @@ fn cargo_home() -> Result<PathBuf> {
         .context("neither CARGO_HOME nor HOME is set, so it is not known where crates lie")
 }
 
-/// Writes a program, unless it is there already: another build may be running it.
+/// Writes the wrapper, unless it is there already: another build may be running it. What another one made goes.
 fn place(path: &Path, text: &str) -> std::io::Result<()> {
     if fs::read_to_string(path).is_ok_and(|present| present == text) {
         return Ok(());
     }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder)?;
     let new = path.with_extension("new");
     fs::write(&new, text)?;
     fs::set_permissions(&new, Permissions::from_mode(0o755))?;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-const WIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/0.1");
+const WIT: &str = include_str!("../../../wit/0.1/policy.wit");
 
 /// A core module that exports a validation policy which inspects all bytes and accepts, with some of its
 /// functions written otherwise.
@@ -83,7 +83,7 @@ impl HandMade {
         );
         let mut module = parse(&module)?;
         let mut resolve = Resolve::default();
-        let (package, _) = resolve.push_path(Path::new(WIT))?;
+        let package = resolve.push_str(Path::new("policy.wit"), WIT)?;
         let world = resolve.select_world(&[package], Some("validation-policy"))?;
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
         let encoder = ComponentEncoder::default().module(&module)?;
