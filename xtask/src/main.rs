@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod clients;
 mod dev;
 mod dist;
 mod documentation;
@@ -55,6 +56,8 @@ enum Task {
     Ui(ui::Arguments),
     /// Drives the page in a real browser.
     Browser,
+    /// Runs programs that others made against the real servers.
+    Clients,
     /// Checks the format and the lints of the whole workspace.
     Lint,
     /// Builds everything and runs every test.
@@ -87,6 +90,7 @@ fn run(Arguments { task }: Arguments) -> Result<()> {
         Task::Dist(arguments) => dist::run(&workspace, &arguments),
         Task::Ui(arguments) => ui::run(&workspace, &arguments),
         Task::Browser => ui::browser(&workspace),
+        Task::Clients => clients::run(&workspace),
         Task::Lint => lint::run(&workspace),
         Task::Test => test::run(&workspace),
     }

@@ -40,6 +40,16 @@ pub enum ProblemKind {
     UnsupportedMediaType,
     /// Length or digest of what arrived differ from what was said: send it again.
     DigestMismatch,
+    /// The chunk is not the next one of its file, or the file has another number of them: go on as the problem says.
+    ChunkMismatch,
+    /// The key of a call that may be repeated came with another call before: choose a new one.
+    IdempotencyKeyReused,
+    /// The same call is under way: come back when it has ended.
+    IdempotencyKeyInUse,
+    /// The file is not in the state that the call demands (RFC 9110, 13): look at it again.
+    PreconditionFailed,
+    /// The range lies behind the end of the file.
+    RangeNotSatisfiable,
     /// A policy says no: mend the data.
     PolicyRejected,
     /// A policy failed, and the set says that this rejects the upload: tell the operator.
@@ -70,7 +80,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 34] = [
         Self::BadRequest,
         Self::FieldAfterFile,
         Self::UnsafePath,
@@ -87,6 +97,11 @@ impl ProblemKind {
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::DigestMismatch,
+        Self::ChunkMismatch,
+        Self::IdempotencyKeyReused,
+        Self::IdempotencyKeyInUse,
+        Self::PreconditionFailed,
+        Self::RangeNotSatisfiable,
         Self::PolicyRejected,
         Self::PolicyFailed,
         Self::SomeRejected,
@@ -125,6 +140,7 @@ impl ProblemKind {
         Self::ALL.into_iter().find(|kind| kind.slug() == slug)
     }
 
+    #[expect(clippy::too_many_lines, reason = "it is one table")]
     fn row(self) -> (&'static str, http::StatusCode, &'static str) {
         use http::StatusCode as S;
         match self {
@@ -167,6 +183,27 @@ impl ProblemKind {
                 "digest-mismatch",
                 S::UNPROCESSABLE_ENTITY,
                 "What arrived is not what was sent",
+            ),
+            Self::ChunkMismatch => ("chunk-mismatch", S::CONFLICT, "The chunk is another"),
+            Self::IdempotencyKeyReused => (
+                "idempotency-key-reused",
+                S::UNPROCESSABLE_ENTITY,
+                "The key belongs to another call",
+            ),
+            Self::IdempotencyKeyInUse => (
+                "idempotency-key-in-use",
+                S::CONFLICT,
+                "The call is under way",
+            ),
+            Self::PreconditionFailed => (
+                "precondition-failed",
+                S::PRECONDITION_FAILED,
+                "The file is another",
+            ),
+            Self::RangeNotSatisfiable => (
+                "range-not-satisfiable",
+                S::RANGE_NOT_SATISFIABLE,
+                "The range is not in the file",
             ),
             Self::PolicyRejected => (
                 "policy-rejected",

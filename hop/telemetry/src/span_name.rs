@@ -59,12 +59,24 @@ pub enum SpanName {
     StorageHealth,
     /// The file endpoint `upload`.
     StorageUpload,
+    /// The file endpoint `upload_chunked`.
+    StorageUploadChunked,
     /// The file endpoint `download`.
     StorageDownload,
     /// The file endpoint `list`.
     StorageList,
+    /// The file endpoint `exists`.
+    StorageExists,
+    /// The file endpoint `metadata`.
+    StorageMetadata,
     /// The file endpoint `delete`.
     StorageDelete,
+    /// The file endpoint `delete_prefix`.
+    StorageDeletePrefix,
+    /// The file endpoint `cleanup`.
+    StorageCleanup,
+    /// What the file endpoints take and answer.
+    StorageOpenApi,
     /// Services list what is in quarantine.
     QuarantineList,
     /// Services release a file from quarantine.
@@ -197,7 +209,13 @@ impl SpanName {
             Self::StorageUpload => (Server, "POST", "/internal/storage/upload"),
             Self::StorageDownload => (Server, "GET", "/internal/storage/download"),
             Self::StorageList => (Server, "GET", "/internal/storage/list"),
-            Self::StorageDelete => (Server, "DELETE", "/internal/storage/delete"),
+            Self::StorageUploadChunked => (Server, "POST", "/internal/storage/upload_chunked"),
+            Self::StorageExists => (Server, "GET", "/internal/storage/exists"),
+            Self::StorageMetadata => (Server, "GET", "/internal/storage/metadata"),
+            Self::StorageDelete => (Server, "POST", "/internal/storage/delete"),
+            Self::StorageDeletePrefix => (Server, "POST", "/internal/storage/delete_prefix"),
+            Self::StorageCleanup => (Server, "POST", "/internal/storage/cleanup"),
+            Self::StorageOpenApi => (Server, "GET", "/internal/storage/openapi.json"),
             Self::QuarantineList => (Server, "GET", "/internal/quarantine"),
             Self::QuarantineRelease => (Server, "POST", "/internal/quarantine/{id}/release"),
             Self::QuarantineDiscard => (Server, "POST", "/internal/quarantine/{id}/discard"),

@@ -1,11 +1,13 @@
 //! What services remember: uploads, versions, audit, tokens, policies. SQLite on a local disk, never on the NAS.
 //!
-//! One thread owns the connection. Whatever waits for it is done in one transaction, each job within a
-//! savepoint of its own, so that many small commits share one fsync. A job's answer goes out after that
-//! commit: what was answered is durable.
+//! One thread owns the connection that writes. Whatever waits for it is done in one transaction, each job within
+//! a savepoint of its own, so that many small commits share one fsync. A job's answer goes out after that
+//! commit: what was answered is durable. A second thread reads beside it and sees what was answered before, so
+//! that long lists do not hold up what is stored meanwhile.
 
 mod audit;
 mod backup;
+mod file_api_rows;
 mod kept;
 mod migrations;
 mod policy_rows;
@@ -24,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use audit::{Action, AuditEntry};
 pub use backup::{BackupError, back_up};
+pub use file_api_rows::{ChunkRow, IdempotentCall};
 pub use kept::Kept;
 pub use policy_rows::PolicyRows;
 pub use shadow_rows::{ShadowRow, ShadowRows};
@@ -95,11 +98,12 @@ type Reply = Box<dyn FnOnce(bool)>;
 #[derive(Clone, Debug)]
 pub struct Catalog {
     jobs: mpsc::Sender<Job>,
+    reads: mpsc::Sender<Job>,
 }
 
-/// The thread of a catalog. It ends when the last [`Catalog`] is gone.
+/// The threads of a catalog. They end when the last [`Catalog`] is gone.
 #[derive(Debug)]
-pub struct CatalogThread(JoinHandle<()>);
+pub struct CatalogThread([JoinHandle<()>; 2]);
 
 impl Catalog {
     /// Opens the catalog at `path`, makes it when it is not there, and brings its schema up to date.
@@ -111,12 +115,28 @@ impl Catalog {
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.set_prepared_statement_cache_capacity(64);
         migrations::run(&mut connection)?;
+        let mut reader = open_to_read(path)?;
+        reader.set_prepared_statement_cache_capacity(64);
         let (jobs, waiting) = mpsc::channel(MAX_WAITING_JOBS);
-        let thread = std::thread::Builder::new()
-            .name("catalog".to_owned())
-            .spawn(move || work(&mut connection, waiting))
-            .map_err(|_| CatalogError::Closed)?;
-        Ok((Self { jobs }, CatalogThread(thread)))
+        let writing = thread("catalog", move || work(&mut connection, waiting))?;
+        let (reads, waiting) = mpsc::channel(MAX_WAITING_JOBS);
+        let reading = thread("catalog-reader", move || read(&mut reader, waiting))?;
+        Ok((Self { jobs, reads }, CatalogThread([writing, reading])))
+    }
+
+    /// Looks something up, beside whatever is written meanwhile. It sees all that was answered before.
+    pub async fn read<T, E>(
+        &self,
+        job: impl FnOnce(&Rows) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<CatalogError> + Send + 'static,
+    {
+        let (job, answer) = boxed(job);
+        let closed = |()| E::from(CatalogError::Closed);
+        self.reads.send(job).await.map_err(|_| closed(()))?;
+        answer.await.map_err(|_| closed(()))?
     }
 
     /// Does something in a transaction. When it returns without an error, it is durable; when the job gives
@@ -154,9 +174,19 @@ impl Catalog {
 impl CatalogThread {
     /// Waits until the last job is done. Call it when no [`Catalog`] is left, or it never returns.
     pub fn join(self) {
-        // A panic of the thread has been told where it happened.
-        let _ = self.0.join();
+        for thread in self.0 {
+            // A panic of the thread has been told where it happened.
+            let _ = thread.join();
+        }
     }
+}
+
+fn thread(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, CatalogError> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(work).map_err(|_| CatalogError::Closed)
 }
 
 /// Opens a catalog to read it, beside whoever works with it. Nothing is made or changed.
@@ -224,4 +254,17 @@ fn work(connection: &mut Connection, mut waiting: mpsc::Receiver<Job>) {
     }
     // A short log file when nobody needs it any more; the data is safe either way.
     let _ = connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+}
+
+fn read(connection: &mut Connection, mut waiting: mpsc::Receiver<Job>) {
+    while let Some(job) = waiting.blocking_recv() {
+        let Ok(mut transaction) = connection.transaction() else {
+            tracing::error!("the catalog cannot be read");
+            continue;
+        };
+        let reply = job(&mut transaction);
+        drop(transaction);
+        // Nothing was written that could fail to be durable.
+        reply(true);
+    }
 }

@@ -19,14 +19,21 @@ pub struct NamedDisk {
     pub name: DiskName,
     disk: Arc<dyn Disk>,
     failed: Arc<AtomicBool>,
+    /// One look at a time: one that does not come back, as on a NAS that is away, takes no second thread.
+    looking: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Disks {
     /// These disks.
     pub fn new(disks: impl IntoIterator<Item = (DiskName, Arc<dyn Disk>)>) -> Self {
         let named = |(name, disk): (DiskName, _)| {
-            let failed = Arc::default();
-            (name.clone(), NamedDisk { name, disk, failed })
+            let disk = NamedDisk {
+                name: name.clone(),
+                disk,
+                failed: Arc::default(),
+                looking: Arc::default(),
+            };
+            (name, disk)
         };
         Self(Arc::new(disks.into_iter().map(named).collect()))
     }
@@ -59,6 +66,28 @@ impl Disks {
 }
 
 impl NamedDisk {
+    /// Looks at the disk on a thread that may wait.
+    ///
+    /// # Errors
+    /// It did not come back within `deadline`, or the look before it has not.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        deadline: std::time::Duration,
+        look: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        let disk = self.clone();
+        let looking = async {
+            let turn = Arc::clone(&disk.looking).lock_owned().await;
+            let look = move || {
+                let _turn = turn;
+                look(&disk)
+            };
+            tokio::task::spawn_blocking(look).await.map_err(Fault::lost)
+        };
+        let looked = tokio::time::timeout(deadline, looking).await;
+        looked.map_err(|_| Fault(StoreError::Timeout))?
+    }
+
     /// The disk.
     pub fn disk(&self) -> &dyn Disk {
         &*self.disk

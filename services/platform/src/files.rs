@@ -1,27 +1,42 @@
-//! Finished files, for programs that speak the file API: stored in one call, read, listed, deleted.
+//! Finished files, for programs that speak the file API: stored in one call or in chunks, read, listed, deleted.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod chunked;
+mod cleanup;
+mod deletion;
+mod hashed;
+mod prefix;
+mod reading;
+
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
 use portcullis_hop::{
     AppendMode, ByteStream, Commit, Conclusion, Disposition, Ending, Epoch, NewUpload, Receipt,
     StoreError, UploadStore,
 };
-use portcullis_telemetry::{Span, TraceId};
+use portcullis_telemetry::Span;
 use portcullis_types::{
-    Attributes, DiskName, DiskPath, Findings, Offset, Principal, Sha256Hasher, UploadId,
+    Attributes, DiskName, DiskPath, Findings, Offset, Principal, Sha256Digest, UploadId,
 };
+use serde_json::{Value, json};
 
-use crate::catalog::{Action, AuditEntry, Rows, VersionRow};
+pub use chunked::ChunkError;
+pub(crate) use chunked::begun;
+pub use cleanup::CleanedUp;
+pub use deletion::DeletedMany;
+pub(crate) use deletion::deleted;
+pub(crate) use hashed::{Seen, hashed};
+pub use prefix::Prefix;
+
+use crate::catalog::Rows;
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
-use crate::uploads::{Uploads, stream};
+use crate::idempotency::{Answering, Asked, Once};
+use crate::uploads::Uploads;
 
-/// A file that comes in one call is given up after this time.
-const EXPIRY: Duration = Duration::from_hours(24);
-/// The most files of one list.
-pub(crate) const MAX_LISTED: u32 = 10_000;
+/// A file is given up when nothing of it came for this time.
+pub(crate) const EXPIRY: Duration = Duration::from_hours(24);
+/// The most files of one page.
+pub(crate) const MAX_PAGE: u32 = 10_000;
 
 /// What is known of a file before its bytes.
 #[derive(Clone, Debug)]
@@ -34,11 +49,83 @@ pub struct NewFile {
     pub media_type: Option<String>,
     /// What the client says about it.
     pub metadata: Attributes,
+    /// The digest that its bytes must have, where the client says it.
+    pub sha256: Option<Sha256Digest>,
     /// Who stores it.
     pub principal: Principal,
 }
 
+impl NewFile {
+    /// What a call asks for that stores this file, but for its bytes.
+    pub fn asked(&self, call: &str) -> Asked {
+        let metadata = self.metadata.iter();
+        let asked = Asked::new(call)
+            .with(self.disk.as_str())
+            .with(self.path.as_str())
+            .with(self.media_type.as_deref().unwrap_or_default());
+        metadata.fold(asked, |asked, (name, value)| asked.with(name).with(value))
+    }
+
+    fn into_upload(self, uploads: &Uploads, span: &Span) -> NewUpload {
+        let now = uploads.clock().now();
+        NewUpload {
+            id: UploadId::generate(),
+            principal: self.principal,
+            filename: self.path.file_name().to_owned(),
+            media_type: self.media_type,
+            attributes: self.metadata,
+            length: None,
+            disk: Some(self.disk),
+            revision: None,
+            traceparent: span.context(),
+            received_at: now,
+            expires_at: now.plus(EXPIRY),
+        }
+    }
+}
+
+/// What a client of the file API is told about a file that is stored.
+pub(crate) fn stored(receipt: &Receipt) -> Value {
+    json!({
+        "success": true,
+        "disk": receipt.disk,
+        "path": receipt.path,
+        "size": receipt.size,
+        "version": receipt.version,
+        "sha256": receipt.stored_sha256,
+    })
+}
+
+/// The end of a file: what is committed when all of it is there.
+pub(crate) fn whole(
+    epoch: Epoch,
+    length: Offset,
+    sha256: Sha256Digest,
+    path: DiskPath,
+    expected: Option<Sha256Digest>,
+) -> Result<Commit, StoreError> {
+    if expected.is_some_and(|expected| expected != sha256) {
+        return Err(StoreError::DigestMismatch);
+    }
+    Ok(Commit {
+        epoch,
+        length,
+        sha256,
+        path,
+        disposition: Disposition::Publish,
+        policies: Vec::new(),
+        findings: Findings::default(),
+    })
+}
+
 impl Uploads {
+    /// Records the answer to a call that did more than one thing, once all of them are done.
+    pub(crate) async fn answered(&self, answering: Answering, answer: Value) -> Result<(), Fault> {
+        let now = self.clock().now();
+        let record = move |rows: &Rows| Ok(answering.record(rows, &answer, now)?);
+        self.catalog().run(record).await
+    }
+
     /// The disk with a name, or the first when none is named.
     pub fn disk_or_default(&self, name: Option<&DiskName>) -> Result<&NamedDisk, StoreError> {
         let disk = match name {
@@ -57,29 +144,28 @@ impl Uploads {
         &self,
         file: NewFile,
         bytes: ByteStream,
+        once: Option<Once>,
         span: &Span,
     ) -> Result<Receipt, StoreError> {
-        let now = self.clock().now();
-        let upload = NewUpload {
-            id: UploadId::generate(),
-            principal: file.principal,
-            filename: file.path.file_name().to_owned(),
-            media_type: file.media_type,
-            attributes: file.metadata,
-            length: None,
-            disk: Some(file.disk),
-            revision: None,
-            traceparent: span.context(),
-            received_at: now,
-            expires_at: now.plus(EXPIRY),
+        let (path, expected) = (file.path.clone(), file.sha256);
+        let once = once.map(|once| (once, file.asked("upload")));
+        let upload = file.into_upload(self, span);
+        let epoch = self.create(&upload, span).await?.epoch;
+        let filling = async {
+            let (bytes, seen) = hashed(bytes);
+            let mode = AppendMode::Acknowledged;
+            let status = self.append(upload.id, epoch, Offset::ZERO, mode, bytes, span);
+            let length = status.await?.offset;
+            let sha256 = seen.digest();
+            let commit = whole(epoch, length, sha256, path, expected)?;
+            let answering = once.map(|(once, asked)| once.asking(asked.with(sha256.as_bytes())));
+            self.commit_answering(upload.id, commit, answering, span)
+                .await
         };
-        let status = self.create(&upload, span).await?;
-        let stored = self
-            .fill(upload.id, status.epoch, file.path, bytes, span)
-            .await;
+        let stored = filling.await;
         if stored.is_err() {
             let cancelled = Conclusion {
-                epoch: status.epoch,
+                epoch,
                 ending: Ending::Cancelled,
                 refusal: None,
                 policies: Vec::new(),
@@ -89,102 +175,5 @@ impl Uploads {
             let _ = self.conclude(upload.id, &cancelled, span).await;
         }
         stored
-    }
-
-    async fn fill(
-        &self,
-        id: UploadId,
-        epoch: Epoch,
-        path: DiskPath,
-        bytes: ByteStream,
-        span: &Span,
-    ) -> Result<Receipt, StoreError> {
-        let hasher = Arc::new(Mutex::new(Sha256Hasher::default()));
-        let hashing = Arc::clone(&hasher);
-        let hashed: ByteStream = Box::pin(bytes.inspect_ok(move |block| {
-            hashing
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .update(block);
-        }));
-        let mode = AppendMode::Acknowledged;
-        let status = self
-            .append(id, epoch, Offset::ZERO, mode, hashed, span)
-            .await?;
-        let commit = Commit {
-            epoch,
-            length: status.offset,
-            sha256: hasher
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .digest(),
-            path,
-            disposition: Disposition::Publish,
-            policies: Vec::new(),
-            findings: Findings::default(),
-        };
-        self.commit(id, &commit, span).await
-    }
-
-    /// Opens the file that is shown at a path. The reading is audited before the first byte.
-    pub async fn open_file(
-        &self,
-        disk: &NamedDisk,
-        path: &DiskPath,
-        subject: &str,
-        trace: TraceId,
-    ) -> Result<(VersionRow, ByteStream), Fault> {
-        let (name, at) = (disk.name.clone(), path.clone());
-        let mut entry = AuditEntry::new(self.clock().now(), Action::Read, subject);
-        entry.trace = Some(trace);
-        let version = self.catalog().run(move |rows| {
-            let version = VersionRow::latest(rows, &name, &at)?;
-            let version = version.ok_or(Fault(StoreError::NotFound))?;
-            entry.upload = Some(version.upload);
-            entry.file = Some((name, at, Some(version.version)));
-            entry.write(rows)?;
-            Ok::<_, Fault>(version)
-        });
-        let version = version.await?;
-        let (disk, upload) = (disk.clone(), version.upload);
-        let open = move || {
-            let file = disk.disk().open_version(upload);
-            file.map_err(Fault::of_disk(&disk))
-        };
-        let file = tokio::task::spawn_blocking(open)
-            .await
-            .map_err(Fault::lost)??;
-        Ok((version, stream(file)))
-    }
-
-    /// The files that are shown beneath a prefix, sorted by path; at most [`MAX_LISTED`].
-    pub async fn list(&self, disk: &NamedDisk, prefix: String) -> Result<Vec<VersionRow>, Fault> {
-        let name = disk.name.clone();
-        let list = move |rows: &Rows| {
-            VersionRow::list(rows, &name, &prefix, MAX_LISTED).map_err(Fault::from)
-        };
-        self.catalog().run(list).await
-    }
-
-    /// Takes the file at a path away. Its versions stay on the disk, marked as deleted.
-    pub async fn delete(
-        &self,
-        disk: &NamedDisk,
-        path: &DiskPath,
-        subject: &str,
-        trace: TraceId,
-    ) -> Result<(), Fault> {
-        let mut entry = AuditEntry::new(self.clock().now(), Action::Deleted, subject);
-        entry.trace = Some(trace);
-        entry.file = Some((disk.name.clone(), path.clone(), None));
-        let (uploads, disk, path) = (self.clone(), disk.clone(), path.clone());
-        let deleted = tokio::task::spawn_blocking(move || uploads.delete_path(&disk, &path, entry))
-            .await
-            .map_err(Fault::lost)??;
-        if deleted {
-            Ok(())
-        } else {
-            Err(StoreError::NotFound.into())
-        }
     }
 }

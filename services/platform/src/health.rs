@@ -1,13 +1,18 @@
 //! Whether services could take an upload now.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use portcullis_storage::Space;
 use portcullis_types::DiskName;
 
 use crate::catalog::Rows;
+use crate::disks::NamedDisk;
 use crate::fault::Fault;
 use crate::uploads::Uploads;
+
+/// How long a look at a disk may take. A NAS that takes longer could not take an upload either.
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// How catalog and disks are.
 #[derive(Clone, Debug)]
@@ -19,12 +24,14 @@ pub struct Health {
 }
 
 /// How a disk is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct DiskHealth {
-    /// Whether it can be asked and has not failed since this process began.
+    /// Whether it answers, has not failed since this process began, and takes a file, where that was tried.
     pub fit: bool,
     /// How much room it has, where that is known.
     pub space: Option<Space>,
+    /// How long it took to write a few bytes and make them durable. Absent when that was not tried or failed.
+    pub write_latency: Option<Duration>,
 }
 
 impl Health {
@@ -37,20 +44,43 @@ impl Health {
 impl Uploads {
     /// Looks at the catalog and every disk.
     pub async fn health(&self) -> Result<Health, Fault> {
-        let disks = self.disks().clone();
-        let look = move || {
-            let look = |disk: &crate::NamedDisk| {
-                let space = disk.disk().space().ok();
-                let fit = space.is_some() && !disk.has_failed();
-                (disk.name.clone(), DiskHealth { fit, space })
-            };
-            disks.iter().map(look).collect()
-        };
-        let disks = tokio::task::spawn_blocking(look).await;
+        self.look(|disk| {
+            let space = disk.disk().space().ok();
+            DiskHealth {
+                fit: space.is_some() && !disk.has_failed(),
+                space,
+                write_latency: None,
+            }
+        })
+        .await
+    }
+
+    /// The same, and has every disk take a small file.
+    pub async fn examine(&self) -> Result<Health, Fault> {
+        self.look(|disk| {
+            let space = disk.disk().space().ok();
+            let begun = Instant::now();
+            let probed = disk.disk().probe();
+            let write_latency = probed.is_ok().then(|| begun.elapsed());
+            DiskHealth {
+                fit: space.is_some() && probed.is_ok() && !disk.has_failed(),
+                space,
+                write_latency,
+            }
+        })
+        .await
+    }
+
+    async fn look(&self, look: fn(&NamedDisk) -> DiskHealth) -> Result<Health, Fault> {
+        let disks = self.disks().iter().map(async |disk| {
+            let health = disk.look(DEADLINE, look).await;
+            (disk.name.clone(), health.unwrap_or_default())
+        });
+        let disks = futures_util::future::join_all(disks).await;
         let catalog = self.catalog().run(|_: &Rows| Ok::<_, Fault>(())).await;
         Ok(Health {
             catalog: catalog.is_ok(),
-            disks: disks.map_err(Fault::lost)?,
+            disks: disks.into_iter().collect(),
         })
     }
 }

@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::Query;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use http::{HeaderMap, StatusCode};
+use headers::{ContentRange, HeaderMapExt};
+use http::{HeaderMap, StatusCode, Uri};
 use portcullis_hop::{
     BodyAborted, Build, ByteStream, HopVersion, Problem, ProblemKind, StoreError, wire,
 };
@@ -21,9 +23,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::health::Health;
+use crate::idempotency::{Calls, IdempotencyKey, Once};
 use crate::keys::{Key, Keys, Scope};
 use crate::policies::Policies;
 use crate::uploads::Uploads;
+
+/// Names a call that may be sent again (draft-ietf-httpapi-idempotency-key-header-07).
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
@@ -34,6 +40,7 @@ struct Inner {
     uploads: Uploads,
     policies: Policies,
     keys: Keys,
+    calls: Calls,
 }
 
 impl Site {
@@ -43,6 +50,7 @@ impl Site {
             uploads,
             policies,
             keys,
+            calls: Calls::default(),
         }))
     }
 
@@ -64,6 +72,16 @@ impl Site {
 
     fn uploads(&self) -> &Uploads {
         &self.0.uploads
+    }
+
+    /// The call that a header `Idempotency-Key` makes of this one, where there is one.
+    fn once(&self, headers: &HeaderMap, key: &Key) -> Result<Option<Once>, Failure> {
+        let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+            return Ok(None);
+        };
+        let parsed = value.to_str().unwrap_or_default().parse::<IdempotencyKey>();
+        let parsed = parsed.map_err(|error| Problem::saying(ProblemKind::BadRequest, &error))?;
+        Ok(Some(self.0.calls.begin(key.principal().subject(), parsed)?))
     }
 
     fn policies(&self) -> &Policies {
@@ -106,6 +124,12 @@ impl Site {
 enum Failure {
     Store(StoreError),
     Problem(Box<Problem>),
+    /// A range that is not in a file.
+    Range {
+        problem: Box<Problem>,
+        /// The file's length in bytes.
+        size: u64,
+    },
 }
 
 impl From<StoreError> for Failure {
@@ -130,6 +154,12 @@ impl Failure {
     fn answer(self, span: &Span) -> Response {
         let (problem, error_type) = match self {
             Self::Store(error) => (error.problem(), error.error_type()),
+            Self::Range { problem, size } => {
+                let mut response = Self::Problem(problem).answer(span);
+                let headers = response.headers_mut();
+                headers.typed_insert(ContentRange::unsatisfied_bytes(size));
+                return response;
+            }
             Self::Problem(problem) => {
                 let error_type = match problem.kind {
                     ProblemKind::Unauthenticated | ProblemKind::Forbidden => {
@@ -146,8 +176,14 @@ impl Failure {
     }
 }
 
+/// A problem, in which clients of the documented file API find the sentence under `error`, too.
 fn problem_response(problem: Problem) -> Response {
-    problem.into_response().map(Body::from).into_response()
+    let error = problem.detail.clone();
+    problem
+        .with("error", error)
+        .into_response()
+        .map(Body::from)
+        .into_response()
 }
 
 fn json(value: &impl Serialize) -> Response {
@@ -193,12 +229,28 @@ fn stream(body: Body) -> ByteStream {
     )
 }
 
+/// What the query of a call says.
+fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Failure> {
+    let parsed = Query::try_from_uri(uri).map(|Query(parsed)| parsed);
+    parsed.map_err(|error| {
+        let detail = format!(
+            "{}; compare the call with its description.",
+            error.body_text()
+        );
+        Problem::new(ProblemKind::BadRequest, detail).into()
+    })
+}
+
 /// A whole JSON body within its limit.
 async fn parsed<T: DeserializeOwned>(body: Body) -> Result<T, Failure> {
     let bad = |detail: &str| Failure::from(Problem::new(ProblemKind::BadRequest, detail));
     let bytes = axum::body::to_bytes(body, wire::MAX_JSON_BYTES)
         .await
         .map_err(|_| bad("The body of the call broke off or is too large; send it again."))?;
+    // Otherwise a list would do, too, whose order stands for the names.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(bad("The body of the call is not a JSON object."));
+    }
     serde_json::from_slice(&bytes).map_err(|error| {
         let detail = format!(
             "The body of the call is not what this version expects ({error}); compare the versions of both servers."

@@ -10,6 +10,7 @@ mod fault;
 mod files;
 mod health;
 pub mod http;
+pub mod idempotency;
 pub mod keys;
 pub mod policies;
 pub mod quarantine;
@@ -18,6 +19,6 @@ mod uploads;
 
 pub use disks::{Disks, NamedDisk};
 pub use fault::Fault;
-pub use files::NewFile;
+pub use files::{ChunkError, CleanedUp, DeletedMany, NewFile, Prefix};
 pub use health::{DiskHealth, Health};
 pub use uploads::{UploadLimits, Uploads};

@@ -20,9 +20,10 @@ use portcullis_types::{Clock, Offset, UploadId};
 use tokio::sync::Semaphore;
 
 use self::active::Active;
-use crate::catalog::{Action, AuditEntry, Catalog, Rows, UploadRow};
+use crate::catalog::{Action, AuditEntry, Catalog, CatalogError, ChunkRow, Rows, UploadRow};
 use crate::disks::{Disks, NamedDisk};
 use crate::fault::Fault;
+use crate::idempotency::Answering;
 
 /// Blocks of a body that is read back, and how many of them wait.
 const READ_BLOCK_BYTES: usize = 256 << 10;
@@ -103,6 +104,41 @@ impl Uploads {
         &self.0.cut
     }
 
+    /// Creates an upload as [`UploadStore::create`] does, and does more in the same transaction.
+    pub(crate) async fn create_with(
+        &self,
+        upload: NewUpload,
+        also: impl FnOnce(&Rows) -> Result<(), CatalogError> + Send + 'static,
+    ) -> Result<UploadStatus, Fault> {
+        self.0.create(upload, also).await
+    }
+
+    /// Commits an upload as [`UploadStore::commit`] does, and records in the same transaction what its call was answered.
+    pub(crate) async fn commit_answering(
+        &self,
+        id: UploadId,
+        commit: Commit,
+        answering: Option<Answering>,
+        span: &Span,
+    ) -> Result<Receipt, StoreError> {
+        let receipt = self.0.commit(id, commit, answering, span).await;
+        receipt.map_err(|fault| fault.0)
+    }
+
+    /// Acknowledges what was appended provisionally as a chunk.
+    pub(crate) async fn checkpoint_chunk(
+        &self,
+        id: UploadId,
+        epoch: Epoch,
+        offset: Offset,
+        chunk: ChunkRow,
+        span: &Span,
+    ) -> Result<UploadStatus, Fault> {
+        self.0
+            .checkpoint(id, epoch, offset, Some(chunk), span)
+            .await
+    }
+
     /// The clock.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
@@ -149,7 +185,11 @@ impl Inner {
         Ok(())
     }
 
-    async fn create(self: &Arc<Self>, upload: NewUpload) -> Result<UploadStatus, Fault> {
+    async fn create(
+        self: &Arc<Self>,
+        upload: NewUpload,
+        also: impl FnOnce(&Rows) -> Result<(), CatalogError> + Send + 'static,
+    ) -> Result<UploadStatus, Fault> {
         let inner = Arc::clone(self);
         let wanted = upload.clone();
         // Asking a network file system for its room may take a while.
@@ -163,6 +203,7 @@ impl Inner {
                     let detail = "There is another upload with this id; choose a new one.";
                     return Err(StoreError::Invalid(detail.to_owned()).into());
                 }
+                also(rows)?;
                 Ok(row.status())
             })
             .await
@@ -315,7 +356,8 @@ fn ended(row: &UploadRow, conclusion: &Conclusion, now: portcullis_types::Timest
 
 impl UploadStore for Uploads {
     async fn create(&self, upload: &NewUpload, _span: &Span) -> Result<UploadStatus, StoreError> {
-        self.0.create(upload.clone()).await.map_err(|fault| fault.0)
+        let created = self.0.create(upload.clone(), |_| Ok(())).await;
+        created.map_err(|fault| fault.0)
     }
 
     async fn record(&self, id: UploadId, _span: &Span) -> Result<UploadRecord, StoreError> {
@@ -347,7 +389,7 @@ impl UploadStore for Uploads {
         offset: Offset,
         span: &Span,
     ) -> Result<UploadStatus, StoreError> {
-        let checkpoint = self.0.checkpoint(id, epoch, offset, span).await;
+        let checkpoint = self.0.checkpoint(id, epoch, offset, None, span).await;
         checkpoint.map_err(|fault| fault.0)
     }
 
@@ -366,7 +408,7 @@ impl UploadStore for Uploads {
         commit: &Commit,
         span: &Span,
     ) -> Result<Receipt, StoreError> {
-        let receipt = self.0.commit(id, commit.clone(), span).await;
+        let receipt = self.0.commit(id, commit.clone(), None, span).await;
         receipt.map_err(|fault| fault.0)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use portcullis_hop::contract::{Subject, new_upload};
 use portcullis_hop::{Conclusion, Ending, Epoch, StoreError, UploadState, UploadStore};
-use portcullis_services::Uploads;
+use portcullis_services::{NewFile, Prefix, Uploads};
 use portcullis_telemetry::{Span, SpanName};
 use portcullis_types::{Attributes, Clock, Findings, ManualClock, Offset, UploadId};
 
@@ -137,15 +137,19 @@ async fn what_a_crash_left_behind_is_cleared_up_and_what_it_left_undone_is_done(
 async fn a_committed_file_whose_link_was_not_made_is_shown_at_the_next_start() {
     let Local { uploads, folder } = fresh().await;
     let span = Span::root(SpanName::Upload, None);
-    let file = portcullis_services::NewFile {
+    let file = NewFile {
         disk: "local".parse().expect("is valid"),
         path: "a/b.csv".parse().expect("is safe"),
         media_type: None,
         metadata: Attributes::default(),
+        sha256: None,
         principal: portcullis_types::Principal::anonymous(),
     };
     let body = Box::pin(futures_util::stream::iter([Ok("abc".into())]));
-    uploads.store(file, body, &span).await.expect("is stored");
+    uploads
+        .store(file, body, None, &span)
+        .await
+        .expect("is stored");
     drop(uploads);
     // As after a crash between the commit and the link.
     let visible = folder.path().join("local/a/b.csv");
@@ -166,29 +170,33 @@ async fn a_deleted_file_is_gone_and_what_follows_it_is_a_new_version() {
     let Local { uploads, folder } = fresh().await;
     let span = Span::root(SpanName::Upload, None);
     let store = |text: &'static str| {
-        let file = portcullis_services::NewFile {
+        let file = NewFile {
             disk: "local".parse().expect("is valid"),
             path: "a.csv".parse().expect("is safe"),
             media_type: None,
             metadata: Attributes::default(),
+            sha256: None,
             principal: portcullis_types::Principal::anonymous(),
         };
         let body = Box::pin(futures_util::stream::iter([Ok(text.into())]));
-        uploads.store(file, body, &span)
+        uploads.store(file, body, None, &span)
     };
     assert_eq!(store("one").await.map(|receipt| receipt.version), Ok(1));
     let disk = uploads.disk_or_default(None).expect("is there").clone();
     let path = "a.csv".parse().expect("is safe");
     let trace = span.context().trace_id();
     uploads
-        .delete(&disk, &path, "key:x", trace)
+        .delete(&disk, &path, "key:x", trace, None)
         .await
         .expect("is deleted");
     assert!(!folder.path().join("local/a.csv").exists());
-    let again = uploads.delete(&disk, &path, "key:x", trace).await;
+    let again = uploads.delete(&disk, &path, "key:x", trace, None).await;
     assert_eq!(again.map_err(|fault| fault.0), Err(StoreError::NotFound));
     assert_eq!(store("two").await.map(|receipt| receipt.version), Ok(2));
-    let listed = uploads.list(&disk, String::new()).await.expect("is read");
+    let listed = uploads
+        .page(&disk.name, &Prefix::default(), None, 10)
+        .await
+        .expect("is read");
     assert_eq!(listed.len(), 1);
 }
 
@@ -219,15 +227,19 @@ async fn what_arrives_before_an_append_breaks_off_is_kept() {
 async fn every_end_of_an_upload_is_one_row_of_the_audit() {
     let Local { uploads, folder } = &fresh().await;
     let span = Span::root(SpanName::Upload, None);
-    let file = portcullis_services::NewFile {
+    let file = NewFile {
         disk: "local".parse().expect("is valid"),
         path: "a.csv".parse().expect("is safe"),
         media_type: None,
         metadata: Attributes::default(),
+        sha256: None,
         principal: portcullis_types::Principal::new("site-7", [""; 0]).expect("is valid"),
     };
     let body = Box::pin(futures_util::stream::iter([Ok("abc".into())]));
-    let stored = uploads.store(file, body, &span).await.expect("is stored");
+    let stored = uploads
+        .store(file, body, None, &span)
+        .await
+        .expect("is stored");
     let refused = new_upload(&span);
     uploads.create(&refused, &span).await.expect("is created");
     let conclusion = portcullis_hop::Conclusion {

@@ -40,6 +40,7 @@ macro_rules! disk_contract {
             an_empty_file_is_a_file
             what_is_there_can_be_listed
             a_disk_says_how_much_room_it_has
+            a_disk_that_is_tried_is_as_it_was
             sixty_four_versions_of_one_path_never_mix
         }
     };
@@ -287,6 +288,14 @@ pub fn what_is_there_can_be_listed(subject: &impl Subject) {
     drop(subject.disk().create_stage(stage).expect("a stage"));
     assert_eq!(subject.disk().stages().expect("is read"), [stage]);
     assert_eq!(subject.disk().versions().expect("is read"), [version]);
+}
+
+pub fn a_disk_that_is_tried_is_as_it_was(subject: &impl Subject) {
+    let disk = subject.disk();
+    let version = kept(disk, b"x");
+    disk.probe().expect("is well");
+    assert_eq!(disk.versions().expect("are listed"), [version]);
+    assert!(disk.stages().expect("are listed").is_empty());
 }
 
 pub fn a_disk_says_how_much_room_it_has(subject: &impl Subject) {

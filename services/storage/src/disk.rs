@@ -63,6 +63,9 @@ pub trait Disk: Debug + Send + Sync {
     /// All versions there are.
     fn versions(&self) -> Result<Vec<UploadId>, DiskError>;
 
+    /// Writes a few bytes, makes them durable, reads them and removes them, as every file will be.
+    fn probe(&self) -> Result<(), DiskError>;
+
     /// How much room there is.
     fn space(&self) -> Result<Space, DiskError>;
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! <root>/.portcullis/stages/<upload>      bytes on their way, 0600
 //! <root>/.portcullis/versions/<upload>    what became of them: a hard link to the stage's file
-//! <root>/.portcullis/links/<upload>       for a moment, while a visible link is replaced
+//! <root>/.portcullis/links/<upload>       for a moment, while a visible link is replaced or the disk is tried
 //! <root>/submissions/c1/patient.csv       visible: a hard link to a version
 //! ```
 //!
@@ -12,7 +12,7 @@
 
 mod folder;
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use portcullis_types::{DiskPath, Offset, UploadId};
@@ -24,6 +24,9 @@ use crate::{Checkpoint, Disk, DiskError, OpenStage, Readable, SealedStage, Space
 /// The mode of stages and versions, and of the folders they lie in: nobody but services.
 const OWN_FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 const OWN_FOLDER_MODE: Mode = Mode::from_raw_mode(0o700);
+
+/// What is written to see whether the disk takes it.
+const PROBE: &[u8] = b"portcullis";
 
 /// A folder on a file system that has hard links and `openat2` (Linux 5.6).
 #[derive(Debug)]
@@ -193,6 +196,34 @@ impl Disk for LocalDisk {
 
     fn versions(&self) -> Result<Vec<UploadId>, DiskError> {
         Ok(ids(&self.versions.names()?))
+    }
+
+    fn probe(&self) -> Result<(), DiskError> {
+        let id = UploadId::generate();
+        let name = format!("probe-{id}");
+        let probe = || {
+            let file = self.links.create_new(&name, OWN_FILE_MODE)?;
+            let mut file = file.ok_or(DiskError::Occupied)?;
+            file.write_all(PROBE)
+                .map_err(|error| Step::Write.io_failed(&error))?;
+            file.sync_all()
+                .map_err(|error| Step::Fsync.io_failed(&error))?;
+            let mut read = Vec::new();
+            let mut file = self.links.open(&name, OFlags::RDONLY, Step::Read)?;
+            file.read_to_end(&mut read)
+                .map_err(|error| Step::Read.io_failed(&error))?;
+            if read == PROBE {
+                Ok(())
+            } else {
+                Err(DiskError::Mismatch)
+            }
+        };
+        let probed = probe();
+        // Whatever happened, nothing is left; what went wrong first is what is told.
+        let removed = self.links.unlink(&name);
+        probed?;
+        removed?;
+        self.links.sync()
     }
 
     fn space(&self) -> Result<Space, DiskError> {

@@ -564,7 +564,7 @@ async fn in_the_role_testing_services_bring_their_own_disk_and_listen_on_loopbac
     let health = format!("http://{}/internal/storage/health", services.address());
     let health = Answer::of(client.get(health).header("x-api-key", key.1)).await?;
     ensure!(
-        health.status == 200 && health.json()?["disks"]["local"]["status"] == "ok",
+        health.status == 200 && health.json()?["disks"]["local"]["status"] == "healthy",
         "{health:?}"
     );
     let folder = tempfile::tempdir()?;

@@ -1,5 +1,10 @@
 //! The file API of services, as an existing client calls it.
 
+mod chunked;
+mod listing;
+mod reading;
+mod repeated;
+
 use anyhow::{Context, Result, ensure};
 use portcullis_tests::gateway::{Answer, KEY, Services, sha256};
 use reqwest::{Method, RequestBuilder};
@@ -46,8 +51,8 @@ async fn a_file_is_stored_listed_read_and_deleted() -> Result<()> {
 
     let list = call(&services, Method::GET, "list?prefix=reports/")?;
     let list = Answer::of(list).await?.json()?;
-    ensure!(list["files"][0]["path"] == "reports/a.csv", "{list}");
-    ensure!(list["files"][0]["metadata"]["site"] == "7", "{list}");
+    ensure!(list["files"] == json!(["reports/a.csv"]), "{list}");
+    ensure!(list["success"] == true && list["count"] == 1, "{list}");
     let other = Answer::of(call(&services, Method::GET, "list?prefix=other/")?)
         .await?
         .json()?;
@@ -89,6 +94,11 @@ async fn what_is_wrong_with_a_call_is_said_and_nothing_is_stored() -> Result<()>
             "there are: local, workspace",
         ),
         (
+            vec![("path", "x"), ("sha256", "abc")],
+            "bad-request",
+            "`sha256`",
+        ),
+        (
             vec![("path", "x"), ("metadata", "[1]")],
             "bad-request",
             "`metadata`",
@@ -98,6 +108,8 @@ async fn what_is_wrong_with_a_call_is_said_and_nothing_is_stored() -> Result<()>
         let problem = Answer::of(upload).await?.problem(slug, 400)?;
         let detail = problem["detail"].as_str().unwrap_or_default();
         ensure!(detail.contains(says), "{problem}");
+        // Where clients of the documented system look.
+        ensure!(problem["error"] == problem["detail"], "{problem}");
     }
     let broken = call(&services, Method::POST, "upload")?
         .header("content-type", "multipart/form-data; boundary=b")
@@ -115,12 +127,80 @@ async fn health_says_how_catalog_and_each_disk_are() -> Result<()> {
     ensure!(health.status == 200, "{health:?}");
     let health = health.json()?;
     ensure!(
-        health["status"] == "ok" && health["catalog"] == "ok",
+        health["status"] == "healthy" && health["catalog"] == "healthy",
         "{health}"
     );
     for disk in ["local", "workspace"] {
-        let free = health["disks"][disk]["free_bytes"].as_u64();
+        let disk = &health["disks"][disk];
+        let free = disk["free_bytes"].as_u64();
         ensure!(free.context("says how much is free")? > 0, "{health}");
+        ensure!(
+            disk["mounted"] == true
+                && disk["writable"] == true
+                && disk["write_latency_ms"].is_f64(),
+            "{health}"
+        );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_field_behind_the_file_would_come_too_late_and_is_refused() -> Result<()> {
+    let services = Services::start().await?;
+    let file =
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\nbytes\r\n";
+    let field = |name: &str, value: &str| {
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let (path, metadata) = (field("path", "a.csv"), field("metadata", "{}"));
+    for (body, slug) in [
+        (
+            format!("{path}{file}{metadata}--b--\r\n"),
+            "field-after-file",
+        ),
+        (format!("{file}{path}--b--\r\n"), "bad-request"),
+        (format!("{path}{path}{file}--b--\r\n"), "bad-request"),
+    ] {
+        let upload = call(&services, Method::POST, "upload")?
+            .header("content-type", "multipart/form-data; boundary=b")
+            .body(body);
+        Answer::of(upload).await?.problem(slug, 400)?;
+    }
+    ensure!(services.disk("local").files()?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_whose_digest_is_another_is_not_stored() -> Result<()> {
+    let services = Services::start().await?;
+    for (digest, status) in [(sha256(["else"]), 422), (sha256([TEXT]), 200)] {
+        let fields = [("path", "a.csv"), ("sha256", digest.as_str())];
+        let upload = form(call(&services, Method::POST, "upload")?, &fields, TEXT);
+        let answer = Answer::of(upload).await?;
+        ensure!(answer.status == status, "{answer:?}");
+    }
+    ensure!(services.disk("local").files()?.len() == 1);
+    Ok(())
+}
+
+/// Metadata as the documented system's client sends it: numbers, and what is not known.
+#[tokio::test]
+async fn metadata_of_every_kind_is_kept() -> Result<()> {
+    let services = Services::start().await?;
+    let metadata =
+        r#"{"file_size": 8, "cohort_id": 5, "user": null, "ok": true, "tags": ["a"], "name": "ä"}"#;
+    let fields = [("path", "a.csv"), ("metadata", metadata)];
+    Answer::of(form(
+        call(&services, Method::POST, "upload")?,
+        &fields,
+        TEXT,
+    ))
+    .await?
+    .json()?;
+    let found = call(&services, Method::GET, "metadata?path=a.csv")?;
+    let found = Answer::of(found).await?.json()?;
+    let expected =
+        json!({ "file_size": "8", "cohort_id": "5", "ok": "true", "tags": "[\"a\"]", "name": "ä" });
+    ensure!(found["metadata"]["metadata"] == expected, "{found}");
     Ok(())
 }

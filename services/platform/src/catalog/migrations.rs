@@ -4,11 +4,12 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::CatalogError;
 
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("../../migrations/0001_uploads.sql"),
     include_str!("../../migrations/0002_policies.sql"),
     include_str!("../../migrations/0003_shadow.sql"),
     include_str!("../../migrations/0004_trials.sql"),
+    include_str!("../../migrations/0005_file_api.sql"),
 ];
 
 /// From which schema on a catalog has revisions of the policies.
@@ -61,7 +62,7 @@ mod tests {
             error,
             CatalogError::TooNew {
                 found: 99,
-                known: 4
+                known: 5
             }
         ));
     }

@@ -2,6 +2,7 @@ use portcullis_types::{Attributes, DiskName, DiskPath, Sha256Digest, Timestamp, 
 use rusqlite::{OptionalExtension, named_params, params};
 
 use super::{CatalogError, Rows};
+use crate::files::Prefix;
 
 /// A file that was stored: the row is the commit point.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,24 +120,40 @@ impl VersionRow {
         .collect()
     }
 
-    /// The files that are shown beneath a prefix, sorted by path, at most `limit`.
-    pub fn list(
+    /// The files that are shown beneath a prefix, sorted by path: those that sort behind `after`, at most `limit`.
+    pub fn page(
         rows: &Rows,
         disk: &DiskName,
-        prefix: &str,
+        prefix: &Prefix,
+        after: Option<&DiskPath>,
         limit: u32,
     ) -> Result<Vec<Self>, CatalogError> {
-        rows.prepare_cached(&format!(
-            "{SELECT} AS shown WHERE disk = ?1 AND substr(path, 1, length(?2)) = ?2
+        let mut page = Vec::new();
+        if let Some(path) = prefix.path()
+            && after.is_none_or(|after| after < path)
+        {
+            page.extend(Self::latest(rows, disk, path)?);
+        }
+        let left = limit.saturating_sub(u32::try_from(page.len()).unwrap_or(limit));
+        let (from, until) = prefix.beneath();
+        // Each file is looked for at its newest version, so that one page costs the same wherever it begins.
+        let mut beneath = rows.prepare_cached(&format!(
+            "{SELECT} AS shown WHERE disk = ?1 AND path > ?2 AND path >= ?3 AND (?4 IS NULL OR path < ?4)
                AND deleted_at IS NULL AND quarantined = 0
                AND NOT EXISTS (SELECT 1 FROM versions AS newer
                                WHERE newer.disk = shown.disk AND newer.path = shown.path
                                  AND newer.version > shown.version
                                  AND newer.deleted_at IS NULL AND newer.quarantined = 0)
-             ORDER BY path LIMIT ?3"
-        ))?
-        .query_map(params![disk.as_str(), prefix, limit], |row| Ok(read(row)))?
-        .collect::<Result<Result<Vec<_>, _>, _>>()?
+             ORDER BY path LIMIT ?5"
+        ))?;
+        let after = after.map_or("", DiskPath::as_str);
+        let from = from.as_str().max(after);
+        let found = beneath.query_map(params![disk.as_str(), after, from, until, left], |row| {
+            Ok(read(row))
+        })?;
+        let found = found.collect::<Result<Result<Vec<_>, _>, _>>()?;
+        page.extend(found?);
+        Ok(page)
     }
 
     /// Marks every version of a path as deleted. Says how many were shown or could have been.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderMap, header};
+use http::{HeaderMap, Uri, header};
 use portcullis_hop::{
     AppendMode, Build, Commit, Conclusion, Epoch, NewUpload, Problem, ProblemKind, Receipt,
     StoreError, UploadState, UploadStore, wire,
@@ -16,7 +16,7 @@ use portcullis_telemetry::{Attribute, Span, SpanName};
 use portcullis_types::{Offset, UploadId};
 use serde::Deserialize;
 
-use super::{Failure, Site, json, parsed, stream, upload_of};
+use super::{Failure, Site, json, parsed, query, stream, upload_of};
 use crate::catalog::{Rows, TokenRow};
 use crate::fault::Fault;
 use crate::keys::Scope;
@@ -129,10 +129,11 @@ struct From {
 async fn read(
     State(site): State<Site>,
     Path(id): Path<String>,
-    Query(From { from }): Query<From>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let call = async |id, span: Arc<Span>| {
+        let From { from } = query(&uri)?;
         let bytes = site.uploads().read(id, Offset::new(from), &span).await?;
         let octets = [(header::CONTENT_TYPE, "application/octet-stream")];
         Ok((octets, Body::from_stream(bytes)).into_response())

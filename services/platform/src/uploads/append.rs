@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::active::{Slot, Turn};
 use super::{Inner, UploadLimits};
-use crate::catalog::{Catalog, Rows, UploadRow};
+use crate::catalog::{Catalog, ChunkRow, Rows, UploadRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
 
@@ -92,6 +92,7 @@ impl Inner {
             row,
             epoch,
             mode,
+            chunk: None,
             parent: span.context(),
             clock: self.clock.clone(),
         })
@@ -102,6 +103,7 @@ impl Inner {
         id: UploadId,
         epoch: Epoch,
         offset: Offset,
+        chunk: Option<ChunkRow>,
         span: &Span,
     ) -> Result<UploadStatus, Fault> {
         self.open_row(id, epoch).await?;
@@ -110,7 +112,8 @@ impl Inner {
         if row.status().offset == offset {
             return Ok(row.status());
         }
-        let writer = self.writer(row, epoch, AppendMode::Acknowledged, span)?;
+        let mut writer = self.writer(row, epoch, AppendMode::Acknowledged, span)?;
+        writer.chunk = chunk;
         tokio::task::spawn_blocking(move || writer.acknowledge(turn, offset))
             .await
             .map_err(Fault::lost)?
@@ -156,6 +159,8 @@ struct Writer {
     row: UploadRow,
     epoch: Epoch,
     mode: AppendMode,
+    /// What becomes durable is this chunk of a file.
+    chunk: Option<ChunkRow>,
     parent: TraceContext,
     clock: Clock,
 }
@@ -267,8 +272,13 @@ impl Writer {
     fn note(&self, checkpoint: portcullis_storage::Checkpoint) -> Result<(), Fault> {
         let (id, epoch) = (self.row.status().id, self.epoch);
         let until = self.clock.now().plus(self.row.lifetime());
+        let chunk = self.chunk;
         let note = move |rows: &Rows| {
-            UploadRow::checkpoint(rows, id, epoch, &checkpoint, until).map_err(Fault::from)
+            let noted = UploadRow::checkpoint(rows, id, epoch, &checkpoint, until)?;
+            if let Some(chunk) = chunk.filter(|_| noted) {
+                chunk.insert(rows, id)?;
+            }
+            Ok::<_, Fault>(noted)
         };
         if self.catalog.run_blocking(note)? {
             Ok(())

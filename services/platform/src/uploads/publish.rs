@@ -15,6 +15,8 @@ use super::{Inner, Uploads, check_open};
 use crate::catalog::{Action, AuditEntry, CatalogError, Rows, UploadRow, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
+use crate::files::{deleted, stored};
+use crate::idempotency::Answering;
 
 /// Versions of one path become visible one after the other. Paths share locks, so that there is a fixed
 /// number of them.
@@ -42,6 +44,7 @@ impl Inner {
         self: &Arc<Self>,
         id: UploadId,
         commit: Commit,
+        answering: Option<Answering>,
         span: &Span,
     ) -> Result<Receipt, Fault> {
         let row = self.row(id).await?;
@@ -64,6 +67,7 @@ impl Inner {
                 disk: inner.disk(&row)?,
                 row: &row,
                 commit: &commit,
+                answering: answering.as_ref(),
                 parent: &parent,
             }
             .run(turn)
@@ -127,6 +131,7 @@ struct Publishing<'a> {
     disk: &'a NamedDisk,
     row: &'a UploadRow,
     commit: &'a Commit,
+    answering: Option<&'a Answering>,
     parent: &'a TraceContext,
 }
 
@@ -217,6 +222,7 @@ impl Publishing<'_> {
     fn record(&self) -> Result<Receipt, Fault> {
         let (upload, commit) = (self.row.record.upload.clone(), self.commit.clone());
         let (disk, now) = (self.disk.name.clone(), self.inner.clock.now());
+        let answering = self.answering.cloned();
         self.inner.catalog.run_blocking(move |rows| {
             let row = UploadRow::find(rows, upload.id)?.ok_or(Fault(StoreError::NotFound))?;
             check_open(&row, commit.epoch)?;
@@ -255,6 +261,9 @@ impl Publishing<'_> {
                 ..AuditEntry::new(now, action, upload.principal.subject())
             };
             entry.write(rows)?;
+            if let Some(answering) = answering {
+                answering.record(rows, &stored(&receipt), now)?;
+            }
             Ok::<_, Fault>(receipt)
         })
     }
@@ -312,20 +321,25 @@ impl Uploads {
         disk: &NamedDisk,
         path: &DiskPath,
         entry: AuditEntry,
+        answering: Option<Answering>,
     ) -> Result<bool, Fault> {
         let _publishing = self.0.publishing.lock(&disk.name, path);
         let (name, at, now) = (disk.name.clone(), path.clone(), self.0.clock.now());
-        let deleted = self.0.catalog.run_blocking(move |rows| {
-            let deleted = VersionRow::delete(rows, &name, &at, now)?;
-            if deleted > 0 {
+        let answer = deleted(disk, path);
+        let is_gone = self.0.catalog.run_blocking(move |rows| {
+            let is_gone = VersionRow::delete(rows, &name, &at, now)? > 0;
+            if is_gone {
                 entry.write(rows)?;
             }
-            Ok::<_, Fault>(deleted > 0)
+            if let Some(answering) = answering.filter(|_| is_gone) {
+                answering.record(rows, &answer, now)?;
+            }
+            Ok::<_, Fault>(is_gone)
         })?;
-        if deleted {
+        if is_gone {
             self.0.derive_link(disk, path)?;
         }
-        Ok(deleted)
+        Ok(is_gone)
     }
 
     fn recover_disk(&self, disk: &NamedDisk) -> Result<(), Fault> {

@@ -1,31 +1,44 @@
 //! What time does: uploads to which nothing comes any more expire, and idle stages are closed.
 
 use portcullis_hop::{StoreError, UploadState};
+use portcullis_types::UploadId;
 
 use super::Uploads;
-use crate::catalog::{Action, AuditEntry, Rows, UploadRow};
+use crate::catalog::{Action, AuditEntry, ChunkRow, IdempotentCall, Rows, UploadRow};
 use crate::fault::Fault;
+use crate::idempotency::KEPT;
 
 impl Uploads {
     /// Ends the uploads whose time has come, as the clock says. Gives their number.
     pub async fn sweep(&self) -> Result<usize, Fault> {
         self.0.active.close_idle();
         let now = self.0.clock.now();
-        let expired = move |rows: &Rows| UploadRow::expired(rows, now).map_err(Fault::from);
+        let expired = move |rows: &Rows| {
+            IdempotentCall::forget_before(rows, now.minus(KEPT))?;
+            ChunkRow::forget_ended(rows)?;
+            UploadRow::expired(rows, now).map_err(Fault::from)
+        };
         let rows = self.0.catalog.run(expired).await?;
         for row in &rows {
-            self.expire(row).await?;
+            let subject = row.record.upload.principal.subject().to_owned();
+            self.expire(row, &subject).await?;
         }
         Ok(rows.len())
     }
 
-    async fn expire(&self, row: &UploadRow) -> Result<(), Fault> {
+    /// Ends an open upload before its time.
+    pub(crate) async fn give_up(&self, id: UploadId, subject: &str) -> Result<(), Fault> {
+        let row = self.0.row(id).await?;
+        self.expire(&row, subject).await
+    }
+
+    async fn expire(&self, row: &UploadRow, subject: &str) -> Result<(), Fault> {
         let upload = &row.record.upload;
         let (id, now) = (upload.id, self.0.clock.now());
         let entry = AuditEntry {
             upload: Some(id),
             trace: Some(upload.traceparent.trace_id()),
-            ..AuditEntry::new(now, Action::Expired, upload.principal.subject())
+            ..AuditEntry::new(now, Action::Expired, subject)
         };
         let ended = move |rows: &Rows| {
             let row = UploadRow::find(rows, id)?.ok_or(Fault(StoreError::NotFound))?;

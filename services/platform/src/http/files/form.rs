@@ -1,0 +1,215 @@
+//! What comes in as a form: its fields, and where one part of it is a file, that file as a stream.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use futures_util::{StreamExt, TryStreamExt};
+use http::{HeaderMap, header};
+use multer::{Field, Multipart};
+use portcullis_hop::{BodyAborted, ByteStream, Problem, ProblemKind};
+use portcullis_types::{Attributes, DiskPath, Sha256Digest};
+use serde_json::Value;
+
+use super::{bad, disk_name, disk_path};
+use crate::files::NewFile;
+use crate::http::{Failure, Site, stream};
+use crate::keys::Key;
+
+/// The longest text field of a form, and the longest form without a file, in bytes.
+const MAX_FIELD_BYTES: usize = 64 << 10;
+/// The most fields of a form.
+const MAX_FIELDS: usize = 64;
+
+/// The text fields of a form.
+#[derive(Default)]
+pub(super) struct Fields(BTreeMap<String, String>);
+
+/// A part of a form that is a file. It is the last part of those that count.
+pub(super) struct FilePart {
+    field: Field<'static>,
+    rest: Multipart<'static>,
+}
+
+/// Reads a form up to its file, which is the part with this name or any that has a file name. A form without one, such
+/// as one in `application/x-www-form-urlencoded`, is read whole.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    file: &str,
+) -> Result<(Fields, Option<FilePart>), Failure> {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    if kind.starts_with("application/x-www-form-urlencoded") {
+        return Ok((urlencoded(body).await?, None));
+    }
+    let boundary = multer::parse_boundary(kind)
+        .map_err(|_| bad("The body is not `multipart/form-data` with a boundary."))?;
+    let mut form = Multipart::new(stream(body), boundary);
+    let mut fields = Fields::default();
+    while let Some(part) = form.next_field().await.map_err(|_| broken())? {
+        if part.name() == Some(file) || part.file_name().is_some() {
+            let part = FilePart {
+                field: part,
+                rest: form,
+            };
+            return Ok((fields, Some(part)));
+        }
+        let name = part.name().unwrap_or_default().to_owned();
+        fields.put(name, text(part).await?)?;
+    }
+    Ok((fields, None))
+}
+
+async fn urlencoded(body: Body) -> Result<Fields, Failure> {
+    let body = axum::body::to_bytes(body, MAX_FIELD_BYTES)
+        .await
+        .map_err(|_| broken())?;
+    let mut fields = Fields::default();
+    for (name, value) in form_urlencoded::parse(&body) {
+        fields.put(name.into_owned(), value.into_owned())?;
+    }
+    Ok(fields)
+}
+
+async fn text(mut part: Field<'static>) -> Result<String, Failure> {
+    let mut text = Vec::new();
+    while let Some(bytes) = part.chunk().await.map_err(|_| broken())? {
+        text.extend_from_slice(&bytes);
+        if text.len() > MAX_FIELD_BYTES {
+            return Err(bad(
+                "A field of the form is over 64 KiB; only the file may be.",
+            ));
+        }
+    }
+    String::from_utf8(text).map_err(|_| bad("A field of the form is not UTF-8."))
+}
+
+impl FilePart {
+    pub(super) fn media_type(&self) -> Option<String> {
+        self.field.content_type().map(ToString::to_string)
+    }
+
+    /// The bytes of the file. They break off where the form does, and where a field comes behind the file: what it
+    /// says would come too late.
+    pub(super) fn into_stream(self) -> (ByteStream, FieldBehind) {
+        let behind = FieldBehind::default();
+        let noting = behind.clone();
+        let bytes = self.field.map_err(|_| BodyAborted);
+        let end = futures_util::stream::once(async move {
+            let mut rest = self.rest;
+            match rest.next_field().await {
+                Ok(None) => Ok(bytes::Bytes::new()),
+                Ok(Some(_)) => {
+                    noting.0.store(true, std::sync::atomic::Ordering::Relaxed);
+                    Err(BodyAborted)
+                }
+                Err(_) => Err(BodyAborted),
+            }
+        });
+        (Box::pin(bytes.chain(end)), behind)
+    }
+}
+
+/// Whether a field came behind the file.
+#[derive(Clone, Default)]
+pub(super) struct FieldBehind(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl FieldBehind {
+    /// The failure that it is, or the one that there was instead.
+    pub(super) fn or(&self, failure: impl Into<Failure>) -> Failure {
+        if self.0.load(std::sync::atomic::Ordering::Relaxed) {
+            let detail = "A field of the form stands behind the file, where it comes too late; send the file last.";
+            Problem::new(ProblemKind::FieldAfterFile, detail).into()
+        } else {
+            failure.into()
+        }
+    }
+}
+
+impl Fields {
+    fn put(&mut self, name: String, value: String) -> Result<(), Failure> {
+        if self.0.len() == MAX_FIELDS {
+            return Err(bad("The form has over 64 fields."));
+        }
+        // An existing client may say more than this version knows, but each thing once.
+        if self.0.contains_key(&name) {
+            return Err(bad("A field of the form came twice; send each once."));
+        }
+        self.0.insert(name, value);
+        Ok(())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let value = self.0.get(name).map(String::as_str);
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// A whole number.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u32>, Failure> {
+        let number = self.get(name).map(str::parse);
+        number.transpose().map_err(|_| {
+            bad(&format!(
+                "`{name}` is not a whole number from 0 to {}.",
+                u32::MAX
+            ))
+        })
+    }
+
+    /// The digest that a file must have.
+    pub(super) fn sha256(&self) -> Result<Option<Sha256Digest>, Failure> {
+        let digest = self.get("sha256").map(str::parse);
+        digest
+            .transpose()
+            .map_err(|_| bad("`sha256` is not 64 hexadecimal characters."))
+    }
+
+    /// The file that the fields announce.
+    pub(super) fn into_file(
+        self,
+        site: &Site,
+        key: &Key,
+        part: Option<&FilePart>,
+    ) -> Result<NewFile, Failure> {
+        let disk = disk_name(self.get("disk"))?;
+        let disk = site.uploads().disk_or_default(disk.as_ref())?.name.clone();
+        let missing = || {
+            bad("The form names no `path`, or it stands behind the file, where it comes too late.")
+        };
+        let path = self.0.get("path").ok_or_else(missing)?;
+        let path: DiskPath = disk_path(Some(path))?;
+        let declared = self.get("content_type").map(str::to_owned);
+        Ok(NewFile {
+            disk,
+            path,
+            media_type: declared.or_else(|| part.and_then(FilePart::media_type)),
+            metadata: metadata(self.get("metadata"))?,
+            sha256: self.sha256()?,
+            principal: key.principal(),
+        })
+    }
+}
+
+/// `metadata` is a JSON object. What is no text in it becomes its JSON, and `null` is nothing.
+fn metadata(text: Option<&str>) -> Result<Attributes, Failure> {
+    let mut attributes = Attributes::default();
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
+        return Ok(attributes);
+    };
+    let object: serde_json::Map<String, Value> = serde_json::from_str(text)
+        .map_err(|error| bad(&format!("`metadata` is not a JSON object ({error}).")))?;
+    for (name, value) in &object {
+        let added = match value {
+            Value::Null => Ok(()),
+            Value::String(text) => attributes.insert(name, text),
+            other => attributes.insert(name, &other.to_string()),
+        };
+        added.map_err(|error| bad(&format!("`metadata` cannot be used: {error}.")))?;
+    }
+    Ok(attributes)
+}
+
+fn broken() -> Failure {
+    bad("The form cannot be read or breaks off; send it again as `multipart/form-data` (RFC 7578).")
+}

@@ -1,0 +1,40 @@
+//! `upload`: a whole file in one call.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::HeaderMap;
+use portcullis_hop::StoreError;
+use portcullis_telemetry::{Attribute, Span, SpanName};
+
+use super::{Failure, Site, answer_json, bad, form};
+use crate::files::{self, Seen};
+use crate::http::hop;
+use crate::keys::{Key, Scope};
+
+pub(super) async fn upload(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+    let call = async |key: Key, span: Arc<Span>| {
+        let once = site.once(&headers, &key)?;
+        let (fields, part) = form::read(&headers, body, "file").await?;
+        let part = part.ok_or_else(|| bad("The form has no part `file`; send the file last."))?;
+        let file = fields.into_file(&site, &key, Some(&part))?;
+        let (bytes, behind) = part.into_stream();
+        if let Some(once) = &once
+            && let Some(earlier) = once.earlier(site.uploads().catalog()).await?
+        {
+            let seen = Seen::of(bytes).await;
+            let sha256 = seen.map_err(|_| behind.or(StoreError::Aborted))?.digest();
+            let asked = file.asked("upload").with(sha256.as_bytes());
+            return Ok(answer_json(&earlier.answer_to(asked)?));
+        }
+        let stored = site.uploads().store(file, bytes, once, &span).await;
+        let receipt = stored.map_err(|error| behind.or(error))?;
+        span.set(Attribute::UploadId(receipt.id));
+        hop::stored(&receipt);
+        Ok::<_, Failure>(answer_json(&files::stored(&receipt)))
+    };
+    site.answer(SpanName::StorageUpload, &headers, Scope::Files, call)
+        .await
+}
