@@ -1,5 +1,6 @@
 """Services on free ports and temporary disks, for outside clients."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -16,26 +17,40 @@ KEY = "0123456789abcdef0123456789abcdef"
 class Services:
     """The server as a process. It can be killed and started again where it was."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, settings, start=True):
         self.folder = folder
-        self.disks = {name: folder / name for name in ("local", "uploads")}
+        self.settings = settings
+        self.disks = {name: folder / name for name in settings}
         for disk in self.disks.values():
             disk.mkdir()
         self.address = "127.0.0.1:0"
-        self.start()
+        if start:
+            self.start()
 
-    def start(self):
-        disks = ", ".join(f'"{name}": {{"type": "local", "root": "{root}"}}' for name, root in self.disks.items())
+    def invoked(self, *arguments):
+        disks = {
+            name: {"type": "local", "root": str(self.disks[name]), **settings}
+            for name, settings in self.settings.items()
+        }
         environment = {
             "SERVER_ROLE": "services",
             "INTERNAL_API_KEY": KEY,
-            "STORAGE_CONFIG": f"{{{disks}}}",
+            "STORAGE_CONFIG": json.dumps(disks),
             "OTEL_SDK_DISABLED": "true",
         }
-        arguments = ["--config", "/dev/null", "--listen", self.address, "--catalog", str(self.folder / "catalog.sqlite")]
-        self.process = subprocess.Popen(
-            [BINARIES / "portcullis-services", *arguments], env=environment, stdout=subprocess.PIPE, text=True
-        )
+        places = ["--config", "/dev/null", "--listen", self.address, "--catalog", str(self.folder / "catalog.sqlite")]
+        return {"args": [BINARIES / "portcullis-services", *arguments, *places], "env": environment, "text": True}
+
+    def command(self, *arguments):
+        return subprocess.run(**self.invoked(*arguments), capture_output=True, timeout=60)
+
+    def refuses_to_start(self):
+        refused = self.command()
+        assert refused.returncode != 0, refused.stdout
+        return refused.stderr
+
+    def start(self):
+        self.process = subprocess.Popen(**self.invoked(), stdout=subprocess.PIPE)
         for line in self.process.stdout:
             if line.startswith("listening on http://"):
                 self.address = line.removeprefix("listening on http://").strip()
@@ -57,6 +72,6 @@ class Services:
 
 @pytest.fixture
 def services(tmp_path):
-    services = Services(tmp_path)
+    services = Services(tmp_path, {"local": {}, "uploads": {}})
     yield services
     services.kill()

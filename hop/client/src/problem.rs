@@ -60,8 +60,12 @@ pub enum ProblemKind {
     Overloaded,
     /// No policies are in force yet: come back later.
     NotReady,
-    /// The disk is full or over quota.
+    /// The disk is full.
     DiskFull,
+    /// The quota of a disk or a cohort is used up: have files removed.
+    OverQuota,
+    /// The disk takes no files.
+    DiskReadOnly,
     /// The disk failed: nothing was published.
     StorageFailed,
     /// Services cannot be reached.
@@ -80,7 +84,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::BadRequest,
         Self::FieldAfterFile,
         Self::UnsafePath,
@@ -108,6 +112,8 @@ impl ProblemKind {
         Self::Overloaded,
         Self::NotReady,
         Self::DiskFull,
+        Self::OverQuota,
+        Self::DiskReadOnly,
         Self::StorageFailed,
         Self::ServicesUnavailable,
         Self::ServicesTimeout,
@@ -219,6 +225,12 @@ impl ProblemKind {
             Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE, "Too much at once"),
             Self::NotReady => ("not-ready", S::SERVICE_UNAVAILABLE, "Not ready yet"),
             Self::DiskFull => ("disk-full", S::INSUFFICIENT_STORAGE, "The disk is full"),
+            Self::OverQuota => (
+                "over-quota",
+                S::INSUFFICIENT_STORAGE,
+                "The quota is used up",
+            ),
+            Self::DiskReadOnly => ("disk-read-only", S::CONFLICT, "The disk takes no files"),
             Self::StorageFailed => (
                 "storage-failed",
                 S::INTERNAL_SERVER_ERROR,

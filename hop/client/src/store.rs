@@ -4,7 +4,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_util::Stream;
 use portcullis_telemetry::{ErrorType, Span};
-use portcullis_types::{Offset, UploadId};
+use portcullis_types::{DiskName, Offset, UploadId};
 
 use crate::{
     Commit, Conclusion, Epoch, NewUpload, Problem, ProblemKind, Receipt, UploadRecord, UploadState,
@@ -150,6 +150,12 @@ pub enum StoreError {
     /// The disk has no room.
     #[error("the disk has no room for this upload; tell the operator and try again later")]
     DiskFull,
+    /// A quota is used up: of what it says.
+    #[error("the quota of {0} is used up; have files removed or the quota raised")]
+    OverQuota(String),
+    /// The disk takes no files.
+    #[error("the disk `{0}` is read-only; tell the operator, or choose another one")]
+    ReadOnly(DiskName),
     /// The disk or the catalog failed. Nothing was published.
     #[error(
         "storage failed and nothing was published; try again later, and tell the operator if it lasts"
@@ -194,6 +200,8 @@ impl StoreError {
                 acknowledged: offset,
             } => problem.with("offset", offset),
             Self::Ended(state) => problem.with("state", state),
+            Self::OverQuota(whose) => problem.with("quota", whose),
+            Self::ReadOnly(disk) => problem.with("disk", disk),
             _ => problem,
         }
     }
@@ -211,6 +219,8 @@ impl StoreError {
             Self::UnknownToken => ProblemKind::Unauthenticated,
             Self::DigestMismatch => ProblemKind::DigestMismatch,
             Self::DiskFull => ProblemKind::DiskFull,
+            Self::OverQuota(_) => ProblemKind::OverQuota,
+            Self::ReadOnly(_) => ProblemKind::DiskReadOnly,
             Self::StorageFailed => ProblemKind::StorageFailed,
             Self::Unavailable => ProblemKind::ServicesUnavailable,
             Self::Timeout => ProblemKind::ServicesTimeout,
@@ -224,12 +234,14 @@ impl StoreError {
     pub fn error_type(&self) -> ErrorType {
         match self {
             Self::Invalid(_) | Self::UnsafePath(_) => ErrorType::BadRequest,
-            Self::PathTaken | Self::OffsetMismatch { .. } | Self::Fenced | Self::Ended(_) => {
-                ErrorType::Conflict
-            }
+            Self::ReadOnly(_)
+            | Self::PathTaken
+            | Self::OffsetMismatch { .. }
+            | Self::Fenced
+            | Self::Ended(_) => ErrorType::Conflict,
             Self::NotFound => ErrorType::NotFound,
             Self::DigestMismatch => ErrorType::DigestMismatch,
-            Self::DiskFull => ErrorType::DiskFull,
+            Self::DiskFull | Self::OverQuota(_) => ErrorType::DiskFull,
             Self::StorageFailed => ErrorType::StorageFailed,
             Self::Aborted => ErrorType::ClientGone,
             Self::Unavailable | Self::Stopping { .. } => ErrorType::ServicesUnavailable,
@@ -263,6 +275,15 @@ impl StoreError {
             ProblemKind::NotFound => Self::NotFound,
             ProblemKind::DigestMismatch => Self::DigestMismatch,
             ProblemKind::DiskFull => Self::DiskFull,
+            ProblemKind::OverQuota => {
+                let whose = member("quota").and_then(serde_json::Value::as_str);
+                Self::OverQuota(whose.unwrap_or("the disk").to_owned())
+            }
+            ProblemKind::DiskReadOnly => {
+                let disk = member("disk").and_then(serde_json::Value::as_str);
+                let disk = disk.and_then(|disk| disk.parse().ok());
+                disk.map_or(Self::Refused, Self::ReadOnly)
+            }
             ProblemKind::StorageFailed | ProblemKind::Internal => Self::StorageFailed,
             ProblemKind::Overloaded | ProblemKind::ServicesUnavailable => Self::Unavailable,
             ProblemKind::ServicesTimeout => Self::Timeout,

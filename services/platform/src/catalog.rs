@@ -7,6 +7,7 @@
 
 mod audit;
 mod backup;
+mod disk_rows;
 mod file_api_rows;
 mod kept;
 mod migrations;
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use audit::{Action, AuditEntry};
 pub use backup::{BackupError, back_up};
+pub use disk_rows::{DiskRow, Usage};
 pub use file_api_rows::{ChunkRow, IdempotentCall};
 pub use kept::Kept;
 pub use policy_rows::PolicyRows;

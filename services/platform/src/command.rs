@@ -1,6 +1,7 @@
 //! Commands that work on the catalog and the disks, whether services run or not.
 
 pub(crate) mod backup;
+pub(crate) mod disk;
 pub(crate) mod quarantine;
 pub(crate) mod token;
 

@@ -1,6 +1,8 @@
 //! The configuration of services: a TOML file for what a site decides, the environment for what differs
 //! between machines. The environment wins.
 
+mod disk;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use portcullis_server::{
 use portcullis_types::{DiskName, PublicKey, Trust};
 use serde::Deserialize;
 
+pub use self::disk::{DiskConfig, DiskLimits, LocalDiskConfig};
 use crate::keys::{Key, Keys, Scope};
 use crate::uploads::UploadLimits;
 
@@ -42,17 +45,6 @@ pub struct Config {
     pub uploads: UploadLimits,
     /// Where each value comes from.
     pub resolved: Resolved,
-}
-
-/// A disk as it is configured.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "type", deny_unknown_fields, rename_all = "kebab-case")]
-pub enum DiskConfig {
-    /// A folder, on a local or network file system.
-    Local {
-        /// The folder; it must be there.
-        root: PathBuf,
-    },
 }
 
 /// What the command line says.
@@ -201,10 +193,10 @@ fn disks(
             advice: "name at least one disk, as `[disks.local]` with `type = \"local\"` and `root` in the file, or in STORAGE_CONFIG",
         });
     }
-    for (name, DiskConfig::Local { root }) in &disks {
+    for (name, DiskConfig::Local(local)) in &disks {
         resolved.note(
             &format!("disks.{name}"),
-            root.display().to_string(),
+            local.root.display().to_string(),
             source.clone(),
         );
     }

@@ -6,6 +6,7 @@ use portcullis_hop::StoreError;
 use portcullis_storage::{Disk, DiskError};
 use portcullis_types::DiskName;
 
+use crate::config::DiskLimits;
 use crate::fault::Fault;
 
 /// The disks of services, by the names in the configuration; at least one.
@@ -18,6 +19,7 @@ pub struct NamedDisk {
     /// Its name.
     pub name: DiskName,
     disk: Arc<dyn Disk>,
+    limits: Arc<DiskLimits>,
     failed: Arc<AtomicBool>,
     /// One look at a time: one that does not come back, as on a NAS that is away, takes no second thread.
     looking: Arc<tokio::sync::Mutex<()>>,
@@ -25,11 +27,12 @@ pub struct NamedDisk {
 
 impl Disks {
     /// These disks.
-    pub fn new(disks: impl IntoIterator<Item = (DiskName, Arc<dyn Disk>)>) -> Self {
-        let named = |(name, disk): (DiskName, _)| {
+    pub fn new(disks: impl IntoIterator<Item = (DiskName, Arc<dyn Disk>, DiskLimits)>) -> Self {
+        let named = |(name, disk, limits): (DiskName, _, _)| {
             let disk = NamedDisk {
                 name: name.clone(),
                 disk,
+                limits: Arc::new(limits),
                 failed: Arc::default(),
                 looking: Arc::default(),
             };
@@ -86,6 +89,19 @@ impl NamedDisk {
         };
         let looked = tokio::time::timeout(deadline, looking).await;
         looked.map_err(|_| Fault(StoreError::Timeout))?
+    }
+
+    /// What it takes.
+    pub fn limits(&self) -> &DiskLimits {
+        &self.limits
+    }
+
+    /// Whether files may be stored and deleted.
+    pub(crate) fn check_writable(&self) -> Result<(), Fault> {
+        if self.limits.read_only {
+            return Err(StoreError::ReadOnly(self.name.clone()).into());
+        }
+        Ok(())
     }
 
     /// The disk.

@@ -30,8 +30,7 @@ pub async fn examine(flags: Flags, environment: Environment<'_>) -> Report {
             checks.push(seen.check);
             let reserve = config.uploads.reserve_bytes;
             for (name, disk) in &config.disks {
-                let kept = seen.kept.as_ref().map(|kept| kept.files_on(name));
-                checks.push(disk::examine(name, disk, reserve, kept));
+                checks.push(disk::examine(name, disk, reserve, seen.kept.as_ref()));
             }
             checks.push(seen.clock);
             checks.push(running::examine(config.listen, key.key).await);

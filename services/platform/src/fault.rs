@@ -41,8 +41,12 @@ impl Fault {
                     tracing::error!(disk = %disk.name, %error, "bytes that were durable are gone");
                     StoreError::NotFound
                 }
+                DiskError::ReadOnly => StoreError::ReadOnly(disk.name.clone()),
                 DiskError::Mismatch => StoreError::DigestMismatch,
-                DiskError::Poisoned | DiskError::Failed { .. } => StoreError::StorageFailed,
+                DiskError::Poisoned
+                | DiskError::Failed { .. }
+                | DiskError::NotMounted
+                | DiskError::AnotherDisk => StoreError::StorageFailed,
             })
         }
     }

@@ -30,7 +30,7 @@ pub struct DiskHealth {
     pub fit: bool,
     /// How much room it has, where that is known.
     pub space: Option<Space>,
-    /// How long it took to write a few bytes and make them durable. Absent when that was not tried or failed.
+    /// How long it took to write a few bytes and make them durable. Absent when that was not tried or failed, and of a read-only disk.
     pub write_latency: Option<Duration>,
 }
 
@@ -61,11 +61,12 @@ impl Uploads {
             let space = disk.disk().space().ok();
             let begun = Instant::now();
             let probed = disk.disk().probe();
-            let write_latency = probed.is_ok().then(|| begun.elapsed());
+            let took = begun.elapsed();
+            let written = probed.is_ok() && !disk.limits().read_only;
             DiskHealth {
                 fit: space.is_some() && probed.is_ok() && !disk.has_failed(),
                 space,
-                write_latency,
+                write_latency: written.then_some(took),
             }
         })
         .await

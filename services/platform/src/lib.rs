@@ -14,6 +14,7 @@ pub mod idempotency;
 pub mod keys;
 pub mod policies;
 pub mod quarantine;
+pub mod quota;
 pub mod server;
 mod uploads;
 

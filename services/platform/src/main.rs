@@ -17,7 +17,7 @@ use portcullis_services::doctor;
 use portcullis_services::server::Server;
 use portcullis_telemetry::{Service, Telemetry};
 
-use crate::command::{backup, quarantine, token};
+use crate::command::{backup, disk, quarantine, token};
 
 /// How long spans that wait to be sent may take at the end.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -50,6 +50,9 @@ enum Command {
     Doctor(portcullis_server::doctor::Arguments),
     /// Copies the catalog into a file, whether services run or not.
     Backup(backup::Arguments),
+    /// The disks that files lie on.
+    #[command(subcommand)]
+    Disk(disk::Command),
     /// Bearer tokens of uploaders.
     #[command(subcommand)]
     Token(token::Command),
@@ -88,12 +91,16 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Backup(arguments)) => {
             backup::run(&arguments, &Config::catalog_of(&flags)?)?;
         }
+        Some(Command::Disk(command)) => {
+            let (catalog, disks) = Config::storage_of(&flags, &environment)?;
+            runtime.block_on(disk::run(command, &catalog, &disks))?;
+        }
         Some(Command::Token(command)) => {
             runtime.block_on(token::run(command, &Config::catalog_of(&flags)?))?;
         }
         Some(Command::Quarantine(command)) => {
             let (catalog, disks) = Config::storage_of(&flags, &environment)?;
-            runtime.block_on(quarantine::run(command, &catalog, &disks))?;
+            runtime.block_on(quarantine::run(command, catalog, disks))?;
         }
         None => {
             let config = Config::load(flags, &environment)?;

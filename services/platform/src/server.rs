@@ -12,7 +12,7 @@ use portcullis_storage::{Disk, DiskError, LocalDisk};
 use portcullis_types::{Clock, DiskName};
 use tokio_util::task::TaskTracker;
 
-use crate::catalog::{Catalog, CatalogError, CatalogThread};
+use crate::catalog::{Catalog, CatalogError, CatalogThread, DiskRow};
 use crate::config::{Config, DiskConfig};
 use crate::disks::Disks;
 use crate::http::Site;
@@ -167,7 +167,8 @@ async fn sweep(uploads: Uploads, policies: Policies) {
 }
 
 fn open(config: Config) -> Result<Opened, StartError> {
-    let (uploads, thread) = open_uploads(&config.catalog, &config.disks, config.uploads)?;
+    let (uploads, thread) = open_storage(&config.catalog, &config.disks, config.uploads)?;
+    probe(uploads.disks(), &config.disks)?;
     uploads
         .recover()
         .map_err(|fault| StartError::Recovery(fault.0))?;
@@ -188,31 +189,78 @@ fn open(config: Config) -> Result<Opened, StartError> {
     })
 }
 
-/// Opens disks and catalog, and leaves everything as it is. The thread ends once every clone of the uploads
-/// is gone.
+/// Opens disks and catalog, and leaves files as they are. The thread ends once every clone of the uploads is gone.
 ///
 /// # Errors
 /// A disk or the catalog cannot be used.
-pub fn open_uploads(
+pub async fn open_uploads(
+    catalog: PathBuf,
+    disks: BTreeMap<DiskName, DiskConfig>,
+) -> Result<(Uploads, CatalogThread), StartError> {
+    let open = move || open_storage(&catalog, &disks, UploadLimits::default());
+    tokio::task::spawn_blocking(open)
+        .await
+        .map_err(|_| StartError::Recovery(portcullis_hop::StoreError::StorageFailed))?
+}
+
+/// The same on a thread that may wait.
+fn open_storage(
     catalog: &Path,
     disks: &BTreeMap<DiskName, DiskConfig>,
     limits: UploadLimits,
 ) -> Result<(Uploads, CatalogThread), StartError> {
-    let mut opened = Vec::new();
-    for (name, DiskConfig::Local { root }) in disks {
-        let disk = LocalDisk::open(root).map_err(|why| StartError::Disk {
-            name: name.clone(),
-            root: root.clone(),
-            why,
-        })?;
-        opened.push((name.clone(), Arc::new(disk) as Arc<dyn Disk>));
+    let unusable = |name: &DiskName, root: &Path, why| StartError::Disk {
+        name: name.clone(),
+        root: root.to_owned(),
+        why,
+    };
+    // Before a catalog is made that nobody can use.
+    for (name, DiskConfig::Local(local)) in disks {
+        LocalDisk::look(&local.root).map_err(|why| unusable(name, &local.root, why))?;
     }
-    let (catalog, thread) = Catalog::open(catalog).map_err(|why| StartError::Catalog {
+    let broken = |why| StartError::Catalog {
         path: catalog.to_owned(),
         why,
-    })?;
-    let uploads = Uploads::new(catalog, Disks::new(opened), Clock::system(), limits);
+    };
+    let (rows, thread) = Catalog::open(catalog).map_err(broken)?;
+    let clock = Clock::system();
+    let mut opened = Vec::new();
+    for (name, DiskConfig::Local(local)) in disks {
+        let wanted = name.clone();
+        let known = rows.run_blocking(move |rows| DiskRow::known(rows, &wanted));
+        let disk = LocalDisk::open_known(&local.root, local.settings(), known.map_err(broken)?);
+        let (disk, id) = disk.map_err(|why| unusable(name, &local.root, why))?;
+        if let Some(id) = id {
+            let (name, now) = (name.clone(), clock.now());
+            let set = rows.run_blocking(move |rows| DiskRow::set(rows, &name, id, now));
+            set.map_err(broken)?;
+        }
+        let disk = Arc::new(disk) as Arc<dyn Disk>;
+        opened.push((name.clone(), disk, local.limits(limits.reserve_bytes)));
+    }
+    let uploads = Uploads::new(rows, Disks::new(opened), clock, limits);
     Ok((uploads, thread))
+}
+
+/// Tries on each disk whatever will be done with files, so that what it cannot do is known before the first upload.
+fn probe(disks: &Disks, configured: &BTreeMap<DiskName, DiskConfig>) -> Result<(), StartError> {
+    for disk in disks.iter() {
+        let Some(DiskConfig::Local(local)) = configured.get(&disk.name) else {
+            continue;
+        };
+        match disk.disk().probe() {
+            // It may have room again before somebody needs it, and what is on it can be read.
+            Ok(()) | Err(DiskError::Full(_)) => {}
+            Err(why) => {
+                return Err(StartError::Disk {
+                    name: disk.name.clone(),
+                    root: local.root.clone(),
+                    why,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A disk and a catalog in a temporary folder.
@@ -226,6 +274,6 @@ fn scratch(config: &mut Config) -> Result<tempfile::TempDir, StartError> {
     std::fs::create_dir(&root).map_err(failed)?;
     config.catalog = folder.path().join("catalog.sqlite");
     let name = "local".parse().expect("is a disk's name");
-    config.disks = [(name, DiskConfig::Local { root })].into();
+    config.disks = [(name, DiskConfig::local(root))].into();
     Ok(folder)
 }

@@ -177,9 +177,10 @@ impl Inner {
             );
             return Err(StoreError::Invalid(detail).into());
         };
+        disk.check_writable()?;
         let space = disk.disk().space().map_err(Fault::of_disk(disk))?;
         let wanted = upload.length.unwrap_or(0);
-        if space.free_bytes < wanted.saturating_add(self.limits.reserve_bytes) {
+        if space.free_bytes < wanted.saturating_add(disk.limits().reserve_bytes) {
             return Err(StoreError::DiskFull.into());
         }
         Ok(())
@@ -196,8 +197,17 @@ impl Inner {
         tokio::task::spawn_blocking(move || inner.check_room(&wanted))
             .await
             .map_err(Fault::lost)??;
+        let disk = upload.disk.as_ref().and_then(|name| self.disks.get(name));
+        let quota = disk.map(|disk| disk.limits().quota.clone());
         self.catalog
             .run(move |rows| {
+                // A call that came before changes nothing and needs no room.
+                let is_new = UploadRow::find(rows, upload.id)?.is_none();
+                let limited = quota.as_ref().zip(upload.disk.as_ref());
+                if let Some((quota, disk)) = limited.filter(|_| is_new) {
+                    let wanted = upload.length.unwrap_or(0);
+                    quota.check_new(rows, disk, &upload.attributes, wanted, upload.id)?;
+                }
                 let row = UploadRow::create(rows, &upload)?;
                 if row.record.upload != upload {
                     let detail = "There is another upload with this id; choose a new one.";

@@ -33,6 +33,21 @@ pub enum DiskError {
         /// Where the stage ends.
         found: Offset,
     },
+    /// It is configured as read-only.
+    #[error(
+        "the disk is read-only; store the file on another one, or change `read-only` in services.toml"
+    )]
+    ReadOnly,
+    /// Nothing says that it is the disk on which files were stored.
+    #[error(
+        "the disk was used before, and its file `.portcullis/disk` is not there: it is not mounted or was emptied; mount it, or let another one take its place with `portcullis-services disk adopt`"
+    )]
+    NotMounted,
+    /// It is another disk than the one on which files were stored.
+    #[error(
+        "its file `.portcullis/disk` is that of another disk; mount the right one, or let this one take its place with `portcullis-services disk adopt`"
+    )]
+    AnotherDisk,
     /// Length or digest are not those that were expected.
     #[error("the bytes on the disk are not those that were sent; send the file again")]
     Mismatch,
@@ -70,6 +85,8 @@ pub enum Step {
     Link,
     /// Taking a name away.
     Unlink,
+    /// Setting mode, owner or group.
+    Looks,
 }
 
 impl std::fmt::Display for Step {
@@ -84,6 +101,7 @@ impl std::fmt::Display for Step {
             Self::Resolve => "looking up a name",
             Self::Link => "giving a file its name",
             Self::Unlink => "removing a name",
+            Self::Looks => "setting mode, owner or group",
         })
     }
 }

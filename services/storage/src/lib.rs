@@ -8,11 +8,15 @@
 #[cfg(feature = "contract")]
 pub mod contract;
 mod disk;
+mod disk_id;
 mod error;
 mod local;
+mod looks;
 mod stage;
 
 pub use disk::{Disk, Readable, Space};
+pub use disk_id::{DiskId, Known};
 pub use error::{DiskError, Step};
-pub use local::LocalDisk;
+pub use local::{LocalDisk, Settings};
+pub use looks::Looks;
 pub use stage::{Checkpoint, OpenStage, SealedStage};

@@ -1,6 +1,7 @@
 //! A folder on a local or network file system as a disk.
 //!
 //! ```text
+//! <root>/.portcullis/disk                 which disk it is
 //! <root>/.portcullis/stages/<upload>      bytes on their way, 0600
 //! <root>/.portcullis/versions/<upload>    what became of them: a hard link to the stage's file
 //! <root>/.portcullis/links/<upload>       for a moment, while a visible link is replaced or the disk is tried
@@ -17,13 +18,21 @@ use std::path::Path;
 
 use portcullis_types::{DiskPath, Offset, UploadId};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use self::folder::Folder;
-use crate::{Checkpoint, Disk, DiskError, OpenStage, Readable, SealedStage, Space, Step};
+use crate::{
+    Checkpoint, Disk, DiskError, DiskId, Known, Looks, OpenStage, Readable, SealedStage, Space,
+    Step,
+};
 
 /// The mode of stages and versions, and of the folders they lie in: nobody but services.
 const OWN_FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 const OWN_FOLDER_MODE: Mode = Mode::from_raw_mode(0o700);
+
+/// What says which disk it is, and how much of it is read.
+const ID_FILE: &str = "disk";
+const MAX_ID_BYTES: u64 = 64;
 
 /// What is written to see whether the disk takes it.
 const PROBE: &[u8] = b"portcullis";
@@ -35,20 +44,137 @@ pub struct LocalDisk {
     stages: Folder,
     versions: Folder,
     links: Folder,
+    settings: Settings,
+}
+
+/// What is decided about a disk by its owner.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// Files are read, and none is stored or removed.
+    pub read_only: bool,
+    /// What others see.
+    pub looks: Looks,
 }
 
 impl LocalDisk {
-    /// Opens the folder at `root`, which must be there, and makes the disk's own folders in it.
+    /// Opens the folder at `root`, which must be there, with the usual settings, whatever disk it is.
     pub fn open(root: &Path) -> Result<Self, DiskError> {
+        Ok(Self::open_known(root, Settings::default(), Known::Nothing)?.0)
+    }
+
+    /// Whether there is a folder at `root`. Nothing is made or changed.
+    pub fn look(root: &Path) -> Result<(), DiskError> {
+        Folder::root(root).map(|_| ())
+    }
+
+    /// Opens the folder at `root`, which must be there, and makes the disk's own folders and its id in it, if it is or
+    /// may be the disk that is known. Says which disk it is; a read-only one that was never used has no id.
+    ///
+    /// # Errors
+    /// It is another disk, or none, or cannot be used.
+    pub fn open_known(
+        root: &Path,
+        settings: Settings,
+        known: Known,
+    ) -> Result<(Self, Option<DiskId>), DiskError> {
         let root = Folder::root(root)?;
+        let own = root.folder(DiskPath::RESERVED_PREFIX)?;
+        let found = own.as_ref().map(id_in).transpose()?.flatten();
+        match (known, found) {
+            (Known::As(known), Some(found)) if known != found => {
+                return Err(DiskError::AnotherDisk);
+            }
+            (Known::As(_), None) => return Err(DiskError::NotMounted),
+            (Known::Used, _) if own.is_none() => return Err(DiskError::NotMounted),
+            _ => {}
+        }
+        if settings.read_only {
+            let own = own.ok_or(DiskError::Missing)?;
+            let folder = |name| own.folder(name)?.ok_or(DiskError::Missing);
+            let (stages, versions, links) =
+                (folder("stages")?, folder("versions")?, folder("links")?);
+            let disk = Self {
+                root,
+                stages,
+                versions,
+                links,
+                settings,
+            };
+            return Ok((disk, found));
+        }
         let own = root.folder_or_new(DiskPath::RESERVED_PREFIX, OWN_FOLDER_MODE)?;
         let folder = |name| own.folder_or_new(name, OWN_FOLDER_MODE);
-        Ok(Self {
+        let disk = Self {
             stages: folder("stages")?,
             versions: folder("versions")?,
             links: folder("links")?,
             root,
-        })
+            settings,
+        };
+        let id = match found {
+            Some(found) => found,
+            None => disk.write_id(&own)?,
+        };
+        Ok((disk, Some(id)))
+    }
+
+    /// Writes down which disk it is. Until the file has its name there is none, whole or not.
+    fn write_id(&self, own: &Folder) -> Result<DiskId, DiskError> {
+        let id = DiskId::generate()?;
+        let _ = self.links.unlink(ID_FILE)?;
+        let file = self.links.create_new(ID_FILE, OWN_FILE_MODE)?;
+        let mut file = file.ok_or(DiskError::Occupied)?;
+        writeln!(file, "{id}").map_err(|error| Step::Write.io_failed(&error))?;
+        file.sync_all()
+            .map_err(|error| Step::Fsync.io_failed(&error))?;
+        own.rename_over(&self.links, ID_FILE, ID_FILE)?;
+        own.sync()?;
+        Ok(id)
+    }
+
+    /// Does with a small file what is done with each that is stored: written, cut, made durable, given its looks,
+    /// named, named where the name is taken, renamed over another, read.
+    fn try_everything(&self, name: &str) -> Result<(), DiskError> {
+        let (write, fsync, read) = (Step::Write, Step::Fsync, Step::Read);
+        let file = self.stages.create_new(name, OWN_FILE_MODE)?;
+        let mut file = file.ok_or(DiskError::Occupied)?;
+        let written = file
+            .write_all(PROBE)
+            .and_then(|()| file.write_all(PROBE))
+            .and_then(|()| file.set_len(PROBE.len() as u64));
+        written.map_err(|error| write.io_failed(&error))?;
+        file.sync_data().map_err(|error| fsync.io_failed(&error))?;
+        self.settings.looks.give_file(&file)?;
+        file.sync_all().map_err(|error| fsync.io_failed(&error))?;
+        self.versions.link_new(&self.stages, name, name)?;
+        match self.versions.link_new(&self.stages, name, name) {
+            Err(DiskError::Occupied) => {}
+            // A file system that gives a taken name away would overwrite what is stored.
+            _ => return Err(Step::Link.failed(Errno::NOTSUP)),
+        }
+        // Renaming one name of a file over another does nothing, so that it needs two files.
+        let other = self.links.create_new(name, OWN_FILE_MODE)?;
+        drop(other.ok_or(DiskError::Occupied)?);
+        self.links.rename_over(&self.stages, name, name)?;
+        self.links.sync()?;
+        let mut found = Vec::new();
+        let mut file = self.versions.open(name, OFlags::RDONLY, read)?;
+        file.read_to_end(&mut found)
+            .map_err(|error| read.io_failed(&error))?;
+        if found == PROBE && self.links.inode(name)? == self.versions.inode(name)? {
+            Ok(())
+        } else {
+            Err(DiskError::Mismatch)
+        }
+    }
+
+    /// Whether anything may be changed.
+    fn check_writable(&self) -> Result<(), DiskError> {
+        if self.settings.read_only {
+            Err(DiskError::ReadOnly)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether what stands at a name is one of these versions.
@@ -76,21 +202,23 @@ impl LocalDisk {
 
 impl Disk for LocalDisk {
     fn create_stage(&self, id: UploadId) -> Result<OpenStage, DiskError> {
+        self.check_writable()?;
         let name = id.to_string();
         loop {
             if let Some(file) = self.stages.create_new(&name, OWN_FILE_MODE)? {
                 self.stages.sync()?;
-                return Ok(OpenStage::empty(id, file));
+                return Ok(OpenStage::empty(id, file, self.settings.looks));
             }
             self.stages.unlink(&name)?;
         }
     }
 
     fn resume_stage(&self, id: UploadId, at: &Checkpoint) -> Result<OpenStage, DiskError> {
+        self.check_writable()?;
         let file = self
             .stages
             .open(&id.to_string(), OFlags::RDWR, Step::OpenStage)?;
-        OpenStage::resumed(id, file, at)
+        OpenStage::resumed(id, file, at, self.settings.looks)
     }
 
     fn read_stage(
@@ -110,6 +238,10 @@ impl Disk for LocalDisk {
     }
 
     fn discard_stage(&self, id: UploadId) -> Result<(), DiskError> {
+        // It goes when the disk takes changes again.
+        if self.settings.read_only {
+            return Ok(());
+        }
         if self.stages.unlink(&id.to_string())? {
             self.stages.sync()?;
         }
@@ -117,6 +249,7 @@ impl Disk for LocalDisk {
     }
 
     fn keep(&self, stage: &SealedStage) -> Result<(), DiskError> {
+        self.check_writable()?;
         let name = stage.id().to_string();
         match self.versions.link_new(&self.stages, &name, &name) {
             Ok(()) => {}
@@ -134,6 +267,7 @@ impl Disk for LocalDisk {
     }
 
     fn may_show(&self, path: &DiskPath, known: &[UploadId]) -> Result<(), DiskError> {
+        self.check_writable()?;
         let Some(parent) = self.root.parent_of(path)? else {
             return Ok(());
         };
@@ -151,7 +285,9 @@ impl Disk for LocalDisk {
         path: &DiskPath,
         known: &[UploadId],
     ) -> Result<(), DiskError> {
-        let (parent, name) = (self.root.parent_or_new(path)?, path.file_name());
+        self.check_writable()?;
+        let parent = self.root.parent_or_new(path, &self.settings.looks)?;
+        let name = path.file_name();
         let wanted = self.versions.inode(&version.to_string())?;
         let wanted = wanted.ok_or(DiskError::Missing)?;
         match parent.inode(name)? {
@@ -166,6 +302,7 @@ impl Disk for LocalDisk {
     }
 
     fn hide(&self, path: &DiskPath, known: &[UploadId]) -> Result<(), DiskError> {
+        self.check_writable()?;
         let Some(parent) = self.root.parent_of(path)? else {
             return Ok(());
         };
@@ -184,6 +321,7 @@ impl Disk for LocalDisk {
     }
 
     fn drop_version(&self, version: UploadId) -> Result<(), DiskError> {
+        self.check_writable()?;
         if self.versions.unlink(&version.to_string())? {
             self.versions.sync()?;
         }
@@ -199,31 +337,19 @@ impl Disk for LocalDisk {
     }
 
     fn probe(&self) -> Result<(), DiskError> {
-        let id = UploadId::generate();
-        let name = format!("probe-{id}");
-        let probe = || {
-            let file = self.links.create_new(&name, OWN_FILE_MODE)?;
-            let mut file = file.ok_or(DiskError::Occupied)?;
-            file.write_all(PROBE)
-                .map_err(|error| Step::Write.io_failed(&error))?;
-            file.sync_all()
-                .map_err(|error| Step::Fsync.io_failed(&error))?;
-            let mut read = Vec::new();
-            let mut file = self.links.open(&name, OFlags::RDONLY, Step::Read)?;
-            file.read_to_end(&mut read)
-                .map_err(|error| Step::Read.io_failed(&error))?;
-            if read == PROBE {
-                Ok(())
-            } else {
-                Err(DiskError::Mismatch)
-            }
-        };
-        let probed = probe();
+        if self.settings.read_only {
+            return self.versions.names().map(|_| ());
+        }
+        let name = format!("probe-{}", UploadId::generate());
+        let tried = self.try_everything(&name);
         // Whatever happened, nothing is left; what went wrong first is what is told.
-        let removed = self.links.unlink(&name);
-        probed?;
-        removed?;
-        self.links.sync()
+        let removed =
+            [&self.stages, &self.versions, &self.links].map(|folder| folder.unlink(&name));
+        tried?;
+        for removed in removed {
+            removed?;
+        }
+        self.stages.sync()
     }
 
     fn space(&self) -> Result<Space, DiskError> {
@@ -234,6 +360,20 @@ impl Disk for LocalDisk {
             free_bytes: space.f_bavail.saturating_mul(space.f_frsize),
         })
     }
+}
+
+/// The id of the disk whose own folder this is. Absent where there is none, or one that was never written whole.
+fn id_in(own: &Folder) -> Result<Option<DiskId>, DiskError> {
+    let file = match own.open(ID_FILE, OFlags::RDONLY, Step::OpenDisk) {
+        Ok(file) => file,
+        Err(DiskError::Missing) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = String::new();
+    file.take(MAX_ID_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| Step::OpenDisk.io_failed(&error))?;
+    Ok(text.trim().parse().ok())
 }
 
 /// The names that are ids; whatever else lies there is not ours.

@@ -3,7 +3,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 use portcullis_types::{Offset, Sha256Digest, Sha256Hasher, UploadId};
 
-use crate::{DiskError, Step};
+use crate::{DiskError, Looks, Step};
 
 /// How far a stage is durable, and the hash of what lies before: what the caller records after each
 /// [`OpenStage::checkpoint`].
@@ -25,6 +25,7 @@ pub struct OpenStage {
     file: File,
     hasher: Sha256Hasher,
     offset: Offset,
+    looks: Looks,
     poisoned: bool,
 }
 
@@ -37,12 +38,13 @@ pub struct SealedStage {
 
 impl OpenStage {
     /// An empty stage in an empty file.
-    pub(crate) fn empty(id: UploadId, file: File) -> Self {
+    pub(crate) fn empty(id: UploadId, file: File, looks: Looks) -> Self {
         Self {
             id,
             file,
             hasher: Sha256Hasher::default(),
             offset: Offset::ZERO,
+            looks,
             poisoned: false,
         }
     }
@@ -52,6 +54,7 @@ impl OpenStage {
         id: UploadId,
         mut file: File,
         at: &Checkpoint,
+        looks: Looks,
     ) -> Result<Self, DiskError> {
         let open = |error: std::io::Error| Step::OpenStage.io_failed(&error);
         let found = file.metadata().map_err(open)?.len();
@@ -75,6 +78,7 @@ impl OpenStage {
             file,
             hasher,
             offset: at.offset,
+            looks,
             poisoned: false,
         })
     }
@@ -124,6 +128,7 @@ impl OpenStage {
         if self.offset != length || self.hasher.digest() != sha256 {
             return Err(DiskError::Mismatch);
         }
+        self.looks.give_file(&self.file)?;
         self.file
             .sync_all()
             .map_err(|error| Step::Fsync.io_failed(&error))?;

@@ -10,6 +10,8 @@ use portcullis_types::Sha256Hasher;
 
 /// What a disk's own names begin with; nothing else on it is hidden.
 const OWN: &str = ".portcullis";
+/// What says which disk it is.
+const ID: &str = ".portcullis/disk";
 
 /// The folder of one disk.
 #[derive(Clone, Debug)]
@@ -38,7 +40,7 @@ impl Disk {
 
     /// The bytes of stages: what lies on the disk without being visible, in files that are not empty.
     pub fn staged(&self) -> Result<BTreeMap<String, u64>> {
-        let hidden = |path: &str| path.split('/').any(|part| part.starts_with(OWN));
+        let hidden = |path: &str| path.split('/').any(|part| part.starts_with(OWN)) && path != ID;
         Ok(self
             .walk()?
             .into_iter()

@@ -261,6 +261,12 @@ async fn disks_and_catalogs_that_cannot_be_used_are_told() -> Result<()> {
         gateway.disk("local").staged()?.len() == 1,
         "the probe stays"
     );
+    let id = disk.join(".portcullis/disk");
+    let own = std::fs::read(&id)?;
+    std::fs::write(&id, "0".repeat(32))?;
+    let report = Report::of(&gateway.services).await?;
+    report.says("disk", "problem", "is that of another disk")?;
+    std::fs::write(&id, own)?;
 
     let catalog = gateway.folder().join("catalog.sqlite");
     std::fs::write(

@@ -27,6 +27,8 @@ pub enum Action {
     Read,
     /// A file was deleted.
     Deleted,
+    /// Another disk takes the place of one that is gone.
+    DiskAdopted,
     /// A token was made.
     TokenAdded,
     /// A token was revoked.
@@ -54,6 +56,7 @@ impl Action {
             Self::Failed => "failed",
             Self::Read => "read",
             Self::Deleted => "deleted",
+            Self::DiskAdopted => "disk-adopted",
             Self::TokenAdded => "token-added",
             Self::TokenRevoked => "token-revoked",
             Self::PoliciesSent => "policies-sent",

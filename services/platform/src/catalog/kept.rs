@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use portcullis_hop::policies::RevisionNumber;
+use portcullis_storage::{DiskId, Known};
 use portcullis_types::{DiskName, Sha256Digest, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -14,6 +15,8 @@ use super::{CatalogError, migrations, open_to_read};
 pub struct Kept {
     /// Files by disk, all versions counted.
     files: BTreeMap<String, u64>,
+    /// Which disk each name stands for.
+    disks: BTreeMap<String, DiskId>,
     /// When the newest row of the audit was written.
     pub newest: Option<Timestamp>,
     /// The revision of the policies that is active.
@@ -38,6 +41,11 @@ impl Kept {
         let newest = newest.map(|ms| Timestamp::from_ms(ms).map_err(|_| CatalogError::Damaged));
         Ok(Self {
             files,
+            disks: if schema >= migrations::WITH_DISKS {
+                disks(&rows)?
+            } else {
+                BTreeMap::new()
+            },
             newest: newest.transpose()?,
             active: if schema >= migrations::WITH_POLICIES {
                 active(&rows)?
@@ -47,10 +55,30 @@ impl Kept {
         })
     }
 
+    /// What is known of a disk.
+    pub fn known(&self, disk: &DiskName) -> Known {
+        match self.disks.get(disk.as_str()) {
+            Some(id) => Known::As(*id),
+            None if self.files_on(disk) > 0 => Known::Used,
+            None => Known::Nothing,
+        }
+    }
+
     /// How many files lie on a disk.
     pub fn files_on(&self, disk: &DiskName) -> u64 {
         self.files.get(disk.as_str()).copied().unwrap_or_default()
     }
+}
+
+fn disks(rows: &Connection) -> Result<BTreeMap<String, DiskId>, CatalogError> {
+    let mut known = rows.prepare("SELECT name, id FROM disks WHERE id IS NOT NULL")?;
+    let known = known.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+    known
+        .map(|row| {
+            let (name, id) = row?;
+            Ok((name, id.parse().map_err(|()| CatalogError::Damaged)?))
+        })
+        .collect()
 }
 
 fn active(rows: &Connection) -> Result<Option<(RevisionNumber, Sha256Digest)>, CatalogError> {

@@ -4,16 +4,20 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::CatalogError;
 
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("../../migrations/0001_uploads.sql"),
     include_str!("../../migrations/0002_policies.sql"),
     include_str!("../../migrations/0003_shadow.sql"),
     include_str!("../../migrations/0004_trials.sql"),
     include_str!("../../migrations/0005_file_api.sql"),
+    include_str!("../../migrations/0006_disks.sql"),
 ];
 
 /// From which schema on a catalog has revisions of the policies.
 pub(super) const WITH_POLICIES: u32 = 2;
+
+/// From which schema on a catalog knows which disk is which.
+pub(super) const WITH_DISKS: u32 = 6;
 
 /// The schema of a catalog, if this program knows it.
 pub(super) fn check(connection: &Connection) -> Result<u32, CatalogError> {
@@ -62,7 +66,7 @@ mod tests {
             error,
             CatalogError::TooNew {
                 found: 99,
-                known: 5
+                known: 6
             }
         ));
     }

@@ -23,6 +23,8 @@ pub struct VersionRow {
     pub media_type: Option<String>,
     /// What the client said about it.
     pub metadata: Attributes,
+    /// Whose quota it counts for.
+    pub cohort: Option<String>,
     /// Whether it is kept apart.
     pub quarantined: bool,
     /// When it was stored.
@@ -44,9 +46,9 @@ impl VersionRow {
     pub fn insert(&self, rows: &Rows) -> Result<(), CatalogError> {
         rows.prepare_cached(
             "INSERT INTO versions (upload, disk, path, version, size, sha256, media_type, metadata,
-                                   quarantined, stored_at, linked)
+                                   cohort, quarantined, stored_at, linked)
              VALUES (:upload, :disk, :path, :version, :size, :sha256, :media_type, :metadata,
-                     :quarantined, :stored_at, :quarantined)",
+                     :cohort, :quarantined, :stored_at, :quarantined)",
         )?
         .execute(named_params! {
             ":upload": self.upload.to_string(),
@@ -57,6 +59,7 @@ impl VersionRow {
             ":sha256": self.sha256.to_string(),
             ":media_type": self.media_type,
             ":metadata": serde_json::to_string(&self.metadata)?,
+            ":cohort": self.cohort,
             ":quarantined": self.quarantined,
             ":stored_at": self.stored_at.as_ms(),
         })?;
@@ -199,7 +202,7 @@ impl VersionRow {
     }
 }
 
-const SELECT: &str = "SELECT upload, disk, path, version, size, sha256, media_type, metadata, quarantined, stored_at FROM versions";
+const SELECT: &str = "SELECT upload, disk, path, version, size, sha256, media_type, metadata, cohort, quarantined, stored_at FROM versions";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<VersionRow, CatalogError> {
     let text = |column: usize| row.get::<_, String>(column);
@@ -213,7 +216,8 @@ fn read(row: &rusqlite::Row<'_>) -> Result<VersionRow, CatalogError> {
         sha256: text(5)?.parse().map_err(|_| damaged(()))?,
         media_type: row.get(6)?,
         metadata: serde_json::from_str(&text(7)?)?,
-        quarantined: row.get(8)?,
-        stored_at: Timestamp::from_ms(row.get(9)?).map_err(|_| damaged(()))?,
+        cohort: row.get(8)?,
+        quarantined: row.get(9)?,
+        stored_at: Timestamp::from_ms(row.get(10)?).map_err(|_| damaged(()))?,
     })
 }

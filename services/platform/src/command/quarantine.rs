@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use portcullis_hop::{StoreError, UploadState};
 use portcullis_services::config::DiskConfig;
 use portcullis_services::quarantine::Decision;
-use portcullis_services::{Fault, UploadLimits, Uploads, server};
+use portcullis_services::{Fault, Uploads, server};
 use portcullis_types::{DiskName, UploadId};
 
 use super::OPERATOR;
@@ -34,10 +34,10 @@ pub(crate) struct Named {
 
 pub(crate) async fn run(
     command: Command,
-    catalog: &Path,
-    disks: &BTreeMap<DiskName, DiskConfig>,
+    catalog: PathBuf,
+    disks: BTreeMap<DiskName, DiskConfig>,
 ) -> Result<()> {
-    let (uploads, thread) = server::open_uploads(catalog, disks, UploadLimits::default())?;
+    let (uploads, thread) = server::open_uploads(catalog, disks).await?;
     let done = carry_out(command, &uploads).await;
     drop(uploads);
     thread.join();

@@ -5,23 +5,26 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use portcullis_server::doctor::Check;
-use portcullis_storage::{Disk, DiskError, LocalDisk};
+use portcullis_storage::{Disk, DiskError, Known, LocalDisk};
 use portcullis_types::{DiskName, DiskPath, Sha256Digest, UploadId};
 use rustix::fs::{Access, access};
 
-use crate::config::DiskConfig;
+use crate::catalog::Kept;
+use crate::config::{DiskConfig, LocalDiskConfig};
 
 const CHECK: &str = "disk";
 /// What the probe file holds.
 const PROBE: &[u8] = b"portcullis doctor";
 
-/// `kept` is how many files the catalog says lie on it.
+/// `kept` is what the catalog says, where there is one.
 pub(super) fn examine(
     name: &DiskName,
-    DiskConfig::Local { root }: &DiskConfig,
+    DiskConfig::Local(local): &DiskConfig,
     reserve_bytes: u64,
-    kept: Option<u64>,
+    kept: Option<&Kept>,
 ) -> Check {
+    let root = &local.root;
+    let reserve_bytes = local.limits(reserve_bytes).reserve_bytes;
     let shown = format!("`{name}` at {}", root.display());
     if !root.is_dir() {
         return Check::problem(
@@ -46,7 +49,9 @@ pub(super) fn examine(
             ),
         );
     }
-    if let Some(files) = kept.filter(|files| *files > 0 && !own) {
+    let known = kept.map_or(Known::Nothing, |kept| kept.known(name));
+    let files = kept.map(|kept| kept.files_on(name));
+    if let Some(files) = files.filter(|files| *files > 0 && !own) {
         return Check::problem(
             CHECK,
             format!(
@@ -55,10 +60,13 @@ pub(super) fn examine(
             "mount the NAS there before services start; they would fill the disk of this machine",
         );
     }
-    if !own {
+    if !own && known == Known::Nothing {
         return first_time(&shown, root);
     }
-    match probe(root) {
+    if local.settings().read_only {
+        return read_only(&shown, name, local, known);
+    }
+    match probe(local, known) {
         Ok((free_bytes, ms)) if free_bytes > reserve_bytes => Check::ok(
             CHECK,
             format!(
@@ -78,9 +86,28 @@ pub(super) fn examine(
         Err(error) => Check::problem(
             CHECK,
             format!("{shown} takes no files: {error}"),
-            fix(&error, root),
+            fix(&error, name, root),
         ),
     }
+}
+
+/// Nothing is written to it, whoever asks.
+fn read_only(shown: &str, name: &DiskName, local: &LocalDiskConfig, known: Known) -> Check {
+    match open(local, known).and_then(|disk| disk.probe()) {
+        Ok(()) => Check::ok(
+            CHECK,
+            format!("{shown} can be read, and is configured to take no files"),
+        ),
+        Err(error) => Check::problem(
+            CHECK,
+            format!("{shown} cannot be read: {error}"),
+            fix(&error, name, &local.root),
+        ),
+    }
+}
+
+fn open(local: &LocalDiskConfig, known: Known) -> Result<LocalDisk, DiskError> {
+    Ok(LocalDisk::open_known(&local.root, local.settings(), known)?.0)
 }
 
 /// Services make their own folder on it when they start: only whether they can is looked at.
@@ -102,8 +129,8 @@ fn first_time(shown: &str, root: &Path) -> Check {
 }
 
 /// Stores a file as an upload would be stored, and removes it. Gives the room that is left and how long it took.
-fn probe(root: &Path) -> Result<(u64, u128), DiskError> {
-    let disk = LocalDisk::open(root)?;
+fn probe(local: &LocalDiskConfig, known: Known) -> Result<(u64, u128), DiskError> {
+    let disk = open(local, known)?;
     let id = UploadId::generate();
     let began = Instant::now();
     let stored = store(&disk, id);
@@ -121,8 +148,11 @@ fn store(disk: &LocalDisk, id: UploadId) -> Result<(), DiskError> {
     disk.keep(&sealed)
 }
 
-fn fix(error: &DiskError, root: &Path) -> String {
+fn fix(error: &DiskError, name: &DiskName, root: &Path) -> String {
     match error {
+        DiskError::NotMounted | DiskError::AnotherDisk => format!(
+            "mount the disk that it was; if another one takes its place: `portcullis-services disk adopt {name} --reason TEXT`"
+        ),
         DiskError::Full(_) => "make room on it, or raise its quota".to_owned(),
         DiskError::Failed { kind, .. } if *kind == std::io::ErrorKind::ReadOnlyFilesystem => {
             format!(

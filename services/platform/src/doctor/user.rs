@@ -12,8 +12,8 @@ const CHECK: &str = "user";
 
 pub(super) fn examine(disks: &BTreeMap<DiskName, DiskConfig>) -> Check {
     let own = rustix::process::geteuid().as_raw();
-    let mut owners = disks.values().filter_map(|DiskConfig::Local { root }| {
-        let folder = std::fs::metadata(root.join(DiskPath::RESERVED_PREFIX)).ok()?;
+    let mut owners = disks.values().filter_map(|DiskConfig::Local(local)| {
+        let folder = std::fs::metadata(local.root.join(DiskPath::RESERVED_PREFIX)).ok()?;
         Some(folder.uid())
     });
     match owners.find(|owner| *owner != own) {

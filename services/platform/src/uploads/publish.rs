@@ -222,10 +222,11 @@ impl Publishing<'_> {
     fn record(&self) -> Result<Receipt, Fault> {
         let (upload, commit) = (self.row.record.upload.clone(), self.commit.clone());
         let (disk, now) = (self.disk.name.clone(), self.inner.clock.now());
-        let answering = self.answering.cloned();
+        let (answering, quota) = (self.answering.cloned(), self.disk.limits().quota.clone());
         self.inner.catalog.run_blocking(move |rows| {
             let row = UploadRow::find(rows, upload.id)?.ok_or(Fault(StoreError::NotFound))?;
             check_open(&row, commit.epoch)?;
+            quota.check(rows, &disk, &upload.attributes, commit.length.bytes())?;
             let number = VersionRow::next_number(rows, &disk, &commit.path)?;
             let quarantined = commit.disposition != Disposition::Publish;
             let version = VersionRow {
@@ -237,6 +238,7 @@ impl Publishing<'_> {
                 sha256: commit.sha256,
                 media_type: upload.media_type.clone(),
                 metadata: upload.attributes.clone(),
+                cohort: quota.cohort(&upload.attributes).map(str::to_owned),
                 quarantined,
                 stored_at: now,
             };
@@ -323,6 +325,7 @@ impl Uploads {
         entry: AuditEntry,
         answering: Option<Answering>,
     ) -> Result<bool, Fault> {
+        disk.check_writable()?;
         let _publishing = self.0.publishing.lock(&disk.name, path);
         let (name, at, now) = (disk.name.clone(), path.clone(), self.0.clock.now());
         let answer = deleted(disk, path);
@@ -343,6 +346,9 @@ impl Uploads {
     }
 
     fn recover_disk(&self, disk: &NamedDisk) -> Result<(), Fault> {
+        if disk.limits().read_only {
+            return Ok(());
+        }
         let failed = Fault::of_disk(disk);
         let name = disk.name.clone();
         let paths = self.0.catalog.run_blocking(move |rows| {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_services::catalog::Catalog;
+use portcullis_services::config::DiskLimits;
 use portcullis_services::{Disks, UploadLimits, Uploads};
 use portcullis_storage::{Disk, LocalDisk};
 use portcullis_types::Clock;
@@ -14,7 +15,7 @@ pub(crate) fn open(folder: &Path, clock: Clock) -> Uploads {
     std::fs::create_dir_all(&root).expect("is made");
     let disk = LocalDisk::open(&root).expect("opens");
     let name = "local".parse().expect("is valid");
-    let disks = Disks::new([(name, Arc::new(disk) as Arc<dyn Disk>)]);
+    let disks = Disks::new([(name, Arc::new(disk) as Arc<dyn Disk>, DiskLimits::default())]);
     let (catalog, _thread) = Catalog::open(&folder.join("catalog.sqlite")).expect("opens");
     let limits = UploadLimits {
         reserve_bytes: 0,

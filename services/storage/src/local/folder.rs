@@ -8,15 +8,12 @@ use portcullis_types::DiskPath;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use crate::{DiskError, Step};
+use crate::{DiskError, Looks, Step};
 
 /// Nothing above, no symbolic link, no other door (such as `/proc/self/fd`).
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS);
-
-/// The mode of folders that hold visible files: whoever may look at the disk may look into them.
-const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
 
 /// A folder that is held open.
 #[derive(Debug)]
@@ -85,11 +82,22 @@ impl Folder {
     }
 
     /// The same, made where it is missing.
-    pub(super) fn parent_or_new(&self, path: &DiskPath) -> Result<Self, DiskError> {
+    pub(super) fn parent_or_new(&self, path: &DiskPath, looks: &Looks) -> Result<Self, DiskError> {
         let mut folder = self.again()?;
         for part in path.folders() {
-            folder = folder.folder_or_new(part, FOLDER_MODE)?;
+            folder = match folder.folder(part)? {
+                Some(inner) => inner,
+                None => folder.visible_folder(part, looks)?,
+            };
         }
+        Ok(folder)
+    }
+
+    /// A new folder that others see. What of its mode the umask took away, it gets now.
+    fn visible_folder(&self, name: &str, looks: &Looks) -> Result<Self, DiskError> {
+        let folder = self.folder_or_new(name, Mode::from_raw_mode(looks.folder_mode))?;
+        looks.give_folder(&folder.0)?;
+        folder.sync()?;
         Ok(folder)
     }
 
