@@ -12,6 +12,7 @@ from client import Client
 ROOT = pathlib.Path(__file__).parents[2]
 BINARIES = pathlib.Path(os.environ.get("PORTCULLIS_BIN_DIR", ROOT / "target/debug"))
 KEY = "0123456789abcdef0123456789abcdef"
+ADMIN_KEY = "00112233445566778899aabbccddeeff"
 
 
 class Services:
@@ -23,6 +24,10 @@ class Services:
         self.disks = {name: folder / name for name in settings}
         for disk in self.disks.values():
             disk.mkdir()
+        key = folder / "admin.key"
+        key.write_text(ADMIN_KEY)
+        self.config = folder / "services.toml"
+        self.config.write_text(f'[[keys]]\nname = "admin"\nkey-file = "{key}"\nscopes = ["admin"]\n')
         self.address = "127.0.0.1:0"
         if start:
             self.start()
@@ -38,7 +43,7 @@ class Services:
             "STORAGE_CONFIG": json.dumps(disks),
             "OTEL_SDK_DISABLED": "true",
         }
-        places = ["--config", "/dev/null", "--listen", self.address, "--catalog", str(self.folder / "catalog.sqlite")]
+        places = ["--config", str(self.config), "--listen", self.address, "--catalog", str(self.folder / "catalog.sqlite")]
         return {"args": [BINARIES / "portcullis-services", *arguments, *places], "env": environment, "text": True}
 
     def command(self, *arguments):

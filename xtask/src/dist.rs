@@ -135,7 +135,27 @@ fn build(workspace: &Workspace, source: &Source) -> Result<PathBuf> {
         .env("PORTCULLIS_COMMIT", &source.commit)
         .env("SOURCE_DATE_EPOCH", source.time.to_string());
     run_command(&mut command)?;
-    Ok(target.join("release"))
+    let shipped = target.join("shipped");
+    fs::create_dir_all(&shipped).with_context(|| shipped.display().to_string())?;
+    for program in ROLES.iter().flat_map(|role| role.programs) {
+        ship(
+            &target.join("release").join(program),
+            &shipped.join(program),
+        )?;
+    }
+    Ok(shipped)
+}
+
+/// What is shipped of a program. Link-time optimisation gives what it takes from one module into another a name with a
+/// hash of the module, which depends on where its sources lie; and the linker makes an id of everything, those names
+/// included. Neither changes what the program does.
+fn ship(program: &Path, shipped: &Path) -> Result<()> {
+    let mut objcopy = Command::new("objcopy");
+    objcopy
+        .args(["--wildcard", "--strip-symbol=*.llvm.*"])
+        .arg("--remove-section=.note.gnu.build-id")
+        .args([program, shipped]);
+    run_command(&mut objcopy)
 }
 
 /// Makes the archive of each role and the digests of all of them, which are given back.

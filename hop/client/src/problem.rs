@@ -60,6 +60,8 @@ pub enum ProblemKind {
     Overloaded,
     /// No policies are in force yet: come back later.
     NotReady,
+    /// There was such a file, and it was purged.
+    Purged,
     /// The disk is full.
     DiskFull,
     /// The quota of a disk or a cohort is used up: have files removed.
@@ -84,7 +86,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::BadRequest,
         Self::FieldAfterFile,
         Self::UnsafePath,
@@ -111,6 +113,7 @@ impl ProblemKind {
         Self::SomeRejected,
         Self::Overloaded,
         Self::NotReady,
+        Self::Purged,
         Self::DiskFull,
         Self::OverQuota,
         Self::DiskReadOnly,
@@ -224,6 +227,7 @@ impl ProblemKind {
             ),
             Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE, "Too much at once"),
             Self::NotReady => ("not-ready", S::SERVICE_UNAVAILABLE, "Not ready yet"),
+            Self::Purged => ("purged", S::GONE, "The file is gone for good"),
             Self::DiskFull => ("disk-full", S::INSUFFICIENT_STORAGE, "The disk is full"),
             Self::OverQuota => (
                 "over-quota",

@@ -150,6 +150,9 @@ pub enum StoreError {
     /// The disk has no room.
     #[error("the disk has no room for this upload; tell the operator and try again later")]
     DiskFull,
+    /// There was such a file, and all of it was removed for good.
+    #[error("this file was purged: its bytes are gone for good")]
+    Purged,
     /// A quota is used up: of what it says.
     #[error("the quota of {0} is used up; have files removed or the quota raised")]
     OverQuota(String),
@@ -218,6 +221,7 @@ impl StoreError {
             Self::NotFound => ProblemKind::NotFound,
             Self::UnknownToken => ProblemKind::Unauthenticated,
             Self::DigestMismatch => ProblemKind::DigestMismatch,
+            Self::Purged => ProblemKind::Purged,
             Self::DiskFull => ProblemKind::DiskFull,
             Self::OverQuota(_) => ProblemKind::OverQuota,
             Self::ReadOnly(_) => ProblemKind::DiskReadOnly,
@@ -239,7 +243,7 @@ impl StoreError {
             | Self::OffsetMismatch { .. }
             | Self::Fenced
             | Self::Ended(_) => ErrorType::Conflict,
-            Self::NotFound => ErrorType::NotFound,
+            Self::NotFound | Self::Purged => ErrorType::NotFound,
             Self::DigestMismatch => ErrorType::DigestMismatch,
             Self::DiskFull | Self::OverQuota(_) => ErrorType::DiskFull,
             Self::StorageFailed => ErrorType::StorageFailed,
@@ -274,6 +278,7 @@ impl StoreError {
             ProblemKind::Fenced => Self::Fenced,
             ProblemKind::NotFound => Self::NotFound,
             ProblemKind::DigestMismatch => Self::DigestMismatch,
+            ProblemKind::Purged => Self::Purged,
             ProblemKind::DiskFull => Self::DiskFull,
             ProblemKind::OverQuota => {
                 let whose = member("quota").and_then(serde_json::Value::as_str);

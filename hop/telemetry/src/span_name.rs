@@ -73,6 +73,10 @@ pub enum SpanName {
     StorageDelete,
     /// The file endpoint `delete_prefix`.
     StorageDeletePrefix,
+    /// The file endpoint `undelete`.
+    StorageUndelete,
+    /// The file endpoint `purge`.
+    StoragePurge,
     /// The file endpoint `cleanup`.
     StorageCleanup,
     /// What the file endpoints take and answer.
@@ -214,6 +218,8 @@ impl SpanName {
             Self::StorageMetadata => (Server, "GET", "/internal/storage/metadata"),
             Self::StorageDelete => (Server, "POST", "/internal/storage/delete"),
             Self::StorageDeletePrefix => (Server, "POST", "/internal/storage/delete_prefix"),
+            Self::StorageUndelete => (Server, "POST", "/internal/storage/undelete"),
+            Self::StoragePurge => (Server, "POST", "/internal/storage/purge"),
             Self::StorageCleanup => (Server, "POST", "/internal/storage/cleanup"),
             Self::StorageOpenApi => (Server, "GET", "/internal/storage/openapi.json"),
             Self::QuarantineList => (Server, "GET", "/internal/quarantine"),

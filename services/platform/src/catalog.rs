@@ -135,10 +135,7 @@ impl Catalog {
         T: Send + 'static,
         E: From<CatalogError> + Send + 'static,
     {
-        let (job, answer) = boxed(job);
-        let closed = |()| E::from(CatalogError::Closed);
-        self.reads.send(job).await.map_err(|_| closed(()))?;
-        answer.await.map_err(|_| closed(()))?
+        asked(&self.reads, job).await
     }
 
     /// Does something in a transaction. When it returns without an error, it is durable; when the job gives
@@ -151,10 +148,7 @@ impl Catalog {
         T: Send + 'static,
         E: From<CatalogError> + Send + 'static,
     {
-        let (job, answer) = boxed(job);
-        let closed = |()| E::from(CatalogError::Closed);
-        self.jobs.send(job).await.map_err(|_| closed(()))?;
-        answer.await.map_err(|_| closed(()))?
+        asked(&self.jobs, job).await
     }
 
     /// The same from a thread that may block.
@@ -197,6 +191,21 @@ fn open_to_read(path: &Path) -> Result<Connection, rusqlite::Error> {
     let rows = Connection::open_with_flags(path, flags)?;
     rows.busy_timeout(BUSY)?;
     Ok(rows)
+}
+
+/// Has a thread do a job, and waits for its answer.
+async fn asked<T, E>(
+    thread: &mpsc::Sender<Job>,
+    job: impl FnOnce(&Rows) -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<CatalogError> + Send + 'static,
+{
+    let (job, answer) = boxed(job);
+    let closed = |()| E::from(CatalogError::Closed);
+    thread.send(job).await.map_err(|_| closed(()))?;
+    answer.await.map_err(|_| closed(()))?
 }
 
 fn boxed<T, E>(

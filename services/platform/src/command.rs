@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod disk;
+pub(crate) mod purge;
 pub(crate) mod quarantine;
 pub(crate) mod token;
 

@@ -6,6 +6,7 @@ mod deletion;
 mod hashed;
 mod prefix;
 mod reading;
+mod versions;
 
 use std::time::Duration;
 

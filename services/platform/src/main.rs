@@ -17,7 +17,7 @@ use portcullis_services::doctor;
 use portcullis_services::server::Server;
 use portcullis_telemetry::{Service, Telemetry};
 
-use crate::command::{backup, disk, quarantine, token};
+use crate::command::{backup, disk, purge, quarantine, token};
 
 /// How long spans that wait to be sent may take at the end.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -53,6 +53,8 @@ enum Command {
     /// The disks that files lie on.
     #[command(subcommand)]
     Disk(disk::Command),
+    /// Removes all versions of a file for good. That there was such a file stays known.
+    Purge(purge::Arguments),
     /// Bearer tokens of uploaders.
     #[command(subcommand)]
     Token(token::Command),
@@ -94,6 +96,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Disk(command)) => {
             let (catalog, disks) = Config::storage_of(&flags, &environment)?;
             runtime.block_on(disk::run(command, &catalog, &disks))?;
+        }
+        Some(Command::Purge(arguments)) => {
+            let (catalog, disks) = Config::storage_of(&flags, &environment)?;
+            runtime.block_on(purge::run(arguments, catalog, disks))?;
         }
         Some(Command::Token(command)) => {
             runtime.block_on(token::run(command, &Config::catalog_of(&flags)?))?;

@@ -27,6 +27,10 @@ pub enum Action {
     Read,
     /// A file was deleted.
     Deleted,
+    /// The last deletion of a file was taken back.
+    Undeleted,
+    /// All versions of a file are gone for good.
+    Purged,
     /// Another disk takes the place of one that is gone.
     DiskAdopted,
     /// A token was made.
@@ -56,6 +60,8 @@ impl Action {
             Self::Failed => "failed",
             Self::Read => "read",
             Self::Deleted => "deleted",
+            Self::Undeleted => "undeleted",
+            Self::Purged => "purged",
             Self::DiskAdopted => "disk-adopted",
             Self::TokenAdded => "token-added",
             Self::TokenRevoked => "token-revoked",

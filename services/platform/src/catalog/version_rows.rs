@@ -29,6 +29,10 @@ pub struct VersionRow {
     pub quarantined: bool,
     /// When it was stored.
     pub stored_at: Timestamp,
+    /// When it was deleted, or discarded from quarantine.
+    pub deleted_at: Option<Timestamp>,
+    /// When its bytes were removed for good.
+    pub purged_at: Option<Timestamp>,
 }
 
 impl VersionRow {
@@ -79,6 +83,63 @@ impl VersionRow {
         .query_row([disk.as_str(), path.as_str()], |row| Ok(read(row)))
         .optional()?
         .transpose()
+    }
+
+    /// A version of a path by its number, deleted or not. Those that are kept apart are not found.
+    pub fn numbered(
+        rows: &Rows,
+        disk: &DiskName,
+        path: &DiskPath,
+        version: u64,
+    ) -> Result<Option<Self>, CatalogError> {
+        rows.prepare_cached(&format!(
+            "{SELECT} WHERE disk = ?1 AND path = ?2 AND version = ?3 AND quarantined = 0"
+        ))?
+        .query_row(
+            params![disk.as_str(), path.as_str(), version.cast_signed()],
+            |row| Ok(read(row)),
+        )
+        .optional()?
+        .transpose()
+    }
+
+    /// All versions of a path, newest first, but for those that are kept apart.
+    pub fn history(
+        rows: &Rows,
+        disk: &DiskName,
+        path: &DiskPath,
+    ) -> Result<Vec<Self>, CatalogError> {
+        rows.prepare_cached(&format!(
+            "{SELECT} WHERE disk = ?1 AND path = ?2 AND quarantined = 0 ORDER BY version DESC"
+        ))?
+        .query_map([disk.as_str(), path.as_str()], |row| Ok(read(row)))?
+        .collect::<Result<Result<Vec<_>, _>, _>>()?
+    }
+
+    /// The paths at and beneath a prefix that have or had files, sorted: those behind `after`, at most `limit`.
+    pub fn paths(
+        rows: &Rows,
+        disk: &DiskName,
+        prefix: &Prefix,
+        after: Option<&DiskPath>,
+        limit: u32,
+    ) -> Result<Vec<DiskPath>, CatalogError> {
+        let (from, until) = prefix.beneath();
+        let after = after.map_or("", DiskPath::as_str);
+        let own = prefix.path().map_or("", DiskPath::as_str);
+        let mut paths = rows.prepare_cached(
+            "SELECT path FROM versions WHERE disk = ?1 AND path = ?2 AND path > ?3 AND quarantined = 0
+             UNION SELECT path FROM versions
+                WHERE disk = ?1 AND path > ?3 AND path >= ?4 AND (?5 IS NULL OR path < ?5) AND quarantined = 0
+             ORDER BY path LIMIT ?6",
+        )?;
+        let found = paths.query_map(
+            params![disk.as_str(), own, after, from, until, limit],
+            |row| row.get::<_, String>(0),
+        )?;
+        found
+            .map(|path| path?.parse().map_err(|_| CatalogError::Damaged))
+            .collect()
     }
 
     /// The version that came from an upload.
@@ -174,6 +235,41 @@ impl VersionRow {
             .execute(params![disk.as_str(), path.as_str(), now.as_ms()])?)
     }
 
+    /// Takes back the last deletion of a path. Says how many versions are there again.
+    pub fn undelete(rows: &Rows, disk: &DiskName, path: &DiskPath) -> Result<usize, CatalogError> {
+        Ok(rows
+            .prepare_cached(
+                "UPDATE versions SET deleted_at = NULL, linked = 0
+                 WHERE disk = ?1 AND path = ?2 AND quarantined = 0 AND purged_at IS NULL
+                   AND deleted_at = (SELECT max(deleted_at) FROM versions
+                                     WHERE disk = ?1 AND path = ?2 AND quarantined = 0 AND purged_at IS NULL)",
+            )?
+            .execute([disk.as_str(), path.as_str()])?)
+    }
+
+    /// Marks every version of a path as purged, those in quarantine too, and forgets what was said about them. Gives
+    /// those whose bytes must go now.
+    pub fn purge(
+        rows: &Rows,
+        disk: &DiskName,
+        path: &DiskPath,
+        now: Timestamp,
+    ) -> Result<Vec<Self>, CatalogError> {
+        let purged = rows
+            .prepare_cached(&format!(
+                "{SELECT} WHERE disk = ?1 AND path = ?2 AND purged_at IS NULL ORDER BY version"
+            ))?
+            .query_map([disk.as_str(), path.as_str()], |row| Ok(read(row)))?
+            .collect::<Result<Result<Vec<_>, _>, _>>()??;
+        rows.prepare_cached(
+            "UPDATE versions SET purged_at = ?3, deleted_at = coalesce(deleted_at, ?3), metadata = '{}',
+                                 linked = 0
+             WHERE disk = ?1 AND path = ?2 AND purged_at IS NULL",
+        )?
+        .execute(params![disk.as_str(), path.as_str(), now.as_ms()])?;
+        Ok(purged)
+    }
+
     /// Remembers that the visible link of a path agrees with its rows up to a version.
     pub fn set_linked(rows: &Rows, disk: &DiskName, path: &DiskPath) -> Result<(), CatalogError> {
         rows.prepare_cached(
@@ -191,18 +287,24 @@ impl VersionRow {
             .collect()
     }
 
-    /// Whether the bytes of a version are needed: it was committed, and not discarded from quarantine.
+    /// Whether the bytes of a version are needed: it was committed, and neither purged nor discarded from quarantine.
     pub fn is_kept(rows: &Rows, upload: UploadId) -> Result<bool, CatalogError> {
         Ok(rows
             .prepare_cached(
                 "SELECT 1 FROM versions
-                 WHERE upload = ?1 AND NOT (quarantined = 1 AND deleted_at IS NOT NULL)",
+                 WHERE upload = ?1 AND purged_at IS NULL
+                   AND NOT (quarantined = 1 AND deleted_at IS NOT NULL)",
             )?
             .exists([upload.to_string()])?)
     }
 }
 
-const SELECT: &str = "SELECT upload, disk, path, version, size, sha256, media_type, metadata, cohort, quarantined, stored_at FROM versions";
+const SELECT: &str = "SELECT upload, disk, path, version, size, sha256, media_type, metadata, cohort, quarantined, stored_at, deleted_at, purged_at FROM versions";
+
+fn moment(ms: Option<i64>) -> Result<Option<Timestamp>, CatalogError> {
+    let moment = ms.map(|ms| Timestamp::from_ms(ms).map_err(|_| CatalogError::Damaged));
+    moment.transpose()
+}
 
 fn read(row: &rusqlite::Row<'_>) -> Result<VersionRow, CatalogError> {
     let text = |column: usize| row.get::<_, String>(column);
@@ -219,5 +321,7 @@ fn read(row: &rusqlite::Row<'_>) -> Result<VersionRow, CatalogError> {
         cohort: row.get(8)?,
         quarantined: row.get(9)?,
         stored_at: Timestamp::from_ms(row.get(10)?).map_err(|_| damaged(()))?,
+        deleted_at: moment(row.get(11)?)?,
+        purged_at: moment(row.get(12)?)?,
     })
 }

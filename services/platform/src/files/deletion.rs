@@ -41,7 +41,7 @@ impl Uploads {
         trace: TraceId,
         answering: Option<Answering>,
     ) -> Result<(), Fault> {
-        let entry = self.deletion(disk, path, subject, trace);
+        let entry = self.entry(Action::Deleted, disk, path, subject, trace);
         let (uploads, disk, path) = (self.clone(), disk.clone(), path.clone());
         let delete = move || uploads.delete_path(&disk, &path, entry, answering);
         let deleted = tokio::task::spawn_blocking(delete)
@@ -92,7 +92,7 @@ impl Uploads {
         let delete = move || {
             let mut deleted = 0;
             for file in files {
-                let entry = uploads.deletion(&disk, &file.path, &subject, trace);
+                let entry = uploads.entry(Action::Deleted, &disk, &file.path, &subject, trace);
                 deleted += u64::from(uploads.delete_path(&disk, &file.path, entry, None)?);
             }
             Ok(deleted)
@@ -102,14 +102,16 @@ impl Uploads {
             .map_err(Fault::lost)?
     }
 
-    fn deletion(
+    /// What somebody does to all of a path.
+    pub(super) fn entry(
         &self,
+        action: Action,
         disk: &NamedDisk,
         path: &DiskPath,
         subject: &str,
         trace: TraceId,
     ) -> AuditEntry {
-        let mut entry = AuditEntry::new(self.clock().now(), Action::Deleted, subject);
+        let mut entry = AuditEntry::new(self.clock().now(), action, subject);
         entry.trace = Some(trace);
         entry.file = Some((disk.name.clone(), path.clone(), None));
         entry

@@ -9,6 +9,7 @@ mod health;
 mod list;
 mod openapi;
 mod upload;
+mod versions;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -40,6 +41,8 @@ pub(super) fn routes() -> Router<Site> {
             "/internal/storage/delete_prefix",
             post(delete::delete_prefix),
         )
+        .route("/internal/storage/undelete", post(versions::undelete))
+        .route("/internal/storage/purge", post(versions::purge))
         .route("/internal/storage/cleanup", post(delete::cleanup))
         .route("/internal/storage/openapi.json", get(openapi::openapi))
 }
@@ -49,6 +52,7 @@ pub(super) fn routes() -> Router<Site> {
 struct Target {
     path: Option<String>,
     disk: Option<String>,
+    version: Option<u64>,
 }
 
 impl Target {

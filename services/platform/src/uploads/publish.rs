@@ -144,11 +144,16 @@ impl Publishing<'_> {
         let publish = Span::child_of(SpanName::Publish, Some(self.parent));
         disk.disk().keep(&sealed).map_err(Fault::of_disk(disk))?;
         let catalog = Span::child_of(SpanName::Catalog, Some(self.parent));
-        let receipt = self.record()?;
+        let (receipt, is_new) = self.record()?;
         drop(catalog);
         // From here on nothing fails the upload: it is stored. What is not done now, recovery does.
         if self.commit.disposition == Disposition::Publish {
             self.inner.derive_link(disk, path)?;
+        }
+        if !is_new {
+            disk.disk()
+                .drop_version(sealed.id())
+                .map_err(Fault::of_disk(disk))?;
         }
         drop(publish);
         disk.disk()
@@ -218,31 +223,40 @@ impl Publishing<'_> {
         may.map_err(Fault::of_disk(self.disk))
     }
 
-    /// The commit point: version, receipt and audit row in one transaction.
-    fn record(&self) -> Result<Receipt, Fault> {
+    /// The commit point: version, receipt and audit row in one transaction. Says whether there is a new version, or the
+    /// path had these very bytes already.
+    fn record(&self) -> Result<(Receipt, bool), Fault> {
         let (upload, commit) = (self.row.record.upload.clone(), self.commit.clone());
         let (disk, now) = (self.disk.name.clone(), self.inner.clock.now());
         let (answering, quota) = (self.answering.cloned(), self.disk.limits().quota.clone());
         self.inner.catalog.run_blocking(move |rows| {
             let row = UploadRow::find(rows, upload.id)?.ok_or(Fault(StoreError::NotFound))?;
             check_open(&row, commit.epoch)?;
-            quota.check(rows, &disk, &upload.attributes, commit.length.bytes())?;
-            let number = VersionRow::next_number(rows, &disk, &commit.path)?;
             let quarantined = commit.disposition != Disposition::Publish;
-            let version = VersionRow {
-                upload: upload.id,
-                disk,
-                path: commit.path.clone(),
-                version: number,
-                size: commit.length.bytes(),
-                sha256: commit.sha256,
-                media_type: upload.media_type.clone(),
-                metadata: upload.attributes.clone(),
-                cohort: quota.cohort(&upload.attributes).map(str::to_owned),
-                quarantined,
-                stored_at: now,
+            let existing = already_there(rows, &disk, &commit)?;
+            let is_new = existing.is_none();
+            let version = if let Some(existing) = existing {
+                existing
+            } else {
+                quota.check(rows, &disk, &upload.attributes, commit.length.bytes())?;
+                let version = VersionRow {
+                    upload: upload.id,
+                    version: VersionRow::next_number(rows, &disk, &commit.path)?,
+                    disk,
+                    path: commit.path.clone(),
+                    size: commit.length.bytes(),
+                    sha256: commit.sha256,
+                    media_type: upload.media_type.clone(),
+                    metadata: upload.attributes.clone(),
+                    cohort: quota.cohort(&upload.attributes).map(str::to_owned),
+                    quarantined,
+                    stored_at: now,
+                    deleted_at: None,
+                    purged_at: None,
+                };
+                version.insert(rows)?;
+                version
             };
-            version.insert(rows)?;
             let receipt = receipt(&version, &commit, &upload);
             let (state, action) = if quarantined {
                 (UploadState::Quarantined, Action::Quarantined)
@@ -252,13 +266,14 @@ impl Publishing<'_> {
             UploadRow::commit(rows, &commit, &receipt, state)?;
             let entry = AuditEntry {
                 upload: Some(upload.id),
-                file: Some((version.disk, version.path, Some(number))),
+                file: Some((version.disk, version.path, Some(version.version))),
                 trace: Some(upload.traceparent.trace_id()),
                 details: Some(serde_json::json!({
                     "size": version.size,
                     "sha256": version.sha256,
                     "revision": upload.revision,
                     "policies": commit.policies,
+                    "new": is_new,
                 })),
                 ..AuditEntry::new(now, action, upload.principal.subject())
             };
@@ -266,14 +281,29 @@ impl Publishing<'_> {
             if let Some(answering) = answering {
                 answering.record(rows, &stored(&receipt), now)?;
             }
-            Ok::<_, Fault>(receipt)
+            Ok::<_, Fault>((receipt, is_new))
         })
     }
 }
 
+/// The version that a path shows, if it has the very bytes that are to be shown there.
+fn already_there(
+    rows: &Rows,
+    disk: &DiskName,
+    commit: &Commit,
+) -> Result<Option<VersionRow>, CatalogError> {
+    if commit.disposition != Disposition::Publish {
+        return Ok(None);
+    }
+    let shown = VersionRow::latest(rows, disk, &commit.path)?;
+    let same =
+        |shown: &VersionRow| shown.sha256 == commit.sha256 && shown.size == commit.length.bytes();
+    Ok(shown.filter(same))
+}
+
 fn receipt(version: &VersionRow, commit: &Commit, upload: &portcullis_hop::NewUpload) -> Receipt {
     Receipt {
-        id: version.upload,
+        id: upload.id,
         status: if version.quarantined {
             Status::Quarantined
         } else {

@@ -149,12 +149,12 @@ pub(super) async fn cleanup(State(site): State<Site>, headers: HeaderMap, body: 
 }
 
 /// A call that may have come before.
-enum Begun {
+pub(super) enum Begun {
     New(Option<Once>),
     Answered(serde_json::Value),
 }
 
-async fn begin(
+pub(super) async fn begin(
     site: &Site,
     headers: &HeaderMap,
     key: &Key,

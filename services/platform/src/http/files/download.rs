@@ -47,8 +47,8 @@ pub(super) async fn download(
     let call = async |key: Key, span: Arc<Span>| {
         let target: Target = query(&uri)?;
         let (disk, path) = target.file(&site)?;
-        let shown = site.uploads().shown(&disk.name, &path).await?;
-        let version = shown.ok_or(StoreError::NotFound)?;
+        let version = site.uploads().version(&disk.name, &path, target.version);
+        let version = version.await?;
         let file = Described::of(&version)?;
         if let Some(response) = file.refused_or_known(&headers)? {
             return Ok(response);

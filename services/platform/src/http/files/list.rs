@@ -25,12 +25,16 @@ use crate::uploads::Uploads;
 /// How many files of a list are in memory at once.
 const PAGE: u32 = 1000;
 
+/// Of how many paths all versions are in memory at once.
+const HISTORIES: u32 = 100;
+
 /// What is to be listed.
 #[derive(Default, Deserialize)]
 pub(super) struct What {
     prefix: Option<String>,
     disk: Option<String>,
     include_metadata: Option<String>,
+    versions: Option<String>,
     limit: Option<String>,
     after: Option<String>,
 }
@@ -74,8 +78,8 @@ pub(super) async fn metadata(State(site): State<Site>, uri: Uri, headers: Header
     let call = async |_, _| {
         let target: Target = query(&uri)?;
         let (disk, path) = target.file(&site)?;
-        let shown = site.uploads().shown(&disk.name, &path).await?;
-        let version = shown.ok_or(StoreError::NotFound)?;
+        let version = site.uploads().version(&disk.name, &path, target.version);
+        let version = version.await?;
         Ok(answer_json(&json!({
             "success": true,
             "disk": disk.name,
@@ -102,6 +106,8 @@ fn described(version: &VersionRow) -> Value {
         "sha256": version.sha256,
         "stored_at": version.stored_at,
         "metadata": version.metadata,
+        "deleted_at": version.deleted_at,
+        "purged_at": version.purged_at,
     })
 }
 
@@ -127,6 +133,7 @@ impl What {
             disk: disk.name.clone(),
             prefix: prefix(self.prefix.as_deref())?,
             with_metadata: flag("include_metadata", self.include_metadata.as_deref())?,
+            every_version: flag("versions", self.versions.as_deref())?,
             after: after.map(|after| disk_path(Some(after))).transpose()?,
             left: limit,
             count: 0,
@@ -140,6 +147,8 @@ struct Listing {
     disk: DiskName,
     prefix: Prefix,
     with_metadata: bool,
+    /// Not the file that each path shows, but all versions that it has or had.
+    every_version: bool,
     after: Option<DiskPath>,
     /// How many more may come. Absent: all.
     left: Option<u32>,
@@ -177,17 +186,15 @@ impl Listing {
     }
 
     async fn next(&mut self) -> Result<Step, Fault> {
-        let wanted = self.left.map_or(PAGE, |left| left.min(PAGE));
+        let page = if self.every_version { HISTORIES } else { PAGE };
+        let wanted = self.left.map_or(page, |left| left.min(page));
         // At the limit one more is looked for, and not sent: without it there is no next page.
         let asked = wanted.max(1);
-        let page = self
-            .uploads
-            .page(&self.disk, &self.prefix, self.after.clone(), asked);
-        let page = page.await?;
+        let page = self.page(asked).await?;
         if wanted == 0 && !page.is_empty() {
             return Ok(Step::End);
         }
-        let Some(last) = page.last() else {
+        let Some(last) = page.last().and_then(|versions| versions.first()) else {
             self.after = None;
             return Ok(Step::End);
         };
@@ -195,7 +202,17 @@ impl Listing {
         if let Some(left) = &mut self.left {
             *left -= u32::try_from(page.len()).unwrap_or(*left);
         }
-        Ok(Step::Files(page))
+        Ok(Step::Files(page.into_iter().flatten().collect()))
+    }
+
+    /// The versions of each of the next paths.
+    async fn page(&self, paths: u32) -> Result<Vec<Vec<VersionRow>>, Fault> {
+        let (disk, prefix, after) = (&self.disk, &self.prefix, self.after.clone());
+        if self.every_version {
+            return self.uploads.histories(disk, prefix, after, paths).await;
+        }
+        let shown = self.uploads.page(disk, prefix, after, paths).await?;
+        Ok(shown.into_iter().map(|version| vec![version]).collect())
     }
 
     fn json(&mut self, files: &[VersionRow]) -> Bytes {
@@ -205,7 +222,7 @@ impl Listing {
                 json.push(',');
             }
             self.count += 1;
-            let entry = if self.with_metadata {
+            let entry = if self.with_metadata || self.every_version {
                 described(file)
             } else {
                 json!(file.path)

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use self::parts::{
     answer, binary, count, disk, dry_run, entries, failures, file_fields, idempotency_key,
-    json_body, object, path, prefix, responses, schema, schemas, whole,
+    json_body, object, path, prefix, responses, schema, schemas, version, whole,
 };
 use super::delete::{MAX_HOURS, USUAL_HOURS};
 use super::{Site, answer_json};
@@ -45,6 +45,8 @@ fn description() -> Value {
             "/internal/storage/metadata": { "get": metadata() },
             "/internal/storage/delete": { "post": delete(), "delete": delete_by_query() },
             "/internal/storage/delete_prefix": { "post": delete_prefix() },
+            "/internal/storage/undelete": { "post": undelete() },
+            "/internal/storage/purge": { "post": purge() },
             "/internal/storage/cleanup": { "post": cleanup() },
             "/internal/storage/health": { "get": health() },
             "/internal/storage/openapi.json": { "get": itself() },
@@ -134,13 +136,13 @@ fn download() -> Value {
     let bytes = json!({ "*/*": { "schema": { "type": "string", "format": "binary" } } });
     let conditions = ["Range", "If-Match", "If-None-Match", "If-Range"]
         .map(|name| json!({ "name": name, "in": "header", "schema": { "type": "string" } }));
-    let mut answers = failures(&[400, 404, 412, 416]);
+    let mut answers = failures(&[400, 404, 410, 412, 416]);
     answers.extend(entries(json!({
         "200": { "description": "The file.", "headers": whole, "content": bytes },
         "206": { "description": "The range.", "headers": whole, "content": bytes },
         "304": { "description": "The client has this file already." },
     })));
-    let mut parameters = vec![path(), disk()];
+    let mut parameters = vec![path(), disk(), version()];
     parameters.extend(conditions);
     json!({
         "operationId": "download",
@@ -165,11 +167,12 @@ fn list() -> Value {
         "operationId": "list",
         "summary": "List files, sorted by path",
         "description": "Without `limit` all of them, however many. With `include_metadata` what is known of each \
-            instead of its path.",
+            instead of its path. With `versions` that of all versions of each path, newest first, deleted and purged             ones too; `limit` is of paths then.",
         "parameters": [
             parameter("prefix", prefix()),
             disk(),
             parameter("include_metadata", json!({ "type": "boolean", "default": false })),
+            parameter("versions", json!({ "type": "boolean", "default": false })),
             parameter("limit", json!({ "type": "integer", "minimum": 1, "maximum": MAX_PAGE })),
             parameter("after", json!({ "type": "string", "maxLength": DiskPath::MAX_BYTES })),
         ],
@@ -196,8 +199,8 @@ fn metadata() -> Value {
     json!({
         "operationId": "metadata",
         "summary": "Say what is known of a file",
-        "parameters": [path(), disk()],
-        "responses": responses("What is known.", &answer, &[400, 404]),
+        "parameters": [path(), disk(), version()],
+        "responses": responses("What is known.", &answer, &[400, 404, 410]),
     })
 }
 
@@ -238,6 +241,32 @@ fn delete_prefix() -> Value {
         "parameters": [idempotency_key()],
         "requestBody": json_body(&object(&target, &["prefix"])),
         "responses": responses("They are gone, or would be.", &answer, &[400, 409, 422]),
+    })
+}
+
+fn undelete() -> Value {
+    let mut operation = delete();
+    operation["operationId"] = json!("undelete");
+    operation["summary"] = json!("Take the last deletion of a file back");
+    operation
+}
+
+fn purge() -> Value {
+    let target = entries(json!({
+        "path": schema("Path"),
+        "disk": schema("DiskNameOrNone"),
+        "reason": { "type": "string", "minLength": 1, "description": "Why: it stands in the audit." },
+    }));
+    let answer = answer(json!({
+        "disk": schema("DiskName"), "path": schema("Path"), "purged_versions": count(),
+    }));
+    json!({
+        "operationId": "purge",
+        "summary": "Remove all versions of a file for good",
+        "description": "For keys with the scope `admin`. That there was such a file, its lengths and digests stay known.",
+        "parameters": [idempotency_key()],
+        "requestBody": json_body(&object(&target, &["path", "reason"])),
+        "responses": responses("They are gone.", &answer, &[400, 404, 409, 422]),
     })
 }
 

@@ -46,6 +46,8 @@ pub(super) fn schemas() -> Value {
             "sha256": schema("Sha256"),
             "stored_at": { "type": "string", "format": "date-time" },
             "metadata": { "type": "object", "additionalProperties": text() },
+            "deleted_at": { "type": ["string", "null"], "format": "date-time" },
+            "purged_at": { "type": ["string", "null"], "format": "date-time" },
         }))),
         "Disk": whole(&entries(json!({
             "status": word(),
@@ -121,6 +123,7 @@ fn failure(status: u16) -> &'static str {
         409 => {
             "Something else stands at the path, another chunk is the next, the upload has ended, or the same call is under way."
         }
+        410 => "The version was purged.",
         412 => "The file is another one than the call demands.",
         416 => "The range is not in the file.",
         422 => {
@@ -187,6 +190,15 @@ pub(super) fn path() -> Value {
 
 pub(super) fn disk() -> Value {
     json!({ "name": "disk", "in": "query", "schema": schema("DiskNameOrNone") })
+}
+
+pub(super) fn version() -> Value {
+    json!({
+        "name": "version",
+        "in": "query",
+        "description": "Which version. Default: the one that is shown.",
+        "schema": { "type": "integer", "minimum": 0, "maximum": i64::MAX },
+    })
 }
 
 pub(super) fn idempotency_key() -> Value {
