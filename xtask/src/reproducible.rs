@@ -36,10 +36,10 @@ pub(crate) fn without_paths(command: &mut Command, workspace: &Workspace) -> Res
     Ok(target)
 }
 
-/// The wrapper. Macros that make bindings of a WIT write the path of its file into the code that they make, so that all
-/// that comes behind it in the crate has other places, which link-time optimisation hashes: to them the package lies
-/// in whatever folder the compiler runs. They also keep the name of a folder that they could write to
-/// (`DEBUG_OUTPUT_DIR`, from their build scripts), which is in the hash of what uses them.
+/// The wrapper. Macros that make bindings of a WIT keep the name of a folder that they could write to
+/// (`DEBUG_OUTPUT_DIR`, from their build scripts), which is in the hash of what uses them. The folder of a package is
+/// given relative to the one that the compiler runs in; where macros resolve it all the same, only names of symbols
+/// depend on it, which `dist.rs` takes out.
 fn script(flags: &[String]) -> String {
     let quoted = flags
         .iter()

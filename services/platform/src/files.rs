@@ -24,7 +24,7 @@ pub use chunked::ChunkError;
 pub(crate) use chunked::begun;
 pub use cleanup::CleanedUp;
 pub use deletion::DeletedMany;
-pub(crate) use deletion::deleted;
+pub(crate) use deletion::changed;
 pub(crate) use hashed::{Seen, hashed};
 pub use prefix::Prefix;
 

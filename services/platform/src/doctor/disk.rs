@@ -6,15 +6,13 @@ use std::time::Instant;
 
 use portcullis_server::doctor::Check;
 use portcullis_storage::{Disk, DiskError, Known, LocalDisk};
-use portcullis_types::{DiskName, DiskPath, Sha256Digest, UploadId};
+use portcullis_types::{DiskName, DiskPath};
 use rustix::fs::{Access, access};
 
 use crate::catalog::Kept;
 use crate::config::{DiskConfig, LocalDiskConfig};
 
 const CHECK: &str = "disk";
-/// What the probe file holds.
-const PROBE: &[u8] = b"portcullis doctor";
 
 /// `kept` is what the catalog says, where there is one.
 pub(super) fn examine(
@@ -128,24 +126,13 @@ fn first_time(shown: &str, root: &Path) -> Check {
     )
 }
 
-/// Stores a file as an upload would be stored, and removes it. Gives the room that is left and how long it took.
+/// Does with a file what is done with an upload, and removes it. Gives the room that is left and how long it took.
 fn probe(local: &LocalDiskConfig, known: Known) -> Result<(u64, u128), DiskError> {
     let disk = open(local, known)?;
-    let id = UploadId::generate();
     let began = Instant::now();
-    let stored = store(&disk, id);
+    disk.probe()?;
     let ms = began.elapsed().as_millis();
-    let removed = disk.drop_version(id).and(disk.discard_stage(id));
-    stored.and(removed)?;
     Ok((disk.space()?.free_bytes, ms))
-}
-
-fn store(disk: &LocalDisk, id: UploadId) -> Result<(), DiskError> {
-    let mut stage = disk.create_stage(id)?;
-    stage.write(PROBE)?;
-    let length = stage.offset();
-    let sealed = stage.seal(length, Sha256Digest::of(PROBE))?;
-    disk.keep(&sealed)
 }
 
 fn fix(error: &DiskError, name: &DiskName, root: &Path) -> String {

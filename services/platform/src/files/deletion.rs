@@ -118,7 +118,7 @@ impl Uploads {
     }
 }
 
-/// What a client of the file API is told about a file that is gone.
-pub(crate) fn deleted(disk: &NamedDisk, path: &DiskPath) -> serde_json::Value {
+/// What a client of the file API is told about a path at which something was done.
+pub(crate) fn changed(disk: &NamedDisk, path: &DiskPath) -> serde_json::Value {
     json!({ "success": true, "disk": disk.name, "path": path })
 }

@@ -5,18 +5,13 @@ use portcullis_telemetry::TraceId;
 use portcullis_types::{DiskName, DiskPath};
 use serde_json::{Value, json};
 
-use super::Prefix;
+use super::{Prefix, changed};
 use crate::catalog::{Action, AuditEntry, Rows, UploadRow, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
 use crate::idempotency::Answering;
 use crate::quarantine::Decision;
 use crate::uploads::Uploads;
-
-/// What a client is told of a deletion that was taken back.
-fn undeleted(disk: &NamedDisk, path: &DiskPath) -> Value {
-    json!({ "success": true, "disk": disk.name, "path": path })
-}
 
 impl Uploads {
     /// A version of a path, or the one that is shown.
@@ -100,7 +95,7 @@ impl Uploads {
             .run_blocking(move |rows| VersionRow::known(rows, &name, &at).map_err(Fault::from))?;
         let may = disk.disk().may_show(path, &known);
         may.map_err(Fault::of_disk(disk))?;
-        let (name, at, answer) = (disk.name.clone(), path.clone(), undeleted(disk, path));
+        let (name, at, answer) = (disk.name.clone(), path.clone(), changed(disk, path));
         let told = answer.clone();
         self.catalog().run_blocking(move |rows| {
             if VersionRow::undelete(rows, &name, &at)? == 0 {

@@ -13,13 +13,17 @@ mod versions;
 
 use axum::Router;
 use axum::routing::{get, post};
+use http::HeaderMap;
 use portcullis_hop::{Problem, ProblemKind, StoreError};
 use portcullis_types::{DiskName, DiskPath, InvalidDiskName, InvalidDiskPath};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Failure, Site, json as answer_json};
 use crate::disks::NamedDisk;
 use crate::files::Prefix;
+use crate::idempotency::{Answering, Asked};
+use crate::keys::Key;
 
 pub(super) fn routes() -> Router<Site> {
     Router::new()
@@ -61,6 +65,30 @@ impl Target {
         let disk = site.uploads().disk_or_default(disk.as_ref())?;
         Ok((disk, disk_path(self.path.as_deref())?))
     }
+}
+
+/// A call that may have come before.
+enum Begun {
+    /// It has not. With a key its answer is to be recorded.
+    New(Option<Answering>),
+    /// It has, and this was the answer.
+    Answered(Value),
+}
+
+/// Begins a call that changes something.
+async fn begin(
+    site: &Site,
+    headers: &HeaderMap,
+    key: &Key,
+    asked: Asked,
+) -> Result<Begun, Failure> {
+    let Some(once) = site.once(headers, key)? else {
+        return Ok(Begun::New(None));
+    };
+    Ok(match once.earlier(site.uploads().catalog()).await? {
+        Some(earlier) => Begun::Answered(earlier.answer_to(asked)?),
+        None => Begun::New(Some(once.asking(asked))),
+    })
 }
 
 fn disk_name(text: Option<&str>) -> Result<Option<DiskName>, Failure> {

@@ -273,10 +273,11 @@ impl Writer {
         let (id, epoch) = (self.row.status().id, self.epoch);
         let until = self.clock.now().plus(self.row.lifetime());
         let chunk = self.chunk;
-        let (disk, quota) = (self.disk.name.clone(), self.disk.limits().quota.clone());
+        let disk = self.disk.clone();
         let attributes = self.row.record.upload.attributes.clone();
         let note = move |rows: &Rows| {
-            quota.check(rows, &disk, &attributes, checkpoint.offset.bytes())?;
+            let quota = &disk.limits().quota;
+            quota.check(rows, &disk.name, &attributes, checkpoint.offset.bytes())?;
             let noted = UploadRow::checkpoint(rows, id, epoch, &checkpoint, until)?;
             if let Some(chunk) = chunk.filter(|_| noted) {
                 chunk.insert(rows, id)?;

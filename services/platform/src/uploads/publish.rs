@@ -15,7 +15,7 @@ use super::{Inner, Uploads, check_open};
 use crate::catalog::{Action, AuditEntry, CatalogError, Rows, UploadRow, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
-use crate::files::{deleted, stored};
+use crate::files::{changed, stored};
 use crate::idempotency::Answering;
 
 /// Versions of one path become visible one after the other. Paths share locks, so that there is a fixed
@@ -358,7 +358,7 @@ impl Uploads {
         disk.check_writable()?;
         let _publishing = self.0.publishing.lock(&disk.name, path);
         let (name, at, now) = (disk.name.clone(), path.clone(), self.0.clock.now());
-        let answer = deleted(disk, path);
+        let answer = changed(disk, path);
         let is_gone = self.0.catalog.run_blocking(move |rows| {
             let is_gone = VersionRow::delete(rows, &name, &at, now)? > 0;
             if is_gone {

@@ -12,7 +12,7 @@ use portcullis_types::{Sha256Digest, UploadId};
 use serde_json::json;
 
 use super::form::{Fields, FilePart};
-use super::{Failure, Site, answer_json, bad, form};
+use super::{Begun, Failure, Site, answer_json, bad, begin, form};
 use crate::files::{self, ChunkError};
 use crate::http::{hop, upload_of};
 use crate::keys::{Key, Scope};
@@ -68,15 +68,10 @@ async fn init(
     fields: Fields,
     span: &Span,
 ) -> Result<Response, Failure> {
-    let once = site.once(headers, key)?;
     let file = fields.into_file(site, key, None)?;
-    let asked = file.asked("init");
-    let answering = match once {
-        None => None,
-        Some(once) => match once.earlier(site.uploads().catalog()).await? {
-            Some(earlier) => return Ok(answer_json(&earlier.answer_to(asked)?)),
-            None => Some(once.asking(asked)),
-        },
+    let answering = match begin(site, headers, key, file.asked("init")).await? {
+        Begun::Answered(answer) => return Ok(answer_json(&answer)),
+        Begun::New(answering) => answering,
     };
     let id = site.uploads().begin_chunked(file, answering, span).await?;
     span.set(Attribute::UploadId(id));

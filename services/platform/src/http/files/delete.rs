@@ -11,10 +11,10 @@ use portcullis_telemetry::{Span, SpanName};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Failure, Site, Target, answer_json, bad, disk_name, prefix};
-use crate::files::deleted;
+use super::{Begun, Failure, Site, Target, answer_json, bad, begin, disk_name, prefix};
+use crate::files::changed;
 use crate::http::{parsed, query};
-use crate::idempotency::{Asked, Once};
+use crate::idempotency::Asked;
 use crate::keys::{Key, Scope};
 
 /// The hours that are meant when a client says none, as in the documented system.
@@ -37,9 +37,9 @@ pub(super) async fn delete(
         let asked = Asked::new("delete")
             .with(disk.name.as_str())
             .with(path.as_str());
-        let answering = match begin(&site, &headers, &key, &asked).await? {
+        let answering = match begin(&site, &headers, &key, asked).await? {
             Begun::Answered(answer) => return Ok(answer_json(&answer)),
-            Begun::New(once) => once.map(|once| once.asking(asked)),
+            Begun::New(answering) => answering,
         };
         let (principal, trace) = (key.principal(), span.context().trace_id());
         let gone = site
@@ -47,7 +47,7 @@ pub(super) async fn delete(
             .delete(disk, &path, principal.subject(), trace, answering)
             .await;
         gone?;
-        Ok::<_, Failure>(answer_json(&deleted(disk, &path)))
+        Ok::<_, Failure>(answer_json(&changed(disk, &path)))
     };
     site.answer(SpanName::StorageDelete, &headers, Scope::Files, call)
         .await
@@ -81,9 +81,9 @@ pub(super) async fn delete_prefix(
             .with(disk.name.as_str())
             .with(prefix.to_string())
             .with([u8::from(many.dry_run)]);
-        let once = match begin(&site, &headers, &key, &asked).await? {
+        let answering = match begin(&site, &headers, &key, asked).await? {
             Begun::Answered(answer) => return Ok(answer_json(&answer)),
-            Begun::New(once) => once,
+            Begun::New(answering) => answering,
         };
         let (principal, trace) = (key.principal(), span.context().trace_id());
         let deleted = site
@@ -99,9 +99,8 @@ pub(super) async fn delete_prefix(
             "deleted_count": deleted.deleted,
             "paths": deleted.paths,
         });
-        if let Some(once) = once {
-            let recorded = site.uploads().answered(once.asking(asked), answer.clone());
-            recorded.await?;
+        if let Some(answering) = answering {
+            site.uploads().answered(answering, answer.clone()).await?;
         }
         Ok(answer_json(&answer))
     };
@@ -146,26 +145,4 @@ pub(super) async fn cleanup(State(site): State<Site>, headers: HeaderMap, body: 
     };
     site.answer(SpanName::StorageCleanup, &headers, Scope::Files, call)
         .await
-}
-
-/// A call that may have come before.
-pub(super) enum Begun {
-    New(Option<Once>),
-    Answered(serde_json::Value),
-}
-
-pub(super) async fn begin(
-    site: &Site,
-    headers: &HeaderMap,
-    key: &Key,
-    asked: &Asked,
-) -> Result<Begun, Failure> {
-    let Some(once) = site.once(headers, key)? else {
-        return Ok(Begun::New(None));
-    };
-    let earlier = once.earlier(site.uploads().catalog()).await?;
-    Ok(match earlier {
-        Some(earlier) => Begun::Answered(earlier.answer_to(asked.clone())?),
-        None => Begun::New(Some(once)),
-    })
 }

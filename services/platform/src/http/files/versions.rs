@@ -9,8 +9,7 @@ use http::HeaderMap;
 use portcullis_telemetry::{Span, SpanName};
 use serde::Deserialize;
 
-use super::delete::{Begun, begin};
-use super::{Failure, Site, Target, answer_json};
+use super::{Begun, Failure, Site, Target, answer_json, begin};
 use crate::http::parsed;
 use crate::idempotency::Asked;
 use crate::keys::{Key, Scope};
@@ -23,9 +22,9 @@ pub(super) async fn undelete(State(site): State<Site>, headers: HeaderMap, body:
         let asked = Asked::new("undelete")
             .with(disk.name.as_str())
             .with(path.as_str());
-        let answering = match begin(&site, &headers, &key, &asked).await? {
+        let answering = match begin(&site, &headers, &key, asked).await? {
             Begun::Answered(answer) => return Ok(answer_json(&answer)),
-            Begun::New(once) => once.map(|once| once.asking(asked)),
+            Begun::New(answering) => answering,
         };
         let (principal, trace) = (key.principal(), span.context().trace_id());
         let undeleted = site
@@ -53,9 +52,9 @@ pub(super) async fn purge(State(site): State<Site>, headers: HeaderMap, body: Bo
             .with(disk.name.as_str())
             .with(path.as_str())
             .with(&reason);
-        let answering = match begin(&site, &headers, &key, &asked).await? {
+        let answering = match begin(&site, &headers, &key, asked).await? {
             Begun::Answered(answer) => return Ok(answer_json(&answer)),
-            Begun::New(once) => once.map(|once| once.asking(asked)),
+            Begun::New(answering) => answering,
         };
         let trace = Some(span.context().trace_id());
         let decision = Decision::new(key.principal().subject(), &reason, trace)?;
