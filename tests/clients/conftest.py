@@ -67,6 +67,11 @@ class Services:
         self.process.wait(timeout=10)
         self.process.stdout.close()
 
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        self.process.stdout.close()
+
     @property
     def url(self):
         return f"http://{self.address}"

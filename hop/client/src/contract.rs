@@ -70,6 +70,7 @@ pub fn new_upload(span: &Span) -> NewUpload {
     NewUpload {
         id: UploadId::generate(),
         principal: Principal::new("site-7", ["uploaders"]).expect("is valid"),
+        client: "192.0.2.7".parse().ok(),
         filename: "patient.csv".to_owned(),
         media_type: Some("text/csv".to_owned()),
         attributes,

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use portcullis_telemetry::TraceContext;
 use portcullis_types::{
     Attributes, DiskName, Offset, Principal, Sha256Digest, Timestamp, UploadId,
@@ -14,6 +16,9 @@ pub struct NewUpload {
     pub id: UploadId,
     /// Who sends it.
     pub principal: Principal,
+    /// The address that it is sent from, as far as the web host knows it: for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
     /// The name of the file as the client gave it: untrusted, possibly empty.
     pub filename: String,
     /// The media type that the client declared.

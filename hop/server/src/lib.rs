@@ -15,7 +15,7 @@ mod trust;
 
 pub use config::{ConfigError, Environment, Resolved, Source, read_toml};
 pub use keys::internal_keys;
-pub use listener::{Cut, Limits, Listener};
+pub use listener::{Cut, Limits, Listener, Peer};
 pub use role::Role;
 pub use stop::stop_signal;
 pub use trust::trust;

@@ -1,7 +1,7 @@
 //! A listener within limits, which stops gracefully.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +59,10 @@ impl Cut {
     }
 }
 
+/// Whom a connection comes from, which every request on it says in its extensions: a client, or the nearest proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
 /// A socket that is listened on.
 #[derive(Debug)]
 pub struct Listener {
@@ -106,11 +110,11 @@ impl Listener {
                 () = &mut stop => break,
                 accepted = accept(&self.socket, &connections) => accepted,
             };
-            let Some((stream, permit)) = accepted else {
+            let Some((stream, peer, permit)) = accepted else {
                 continue;
             };
             let (stream, framing) = Watched::new(stream);
-            let service = TowerToHyperService::new(guarded(router.clone(), framing));
+            let service = TowerToHyperService::new(guarded(router.clone(), framing, peer));
             let connection = builder.serve_connection(TokioIo::new(stream), service);
             let connection = graceful.watch(connection.into_owned());
             tasks.spawn(async move {
@@ -139,16 +143,18 @@ impl Listener {
     }
 }
 
-/// The router behind the check that no request announces its length twice.
+/// The router behind the check that no request announces its length twice, told whom each comes from.
 fn guarded<B>(
     router: Router,
     framing: Framing,
+    peer: Peer,
 ) -> impl tower::Service<Request<B>, Response = Response, Error = std::convert::Infallible, Future: Send>
 + Clone
 where
     B: axum::body::HttpBody<Data = axum::body::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
 {
-    service_fn(move |request: Request<B>| {
+    service_fn(move |mut request: Request<B>| {
+        request.extensions_mut().insert(peer);
         let (router, framing) = (router.clone(), framing.clone());
         async move {
             if framing.is_ambiguous() {
@@ -175,13 +181,14 @@ fn ambiguous() -> Response {
 async fn accept(
     socket: &TcpListener,
     connections: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let permit = Arc::clone(connections).acquire_owned().await.ok()?;
     match socket.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             // Without it a small answer waits for the client's acknowledgement of the one before.
             let _ = stream.set_nodelay(true);
-            Some((stream, permit))
+            // An IPv4 client of an IPv6 socket has its own address.
+            Some((stream, Peer(peer.ip().to_canonical()), permit))
         }
         Err(error) => {
             tracing::warn!(kind = %error.kind(), "a connection could not be accepted");

@@ -87,6 +87,8 @@ pub enum SpanName {
     QuarantineRelease,
     /// Services discard a file in quarantine.
     QuarantineDiscard,
+    /// Somebody asks for the newest checkpoint of the audit.
+    AuditCheckpoint,
     /// The web host looks what policies it is to run.
     PolicyFollow,
     /// It asks services.
@@ -225,6 +227,7 @@ impl SpanName {
             Self::QuarantineList => (Server, "GET", "/internal/quarantine"),
             Self::QuarantineRelease => (Server, "POST", "/internal/quarantine/{id}/release"),
             Self::QuarantineDiscard => (Server, "POST", "/internal/quarantine/{id}/discard"),
+            Self::AuditCheckpoint => (Server, "GET", "/internal/audit/checkpoint"),
             Self::PolicyPollCall => (Client, "POST", POLICY_POLL),
             Self::PolicyFileCall => (Client, "GET", POLICY_FILE),
             Self::PolicyShadowCall => (Client, "POST", POLICY_SHADOW),

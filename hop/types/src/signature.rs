@@ -58,6 +58,12 @@ impl SigningKey {
         }
     }
 
+    /// Signs a text. It must begin with a line that says what it is, so that it is never taken for something else that
+    /// was signed, such as a component.
+    pub fn sign_text(&self, text: &str) -> [u8; 64] {
+        *self.pair().sk.sign(text, None)
+    }
+
     /// The key itself, to be kept in a file.
     pub fn expose(&self) -> String {
         format!("{ALGORITHM}{}", hex::encode(self.0))
@@ -65,6 +71,20 @@ impl SigningKey {
 
     fn pair(&self) -> ed25519_compact::KeyPair {
         ed25519_compact::KeyPair::from_seed(ed25519_compact::Seed::new(self.0))
+    }
+}
+
+impl PublicKey {
+    /// The 32 bytes of the key (RFC 8032, 5.1.5).
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Whether the one who has this key signed a text.
+    pub fn has_signed(&self, text: &str, signature: &[u8; 64]) -> bool {
+        let key = ed25519_compact::PublicKey::new(self.0);
+        let signature = ed25519_compact::Signature::new(*signature);
+        key.verify(text, &signature).is_ok()
     }
 }
 
@@ -219,6 +239,18 @@ mod tests {
         assert_eq!(key.public().to_string(), public);
         assert_eq!(key.expose(), seed);
         assert!(!format!("{key:?}").contains("9d61"));
+    }
+
+    #[test]
+    fn a_signed_text_is_signed_by_one_key() {
+        let (one, other) = (
+            SigningKey::from_seed([1; 32]),
+            SigningKey::from_seed([2; 32]),
+        );
+        let signature = one.sign_text("a text");
+        assert!(one.public().has_signed("a text", &signature));
+        assert!(!one.public().has_signed("a tex", &signature));
+        assert!(!other.public().has_signed("a text", &signature));
     }
 
     #[test]

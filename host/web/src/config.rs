@@ -13,6 +13,7 @@ use portcullis_server::{
 use portcullis_types::{PublicKey, Trust};
 use serde::Deserialize;
 
+use crate::client_address::USUAL_PROXIES;
 use crate::page::PageSettings;
 
 /// Where the file lies unless the command line says otherwise; it need not be there.
@@ -35,6 +36,8 @@ pub struct Config {
     pub api_key: ApiKey,
     /// Whether uploads without a token are taken.
     pub allow_anonymous: bool,
+    /// Proxies that are believed when they say whom an upload comes from.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Time limits of the hop.
     pub hop: HopSettings,
     /// What the listener takes at once.
@@ -88,6 +91,7 @@ struct File {
     policies: PoliciesFile,
     services_url: Option<String>,
     allow_anonymous: Option<bool>,
+    trusted_proxies: Option<Vec<IpAddr>>,
     limits: LimitsFile,
     hop: HopFile,
     page: PageSettings,
@@ -156,6 +160,7 @@ impl Config {
             trusted_keys,
         } = file.policies;
         let trust = trust(require_signature, trusted_keys, &mut resolved)?;
+        let trusted_proxies = trusted_proxies(file.trusted_proxies, &mut resolved);
         Ok(Self {
             listen,
             policies: policies(flags.policies, source, policy_file, &mut resolved),
@@ -163,6 +168,7 @@ impl Config {
             services_url,
             api_key,
             allow_anonymous: resolved.pick("allow-anonymous", anonymous, || false),
+            trusted_proxies,
             hop: hop(&file.hop, &mut resolved),
             limits,
             uploads,
@@ -171,6 +177,14 @@ impl Config {
             resolved,
         })
     }
+}
+
+fn trusted_proxies(file: Option<Vec<IpAddr>>, resolved: &mut Resolved) -> Vec<IpAddr> {
+    let source = file.as_ref().map_or(Source::Default, |_| Source::File);
+    let proxies = file.unwrap_or_else(|| USUAL_PROXIES.to_vec());
+    let shown: Vec<String> = proxies.iter().map(ToString::to_string).collect();
+    resolved.note("trusted-proxies", shown.join(", "), source);
+    proxies
 }
 
 /// A file that the command line names is where they come from.

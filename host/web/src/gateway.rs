@@ -2,6 +2,7 @@
 //! commit. Whatever ends it early is concluded on services, so that its record says so and no byte stays.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,6 +178,7 @@ impl Gateway {
     pub(crate) async fn stage<B>(
         &self,
         upload: &Upload,
+        client: Option<IpAddr>,
         body: B,
         live: &Live,
         span: &Arc<Span>,
@@ -201,14 +203,15 @@ impl Gateway {
         let inspection = match admission {
             Admission::Inspect(inspection) => inspection,
             Admission::Refused(refused) => {
-                self.keep_refusal(upload, revision, &refused, span).await;
+                self.keep_refusal(upload, client, revision, &refused, span)
+                    .await;
                 beside.report(revision.and_then(|revision| Decision::refused(revision, &refused)));
                 return Err(refusal(refused, span));
             }
         };
         let revision = inspection.revision();
         let disk = Some(inspection.disk().clone());
-        let open = self.create(upload, disk, Some(revision), span);
+        let open = self.create(upload, client, disk, Some(revision), span);
         let open = open.await.map_err(Failure::Store)?;
         match self.pass(&beside, *inspection, body, &open).await {
             Ok((passed, end)) => {
@@ -236,6 +239,7 @@ impl Gateway {
     async fn create(
         &self,
         upload: &Upload,
+        client: Option<IpAddr>,
         disk: Option<DiskName>,
         revision: Option<Sha256Digest>,
         span: &Arc<Span>,
@@ -243,6 +247,7 @@ impl Gateway {
         let new = NewUpload {
             id: upload.id,
             principal: upload.principal.clone(),
+            client,
             filename: upload.filename.clone(),
             media_type: upload.media_type.clone(),
             attributes: upload.attributes.clone(),
@@ -279,6 +284,7 @@ impl Gateway {
     async fn keep_refusal(
         &self,
         upload: &Upload,
+        client: Option<IpAddr>,
         revision: Option<Sha256Digest>,
         refused: &Refused,
         span: &Arc<Span>,
@@ -286,7 +292,7 @@ impl Gateway {
         if !is_verdict(&refused.cause) {
             return;
         }
-        match self.create(upload, None, revision, span).await {
+        match self.create(upload, client, None, revision, span).await {
             Ok(open) => open.reject(refused).await,
             Err(error) => not_recorded(upload.id, &error),
         }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod chunks;
+mod client_address;
 pub mod config;
 mod content_disposition;
 pub mod doctor;

@@ -1,5 +1,6 @@
 //! What the web host answers: the page, its assets, uploads, and whether it is alive.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +10,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
 use portcullis_hop::{ApiKey, Build, Problem, ProblemKind};
-use portcullis_server::Cut;
+use portcullis_server::{Cut, Peer};
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
 use portcullis_types::Principal;
 
 use crate::answer::{self, Answer, Format};
+use crate::client_address::client_address;
 use crate::gateway::{Failure, Gateway};
 use crate::lines::{self, Live};
 use crate::linger::LingeringBody;
@@ -37,6 +39,8 @@ pub(crate) struct Site {
     pub(crate) cut: Cut,
     /// Whether uploads without a token are taken.
     pub(crate) allow_anonymous: bool,
+    /// Who is believed when they say for whom they call.
+    pub(crate) trusted_proxies: Vec<IpAddr>,
 }
 
 pub(crate) fn router(site: Arc<Site>) -> Router {
@@ -134,7 +138,12 @@ async fn uploads(State(site): State<Arc<Site>>, uri: OriginalUri, request: Reque
             return answer::respond(answers, format, &span);
         }
     };
+    let client = parts
+        .extensions
+        .get()
+        .map(|Peer(peer)| client_address(*peer, &parts.headers, &site.trusted_proxies));
     let request = Incoming {
+        client,
         headers: parts.headers,
         uri,
         principal,
@@ -158,6 +167,8 @@ struct Incoming {
     headers: HeaderMap,
     uri: OriginalUri,
     principal: Principal,
+    /// From where.
+    client: Option<IpAddr>,
 }
 
 /// Who sends this: whoever the token belongs to, or nobody where that is allowed.
@@ -198,7 +209,7 @@ async fn take(
     let content_type = content_type.unwrap_or_default();
     match media_type::essence(content_type).as_deref() {
         Some("multipart/form-data") => match Form::new(content_type, body) {
-            Ok(form) => files(gateway, form, &request.principal, live, span).await,
+            Ok(form) => files(gateway, form, &request, live, span).await,
             Err(problem) => vec![answer::unreadable(problem, span)],
         },
         Some(other) if other.starts_with("multipart/") => {
@@ -226,7 +237,10 @@ async fn single(
     };
     let upload = gateway.receive(headers, request.principal);
     span.set(Attribute::UploadId(upload.id));
-    let outcome = match gateway.stage(&upload, body, live, span).await {
+    let outcome = match gateway
+        .stage(&upload, request.client, body, live, span)
+        .await
+    {
         Ok(staged) => staged.commit().await,
         Err(failure) => Err(failure),
     };
@@ -238,7 +252,7 @@ async fn single(
 async fn files(
     gateway: &Gateway,
     mut form: Form,
-    principal: &Principal,
+    request: &Incoming,
     live: &Live,
     span: &Arc<Span>,
 ) -> Vec<Answer> {
@@ -255,9 +269,11 @@ async fn files(
             next = form.next_file().await;
             continue;
         }
-        let upload = gateway.receive(headers, principal.clone());
+        let upload = gateway.receive(headers, request.principal.clone());
         span.set(Attribute::UploadId(upload.id));
-        let staged = gateway.stage(&upload, &mut body, live, span).await;
+        let staged = gateway
+            .stage(&upload, request.client, &mut body, live, span)
+            .await;
         drop(body);
         let (refused, broke_off) = match &staged {
             Ok(_) => (false, false),

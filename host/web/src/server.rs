@@ -103,6 +103,7 @@ impl Server {
                 idle: config.uploads.idle,
                 cut: cut.clone(),
                 allow_anonymous: config.allow_anonymous,
+                trusted_proxies: config.trusted_proxies,
             }),
             limits: config.limits,
             tasks,

@@ -5,7 +5,7 @@
 //! commit: what was answered is durable. A second thread reads beside it and sees what was answered before, so
 //! that long lists do not hold up what is stored meanwhile.
 
-mod audit;
+pub mod audit;
 mod backup;
 mod disk_rows;
 mod file_api_rows;
@@ -22,10 +22,13 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use portcullis_types::Clock;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-pub use audit::{Action, AuditEntry};
+pub use audit::{Action, Actor, AuditEntry};
+use audit::{AuditKey, SignedCheckpoint};
+
 pub use backup::{BackupError, back_up};
 pub use disk_rows::{DiskRow, Usage};
 pub use file_api_rows::{ChunkRow, IdempotentCall};
@@ -66,6 +69,21 @@ pub enum CatalogError {
         /// The newest that is known.
         known: u32,
     },
+    /// The key of the audit cannot be read or made.
+    #[error(
+        "the key that signs the audit, which lies beside the catalog, cannot be read or made ({0}); it must belong to the user that services run as"
+    )]
+    NoAuditKey(std::io::ErrorKind),
+    /// What should be the key of the audit is none.
+    #[error(
+        "the file beside the catalog that should hold the key of the audit holds none; put back the one that was there, or move the file away: then a new key is made, and the audit says so"
+    )]
+    BadAuditKey,
+    /// It is of a version from before there was what is asked for.
+    #[error(
+        "the catalog has schema {0}, from an older version; start services of this version once"
+    )]
+    TooOld(u32),
     /// It has been closed.
     #[error("the catalog is closed")]
     Closed,
@@ -116,14 +134,28 @@ impl Catalog {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.set_prepared_statement_cache_capacity(64);
+        connection.pragma_update(None, "secure_delete", true)?;
         migrations::run(&mut connection)?;
+        let key = AuditKey::of(path)?;
+        take_up(&mut connection, &key)?;
         let mut reader = open_to_read(path)?;
         reader.set_prepared_statement_cache_capacity(64);
         let (jobs, waiting) = mpsc::channel(MAX_WAITING_JOBS);
-        let writing = thread("catalog", move || work(&mut connection, waiting))?;
+        let writing = thread("catalog", move || work(&mut connection, &key, waiting))?;
         let (reads, waiting) = mpsc::channel(MAX_WAITING_JOBS);
         let reading = thread("catalog-reader", move || read(&mut reader, waiting))?;
         Ok((Self { jobs, reads }, CatalogThread([writing, reading])))
+    }
+
+    /// Signs for all rows of the audit so far and puts that away. Absent while there is no row.
+    pub async fn checkpoint_audit(&self) -> Result<Option<SignedCheckpoint>, CatalogError> {
+        // What is read is durable and signed.
+        let Some(newest) = self.read(SignedCheckpoint::newest).await? else {
+            return Ok(None);
+        };
+        let signed = newest.clone();
+        self.run(move |rows| signed.put_away(rows)).await?;
+        Ok(Some(newest))
     }
 
     /// Looks something up, beside whatever is written meanwhile. It sees all that was answered before.
@@ -185,6 +217,16 @@ fn thread(
     thread.spawn(work).map_err(|_| CatalogError::Closed)
 }
 
+/// Opens a catalog of this version to read it, whether services run or not.
+///
+/// # Errors
+/// It is not there, or of another version.
+pub fn to_read(path: &Path) -> Result<Connection, CatalogError> {
+    let rows = open_to_read(path)?;
+    migrations::check_chained(&rows)?;
+    Ok(rows)
+}
+
 /// Opens a catalog to read it, beside whoever works with it. Nothing is made or changed.
 fn open_to_read(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -242,7 +284,15 @@ fn within_savepoint<T, E: From<CatalogError>>(
     Ok(value)
 }
 
-fn work(connection: &mut Connection, mut waiting: mpsc::Receiver<Job>) {
+/// Goes on with the audit, which this program signs from here on.
+fn take_up(connection: &mut Connection, key: &AuditKey) -> Result<(), CatalogError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    audit::take_up(&transaction, key, Clock::system().now())?;
+    audit::sign(&transaction, key)?;
+    Ok(transaction.commit()?)
+}
+
+fn work(connection: &mut Connection, key: &AuditKey, mut waiting: mpsc::Receiver<Job>) {
     while let Some(first) = waiting.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < MAX_BATCH
@@ -258,7 +308,8 @@ fn work(connection: &mut Connection, mut waiting: mpsc::Receiver<Job>) {
             continue;
         };
         let replies: Vec<Reply> = batch.into_iter().map(|job| job(&mut transaction)).collect();
-        let durable = transaction.commit().is_ok();
+        let signed = audit::sign(&transaction, key);
+        let durable = signed.is_ok() && transaction.commit().is_ok();
         for reply in replies {
             reply(durable);
         }

@@ -8,6 +8,7 @@ mod prefix;
 mod reading;
 mod versions;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use portcullis_hop::{
@@ -54,6 +55,8 @@ pub struct NewFile {
     pub sha256: Option<Sha256Digest>,
     /// Who stores it.
     pub principal: Principal,
+    /// From where.
+    pub client: Option<IpAddr>,
 }
 
 impl NewFile {
@@ -72,6 +75,7 @@ impl NewFile {
         NewUpload {
             id: UploadId::generate(),
             principal: self.principal,
+            client: self.client,
             filename: self.path.file_name().to_owned(),
             media_type: self.media_type,
             attributes: self.metadata,

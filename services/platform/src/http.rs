@@ -1,5 +1,7 @@
 //! What services answer: the hop, the file API, the quarantine, the policies, and whether they are well.
 
+mod audit;
+mod caller;
 mod files;
 mod hop;
 mod policies;
@@ -22,9 +24,10 @@ use portcullis_types::UploadId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::caller::{Caller, Head};
 use crate::health::Health;
 use crate::idempotency::{Calls, IdempotencyKey, Once};
-use crate::keys::{Key, Keys, Scope};
+use crate::keys::{Keys, Scope};
 use crate::policies::Policies;
 use crate::uploads::Uploads;
 
@@ -61,6 +64,7 @@ impl Site {
             .merge(files::routes())
             .merge(quarantine::routes())
             .merge(policies::routes())
+            .merge(audit::routes())
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(self)
@@ -75,13 +79,13 @@ impl Site {
     }
 
     /// The call that a header `Idempotency-Key` makes of this one, where there is one.
-    fn once(&self, headers: &HeaderMap, key: &Key) -> Result<Option<Once>, Failure> {
+    fn once(&self, headers: &HeaderMap, caller: &Caller) -> Result<Option<Once>, Failure> {
         let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
             return Ok(None);
         };
         let parsed = value.to_str().unwrap_or_default().parse::<IdempotencyKey>();
         let parsed = parsed.map_err(|error| Problem::saying(ProblemKind::BadRequest, &error))?;
-        Ok(Some(self.0.calls.begin(key.principal().subject(), parsed)?))
+        Ok(Some(self.0.calls.begin(caller.subject(), parsed)?))
     }
 
     fn policies(&self) -> &Policies {
@@ -93,25 +97,25 @@ impl Site {
     async fn answer(
         &self,
         name: SpanName,
-        headers: &HeaderMap,
+        head: &Head,
         scope: Scope,
-        call: impl AsyncFnOnce(Key, Arc<Span>) -> Result<Response, Failure>,
+        call: impl AsyncFnOnce(Caller, Arc<Span>) -> Result<Response, Failure>,
     ) -> Response {
-        self.answer_any(name, headers, &[scope], call).await
+        self.answer_any(name, head, &[scope], call).await
     }
 
     /// The same for those whose key has any of these scopes.
     async fn answer_any(
         &self,
         name: SpanName,
-        headers: &HeaderMap,
+        head: &Head,
         scopes: &[Scope],
-        call: impl AsyncFnOnce(Key, Arc<Span>) -> Result<Response, Failure>,
+        call: impl AsyncFnOnce(Caller, Arc<Span>) -> Result<Response, Failure>,
     ) -> Response {
-        let span = Arc::new(Span::child_of(name, caller(headers).as_ref()));
-        let allowed = self.0.keys.authorise(headers, scopes);
-        let answered = match allowed.and_then(|key| fitting(headers).map(|()| key)) {
-            Ok(key) => call(key.clone(), Arc::clone(&span)).await,
+        let span = Arc::new(Span::child_of(name, parent(head).as_ref()));
+        let allowed = self.0.keys.authorise(head, scopes);
+        let answered = match allowed.and_then(|key| fitting(head).map(|()| key)) {
+            Ok(key) => call(Caller::new(key, head, &span), Arc::clone(&span)).await,
             Err(problem) => Err(Failure::Problem(Box::new(problem))),
         };
         let response = answered.unwrap_or_else(|failure| failure.answer(&span));
@@ -210,7 +214,7 @@ fn fitting(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// The caller's span, when it says which.
-fn caller(headers: &HeaderMap) -> Option<TraceContext> {
+fn parent(headers: &HeaderMap) -> Option<TraceContext> {
     headers.get(wire::TRACEPARENT)?.to_str().ok()?.parse().ok()
 }
 
@@ -260,7 +264,7 @@ async fn parsed<T: DeserializeOwned>(body: Body) -> Result<T, Failure> {
 }
 
 async fn not_found() -> Response {
-    let detail = "There is nothing at this address; services answer /internal/uploads, /internal/storage, /internal/quarantine and /internal/policies.";
+    let detail = "There is nothing at this address; services answer /internal/uploads, /internal/storage, /internal/quarantine, /internal/policies and /internal/audit.";
     problem_response(Problem::new(ProblemKind::NotFound, detail))
 }
 

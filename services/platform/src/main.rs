@@ -17,7 +17,7 @@ use portcullis_services::doctor;
 use portcullis_services::server::Server;
 use portcullis_telemetry::{Service, Telemetry};
 
-use crate::command::{backup, disk, purge, quarantine, token};
+use crate::command::{audit, backup, disk, purge, quarantine, token};
 
 /// How long spans that wait to be sent may take at the end.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -48,6 +48,9 @@ struct Arguments {
 enum Command {
     /// Says what is wrong on this machine and what to do. Ends with 0 when there is no problem, and 1 when there is.
     Doctor(portcullis_server::doctor::Arguments),
+    /// Who did what: shown, exported, and proved to be unchanged.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Copies the catalog into a file, whether services run or not.
     Backup(backup::Arguments),
     /// The disks that files lie on.
@@ -89,6 +92,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             arguments.take_over(Role::Services)?;
             let report = runtime.block_on(doctor::examine(flags, &environment));
             return Ok(arguments.tell(&report)?);
+        }
+        Some(Command::Audit(command)) => {
+            return runtime.block_on(audit::run(command, &Config::catalog_of(&flags)?));
         }
         Some(Command::Backup(arguments)) => {
             backup::run(&arguments, &Config::catalog_of(&flags)?)?;

@@ -13,7 +13,6 @@ use portcullis_hop::policies::{
     MAX_NOTE_BYTES, MAX_WAIT_SECONDS, NewRevision, PolicyRevision, Poll, PollAnswer,
     RevisionNumber, Revisions, Sent, Wanted,
 };
-use portcullis_telemetry::TraceId;
 use portcullis_types::{
     Clock, InvalidManifest, PolicyManifest, Sha256Digest, Timestamp, Trust, Untrusted,
 };
@@ -21,7 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{
-    Action, AuditEntry, Catalog, CatalogError, PolicyRows, Rows, ShadowRows, TrialRows,
+    Action, Actor, AuditEntry, Catalog, CatalogError, PolicyRows, Rows, ShadowRows, TrialRows,
 };
 
 /// The most revisions and activations of one list, newest first.
@@ -180,14 +179,9 @@ impl Policies {
     ///
     /// # Errors
     /// Another revision is active than its author believes, or files of it are missing.
-    pub async fn send(
-        &self,
-        new: NewRevision,
-        subject: &str,
-        trace: Option<TraceId>,
-    ) -> Result<Sent, PolicyError> {
+    pub async fn send(&self, new: NewRevision, actor: Actor) -> Result<Sent, PolicyError> {
         new.manifest.check()?;
-        let change = self.change(subject, &new.author, &new.note)?;
+        let change = self.change(&actor.subject, &new.author, &new.note)?;
         let trust = self.0.trust.clone();
         let send = move |rows: &Rows| {
             if let Some(sent) = sent_before(rows, &new, &change)? {
@@ -201,11 +195,11 @@ impl Policies {
             }
             vouched_for(rows, &new.manifest, &trust)?;
             let number = PolicyRows::add(rows, &new.manifest, new.base, &change)?;
-            audit(rows, Action::PoliciesSent, number, &change, trace)?;
+            audit(rows, Action::PoliciesSent, number, &change, &actor)?;
             let on_trial_until = if let Some(terms) = &new.trial {
-                Some(trial::start(rows, number, terms, &change, trace)?)
+                Some(trial::start(rows, number, terms, &change, &actor)?)
             } else {
-                activate(rows, number, change, trace)?;
+                activate(rows, number, change, &actor)?;
                 None
             };
             let sent = Sent {
@@ -226,10 +220,9 @@ impl Policies {
     pub async fn activate(
         &self,
         wanted: Activate,
-        subject: &str,
-        trace: Option<TraceId>,
+        actor: Actor,
     ) -> Result<Activation, PolicyError> {
-        let change = self.change(subject, &wanted.author, &wanted.note)?;
+        let change = self.change(&actor.subject, &wanted.author, &wanted.note)?;
         let number = wanted.number;
         let turn = move |rows: &Rows| {
             let active = PolicyRows::active(rows)?;
@@ -242,7 +235,7 @@ impl Policies {
             if PolicyRows::digest(rows, number)?.is_none() {
                 return Err(PolicyError::NoRevision(number));
             }
-            let activation = activate(rows, number, change, trace)?;
+            let activation = activate(rows, number, change, &actor)?;
             Ok((activation, TrialRows::changes(rows)?))
         };
         let (activation, changes) = self.0.catalog.run(turn).await?;
@@ -431,11 +424,11 @@ fn activate(
     rows: &Rows,
     number: RevisionNumber,
     change: Change,
-    trace: Option<TraceId>,
+    actor: &Actor,
 ) -> Result<Activation, PolicyError> {
     let sequence = PolicyRows::activate(rows, number, &change)?;
     trial::settle(rows, number, &change)?;
-    audit(rows, Action::PoliciesActivated, number, &change, trace)?;
+    audit(rows, Action::PoliciesActivated, number, &change, actor)?;
     Ok(Activation {
         sequence,
         number,
@@ -448,18 +441,15 @@ fn audit(
     action: Action,
     number: RevisionNumber,
     change: &Change,
-    trace: Option<TraceId>,
+    actor: &Actor,
 ) -> Result<(), CatalogError> {
     let digest = PolicyRows::digest(rows, number)?;
-    let entry = AuditEntry {
-        trace,
-        details: Some(serde_json::json!({
+    let entry = AuditEntry::new(change.at, action, actor.clone());
+    let entry = entry.with(serde_json::json!({
             "revision": number,
             "digest": digest,
             "author": change.author,
             "reason": change.note,
-        })),
-        ..AuditEntry::new(change.at, action, &change.subject)
-    };
+    }));
     entry.write(rows)
 }

@@ -2,11 +2,10 @@
 //! releases or discards it. Each decision has a reason, and an audit row in the transaction that makes it.
 
 use portcullis_hop::{Commit, Conclusion, Ending, Receipt, Status, StoreError, UploadState};
-use portcullis_telemetry::TraceId;
 use portcullis_types::UploadId;
 use serde::Serialize;
 
-use crate::catalog::{Action, AuditEntry, Rows, UploadRow, VersionRow};
+use crate::catalog::{Action, Actor, AuditEntry, Rows, UploadRow, VersionRow};
 use crate::fault::Fault;
 use crate::uploads::Uploads;
 
@@ -31,11 +30,9 @@ pub struct Quarantined {
 #[derive(Clone, Debug)]
 pub struct Decision {
     /// Who.
-    pub subject: String,
+    pub actor: Actor,
     /// Why: one sentence for the audit.
     pub reason: String,
-    /// In which trace.
-    pub trace: Option<TraceId>,
 }
 
 /// A file that was released.
@@ -53,7 +50,7 @@ impl Decision {
     ///
     /// # Errors
     /// A sentence for whoever decides.
-    pub fn new(subject: &str, reason: &str, trace: Option<TraceId>) -> Result<Self, StoreError> {
+    pub fn new(actor: Actor, reason: &str) -> Result<Self, StoreError> {
         let reason = reason.trim();
         if reason.is_empty() || reason.len() > MAX_REASON_BYTES {
             let detail = format!(
@@ -62,9 +59,8 @@ impl Decision {
             return Err(StoreError::Invalid(detail));
         }
         Ok(Self {
-            subject: subject.to_owned(),
+            actor,
             reason: reason.to_owned(),
-            trace,
         })
     }
 
@@ -74,21 +70,13 @@ impl Decision {
         now: portcullis_types::Timestamp,
         version: &VersionRow,
     ) -> AuditEntry {
-        AuditEntry {
-            upload: Some(version.upload),
-            file: Some((
-                version.disk.clone(),
-                version.path.clone(),
-                Some(version.version),
-            )),
-            trace: self.trace,
-            details: Some(serde_json::json!({
-                "reason": self.reason,
-                "size": version.size,
-                "sha256": version.sha256,
-            })),
-            ..AuditEntry::new(now, action, &self.subject)
-        }
+        let details = serde_json::json!({
+            "reason": self.reason,
+            "size": version.size,
+            "sha256": version.sha256,
+        });
+        let entry = AuditEntry::new(now, action, self.actor.clone());
+        entry.of_version(version).with(details)
     }
 }
 
@@ -120,7 +108,8 @@ impl Held {
 
 impl Uploads {
     /// What is in quarantine, oldest first; at most [`MAX_LISTED`].
-    pub async fn quarantined(&self) -> Result<Vec<Quarantined>, Fault> {
+    pub async fn quarantined(&self, actor: Actor) -> Result<Vec<Quarantined>, Fault> {
+        self.audit_listing("quarantine", None, None, actor).await?;
         let list = |rows: &Rows| {
             let rows = UploadRow::in_state(rows, UploadState::Quarantined, MAX_LISTED)?;
             let listed = rows.into_iter().filter_map(|row| {

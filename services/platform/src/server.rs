@@ -21,6 +21,8 @@ use crate::uploads::{UploadLimits, Uploads};
 
 /// How often what has expired is looked for.
 const SWEEP: Duration = Duration::from_mins(1);
+/// How often the audit is signed for, and the log told.
+const SIGN_AUDIT: Duration = Duration::from_hours(1);
 /// How often it is looked whether a trial is over.
 const LOOK_AT_TRIALS: Duration = Duration::from_secs(1);
 
@@ -105,6 +107,7 @@ impl Server {
     /// Serves until `stop` is ready, gives calls under way their time, and closes the catalog.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let cut = self.uploads.cut().clone();
+        let signing = tokio::spawn(sign_audit(self.uploads.catalog().clone()));
         let sweep = tokio::spawn(sweep(self.uploads, self.policies.clone()));
         let trials = tokio::spawn(judge_trials(self.policies.clone()));
         let router = self.site.router();
@@ -122,7 +125,7 @@ impl Server {
                 "calls that were still under way were ended; their uploads go on from what is acknowledged"
             );
         }
-        for task in [sweep, trials] {
+        for task in [sweep, trials, signing] {
             task.abort();
             // It holds the catalog until it has really ended.
             let _ = task.await;
@@ -150,6 +153,22 @@ async fn judge_trials(policies: Policies) {
         tokio::time::sleep(LOOK_AT_TRIALS).await;
         if let Err(error) = policies.judge_trial().await {
             tracing::error!(%error, "a revision on trial could not be judged; it is tried again");
+        }
+    }
+}
+
+/// Signs for the audit again and again. The log, which is kept elsewhere, has each signature, too.
+async fn sign_audit(catalog: Catalog) {
+    let mut ticks = tokio::time::interval(SIGN_AUDIT);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match catalog.checkpoint_audit().await {
+            Ok(Some(signed)) => {
+                tracing::info!(note = ?signed.to_string(), "audit checkpoint");
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the audit could not be signed for"),
         }
     }
 }

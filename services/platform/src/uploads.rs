@@ -20,7 +20,7 @@ use portcullis_types::{Clock, Offset, UploadId};
 use tokio::sync::Semaphore;
 
 use self::active::Active;
-use crate::catalog::{Action, AuditEntry, Catalog, CatalogError, ChunkRow, Rows, UploadRow};
+use crate::catalog::{Action, Actor, AuditEntry, Catalog, CatalogError, ChunkRow, Rows, UploadRow};
 use crate::disks::{Disks, NamedDisk};
 use crate::fault::Fault;
 use crate::idempotency::Answering;
@@ -351,17 +351,13 @@ fn ended(row: &UploadRow, conclusion: &Conclusion, now: portcullis_types::Timest
         Ending::Cancelled => Action::Cancelled,
     };
     let rule = conclusion.refusal.as_ref().map(|refusal| &refusal.rule);
-    AuditEntry {
-        upload: Some(upload.id),
-        trace: Some(upload.traceparent.trace_id()),
-        details: Some(serde_json::json!({
-            "disk": upload.disk,
-            "rule": rule,
-            "revision": upload.revision,
-            "policies": conclusion.policies,
-        })),
-        ..AuditEntry::new(now, action, upload.principal.subject())
-    }
+    let mut entry = AuditEntry::new(now, action, Actor::of_upload(upload)).of_upload(upload.id);
+    entry.disk.clone_from(&upload.disk);
+    entry.with(serde_json::json!({
+        "rule": rule,
+        "revision": upload.revision,
+        "policies": conclusion.policies,
+    }))
 }
 
 impl UploadStore for Uploads {

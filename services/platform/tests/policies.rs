@@ -10,7 +10,7 @@ use portcullis_hop::policies::trial::{DropTrial, TrialState, TrialTerms};
 use portcullis_hop::policies::{
     Activate, HostStatus, NewRevision, Poll, RefusedRevision, RevisionNumber, Running,
 };
-use portcullis_services::catalog::{Catalog, CatalogError, Rows};
+use portcullis_services::catalog::{Actor, Catalog, CatalogError, Rows};
 use portcullis_services::policies::{Policies, PolicyError};
 use portcullis_types::{
     Attributes, Incomplete, ManualClock, PolicyManifest, PolicyVerdict, Sha256Digest, Timestamp,
@@ -47,7 +47,7 @@ impl Kept {
         let digest = Sha256Digest::of(text.as_bytes());
         self.policies.put_file(digest, text.into()).await?;
         let new = revision(text, base);
-        let sent = self.policies.send(new, "key:admin", None).await?;
+        let sent = self.policies.send(new, Actor::itself("key:admin")).await?;
         Ok(sent.number.0)
     }
 
@@ -124,7 +124,10 @@ async fn who_does_not_know_what_is_active_changes_nothing() {
         author: "ada".to_owned(),
         note: "back".to_owned(),
     };
-    let error = kept.policies.activate(back, "key:admin", None).await;
+    let error = kept
+        .policies
+        .activate(back, Actor::itself("key:admin"))
+        .await;
     assert!(matches!(error, Err(PolicyError::Conflict { .. })));
     assert_eq!(kept.count("policy_revisions").await, 2);
     assert_eq!(kept.count("policy_activations").await, 2);
@@ -145,7 +148,7 @@ async fn a_change_whose_answer_got_lost_can_be_sent_again() {
     for _ in 0..2 {
         let activation = kept
             .policies
-            .activate(back.clone(), "key:admin", None)
+            .activate(back.clone(), Actor::itself("key:admin"))
             .await;
         assert_eq!(activation.expect("is active").sequence, 3);
     }
@@ -157,7 +160,7 @@ async fn what_is_incomplete_or_not_what_it_says_is_refused() {
     let kept = kept().await;
     let missing = kept
         .policies
-        .send(revision("a", None), "key:admin", None)
+        .send(revision("a", None), Actor::itself("key:admin"))
         .await;
     assert!(matches!(missing, Err(PolicyError::FilesMissing(1))));
     let other = kept
@@ -168,12 +171,15 @@ async fn what_is_incomplete_or_not_what_it_says_is_refused() {
     let mut outside = revision("a", None);
     let digest = Sha256Digest::of(b"a");
     outside.manifest.files.insert("../a".to_owned(), digest);
-    let outside = kept.policies.send(outside, "key:admin", None).await;
+    let outside = kept
+        .policies
+        .send(outside, Actor::itself("key:admin"))
+        .await;
     assert!(matches!(outside, Err(PolicyError::Manifest(_))));
     for note in ["", "two\nlines", &"x".repeat(2_000)] {
         let mut new = revision("a", None);
         new.note = note.to_owned();
-        let error = kept.policies.send(new, "key:admin", None).await;
+        let error = kept.policies.send(new, Actor::itself("key:admin")).await;
         assert!(matches!(error, Err(PolicyError::Text { .. })));
     }
     assert_eq!(kept.count("policy_revisions").await, 0);
@@ -284,7 +290,10 @@ impl Kept {
             ..revision("b", Some(1))
         };
         for _ in 0..2 {
-            let sent = self.policies.send(new.clone(), "key:admin", None).await;
+            let sent = self
+                .policies
+                .send(new.clone(), Actor::itself("key:admin"))
+                .await;
             let sent = sent.expect("is on trial");
             assert_eq!((sent.number.0, sent.on_trial_until.is_some()), (2, true));
         }
@@ -357,7 +366,7 @@ async fn a_trial_ends_when_it_is_dropped_overtaken_or_refused_by_a_web_host() {
             note: "not this week".to_owned(),
         };
         kept.policies
-            .drop_trial(wanted, "key:admin", None)
+            .drop_trial(wanted, Actor::itself("key:admin"))
             .await
             .expect("ends");
     };
@@ -374,7 +383,7 @@ async fn a_trial_ends_when_it_is_dropped_overtaken_or_refused_by_a_web_host() {
     };
     overtaken
         .policies
-        .activate(activate, "key:admin", None)
+        .activate(activate, Actor::itself("key:admin"))
         .await
         .expect("is active");
     let refused = kept().await;
@@ -412,7 +421,10 @@ async fn there_is_one_trial_at_a_time_and_it_has_terms() {
         note: "another".to_owned(),
         ..revision("b", Some(1))
     };
-    let error = kept.policies.send(other.clone(), "key:admin", None).await;
+    let error = kept
+        .policies
+        .send(other.clone(), Actor::itself("key:admin"))
+        .await;
     assert!(matches!(error, Err(PolicyError::OnTrial { .. })));
     for terms in [
         TrialTerms {
@@ -436,7 +448,7 @@ async fn there_is_one_trial_at_a_time_and_it_has_terms() {
             trial: Some(terms),
             ..other.clone()
         };
-        let error = kept.policies.send(wrong, "key:admin", None).await;
+        let error = kept.policies.send(wrong, Actor::itself("key:admin")).await;
         assert!(matches!(error, Err(PolicyError::Terms)));
     }
     assert_eq!(kept.count("policy_revisions").await, 2);

@@ -7,7 +7,7 @@ use portcullis_hop::contract::new_upload;
 use portcullis_hop::{
     AppendMode, Commit, Disposition, Epoch, Refusal, StoreError, UploadState, UploadStore,
 };
-use portcullis_services::catalog::Rows;
+use portcullis_services::catalog::{Actor, Rows};
 use portcullis_services::quarantine::Decision;
 use portcullis_services::{Fault, Uploads};
 use portcullis_telemetry::{Span, SpanName};
@@ -52,7 +52,7 @@ async fn set_apart(uploads: &Uploads) -> UploadId {
 }
 
 fn because(reason: &str) -> Decision {
-    Decision::new("key:admin", reason, None).expect("is a reason")
+    Decision::new(Actor::itself("key:admin"), reason).expect("is a reason")
 }
 
 /// The last row of the audit: action, subject, upload, details.
@@ -94,7 +94,13 @@ async fn each_decision_is_audited_with_who_and_why() {
         ("discarded".to_owned(), second.to_string())
     );
     assert!(details.contains("It names patients."), "{details}");
-    assert!(uploads.quarantined().await.expect("is listed").is_empty());
+    assert!(
+        uploads
+            .quarantined(Actor::itself("key:admin"))
+            .await
+            .expect("is listed")
+            .is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use portcullis_hop::contract::{Subject, new_upload};
 use portcullis_hop::{Conclusion, Ending, Epoch, StoreError, UploadState, UploadStore};
+use portcullis_services::catalog::Actor;
 use portcullis_services::{NewFile, Prefix, Uploads};
 use portcullis_telemetry::{Span, SpanName};
 use portcullis_types::{Attributes, Clock, Findings, ManualClock, Offset, UploadId};
@@ -144,6 +145,7 @@ async fn a_committed_file_whose_link_was_not_made_is_shown_at_the_next_start() {
         metadata: Attributes::default(),
         sha256: None,
         principal: portcullis_types::Principal::anonymous(),
+        client: None,
     };
     let body = Box::pin(futures_util::stream::iter([Ok("abc".into())]));
     uploads
@@ -177,6 +179,7 @@ async fn a_deleted_file_is_gone_and_what_follows_it_is_a_new_version() {
             metadata: Attributes::default(),
             sha256: None,
             principal: portcullis_types::Principal::anonymous(),
+            client: None,
         };
         let body = Box::pin(futures_util::stream::iter([Ok(text.into())]));
         uploads.store(file, body, None, &span)
@@ -184,13 +187,14 @@ async fn a_deleted_file_is_gone_and_what_follows_it_is_a_new_version() {
     assert_eq!(store("one").await.map(|receipt| receipt.version), Ok(1));
     let disk = uploads.disk_or_default(None).expect("is there").clone();
     let path = "a.csv".parse().expect("is safe");
-    let trace = span.context().trace_id();
     uploads
-        .delete(&disk, &path, "key:x", trace, None)
+        .delete(&disk, &path, Actor::itself("key:x"), None)
         .await
         .expect("is deleted");
     assert!(!folder.path().join("local/a.csv").exists());
-    let again = uploads.delete(&disk, &path, "key:x", trace, None).await;
+    let again = uploads
+        .delete(&disk, &path, Actor::itself("key:x"), None)
+        .await;
     assert_eq!(again.map_err(|fault| fault.0), Err(StoreError::NotFound));
     assert_eq!(store("two").await.map(|receipt| receipt.version), Ok(2));
     let listed = uploads
@@ -234,6 +238,7 @@ async fn every_end_of_an_upload_is_one_row_of_the_audit() {
         metadata: Attributes::default(),
         sha256: None,
         principal: portcullis_types::Principal::new("site-7", [""; 0]).expect("is valid"),
+        client: None,
     };
     let body = Box::pin(futures_util::stream::iter([Ok("abc".into())]));
     let stored = uploads

@@ -1,7 +1,7 @@
 //! Files cross both hops and lie where the policies say.
 
-use anyhow::{Result, ensure};
-use portcullis_tests::gateway::{Form, TestGateway, sha256};
+use anyhow::{Context, Result, ensure};
+use portcullis_tests::gateway::{Answer, Form, TestGateway, sha256};
 
 const GOOD: &str = "patid,sex\n1,F\n2,M\n";
 const PATH: &str = "submissions/c1/2024/patient/patient.csv";
@@ -116,5 +116,26 @@ async fn an_upload_to_an_existing_path_becomes_its_next_version() -> Result<()> 
         ensure!(receipt["version"] == version, "{receipt}");
         ensure!(gateway.disk("local").digest(PATH)? == sha256([text]));
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_audit_says_who_sent_an_upload_and_from_where() -> Result<()> {
+    let gateway = TestGateway::start().await?;
+    let form = Form::submission("patient").file("patient.csv", "patid,sex\n1,F\n");
+    let request = gateway.upload_request(form);
+    // The proxy on the same machine is believed, and whoever it names first is not.
+    let request = request.header("x-forwarded-for", "198.51.100.1, 203.0.113.7");
+    let receipt = Answer::of(request).await?.receipt()?;
+    let id = receipt["id"].as_str().context("no id")?;
+    let output = gateway.on_services("audit", &["export", "--upload", id])?;
+    let row: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(row["action"] == "created", "{row}");
+    ensure!(row["client"] == "203.0.113.7", "{row}");
+    ensure!(row["path"] == receipt["path"], "{row}");
+    ensure!(row["trace_id"] == receipt["trace_id"], "{row}");
+    ensure!(!row["details"]["policies"].is_null(), "{row}");
+    let verified = gateway.on_services("audit", &["verify"])?;
+    ensure!(verified.status.success(), "{verified:?}");
     Ok(())
 }

@@ -1,129 +1,132 @@
+//! The audit: who did what. Its rows are a chain, and the newest is signed, so that an edit, a gap or a missing end can
+//! be seen. `docs/audit.md` says how to check that without this program.
+
+mod action;
+mod chain;
+mod checkpoint;
+mod erasure;
+mod key;
+mod query;
+mod verify;
+
+use std::net::IpAddr;
+
+use portcullis_hop::NewUpload;
 use portcullis_telemetry::TraceId;
 use portcullis_types::{DiskName, DiskPath, Timestamp, UploadId};
-use rusqlite::named_params;
+use serde_json::Value;
 
-use super::{CatalogError, Rows};
+pub use self::action::Action;
+use self::chain::Payload;
+pub(super) use self::chain::{chain_old_rows, sign, take_up};
+pub use self::checkpoint::{Checkpoint, InvalidCheckpoint, SignedCheckpoint};
+pub(super) use self::key::AuditKey;
+pub use self::key::{key_file, public_key};
+pub use self::query::{AuditFilter, AuditRow};
+pub use self::verify::{AuditFault, AuditFinding, AuditReport, verify};
+use super::{CatalogError, Rows, VersionRow};
 
-/// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// A file was stored at its path.
-    Created,
-    /// A file was stored apart.
-    Quarantined,
-    /// A file that was kept apart is shown at its path.
-    Released,
-    /// A file that was kept apart is gone.
-    Discarded,
-    /// An upload was refused.
-    Rejected,
-    /// An upload was given up by its owner.
-    Cancelled,
-    /// An upload was given up because nothing came for too long.
-    Expired,
-    /// An upload ended because storage failed.
-    Failed,
-    /// A file was read.
-    Read,
-    /// A file was deleted.
-    Deleted,
-    /// The last deletion of a file was taken back.
-    Undeleted,
-    /// All versions of a file are gone for good.
-    Purged,
-    /// Another disk takes the place of one that is gone.
-    DiskAdopted,
-    /// A token was made.
-    TokenAdded,
-    /// A token was revoked.
-    TokenRevoked,
-    /// A revision of the policies was sent.
-    PoliciesSent,
-    /// A revision of the policies became active.
-    PoliciesActivated,
-    /// A revision of the policies judges in the shadow before it may become active.
-    PoliciesOnTrial,
-    /// A revision of the policies will not become active by itself.
-    PoliciesTrialDropped,
+/// Who does something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// Who: a principal's subject, or who in parentheses.
+    pub subject: String,
+    /// From where, as far as it is known.
+    pub client: Option<IpAddr>,
+    /// In which trace.
+    pub trace: Option<TraceId>,
 }
 
-impl Action {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Quarantined => "quarantined",
-            Self::Released => "released",
-            Self::Discarded => "discarded",
-            Self::Rejected => "rejected",
-            Self::Cancelled => "cancelled",
-            Self::Expired => "expired",
-            Self::Failed => "failed",
-            Self::Read => "read",
-            Self::Deleted => "deleted",
-            Self::Undeleted => "undeleted",
-            Self::Purged => "purged",
-            Self::DiskAdopted => "disk-adopted",
-            Self::TokenAdded => "token-added",
-            Self::TokenRevoked => "token-revoked",
-            Self::PoliciesSent => "policies-sent",
-            Self::PoliciesActivated => "policies-activated",
-            Self::PoliciesOnTrial => "policies-on-trial",
-            Self::PoliciesTrialDropped => "policies-trial-dropped",
+impl Actor {
+    /// Whoever works on the services host itself.
+    pub fn operator() -> Self {
+        Self::itself("(operator)")
+    }
+
+    /// A part of services that does something by itself.
+    pub fn itself(name: &str) -> Self {
+        Self {
+            subject: name.to_owned(),
+            client: None,
+            trace: None,
+        }
+    }
+
+    /// Whoever sends an upload.
+    pub fn of_upload(upload: &NewUpload) -> Self {
+        Self {
+            subject: upload.principal.subject().to_owned(),
+            client: upload.client,
+            trace: Some(upload.traceparent.trace_id()),
         }
     }
 }
 
 /// One action, to be written in the transaction that does it.
 #[derive(Clone, Debug)]
+#[must_use = "it is not written yet"]
 pub struct AuditEntry {
     /// When.
     pub at: Timestamp,
     /// What.
     pub action: Action,
     /// Who.
-    pub subject: String,
+    pub actor: Actor,
     /// On which upload.
     pub upload: Option<UploadId>,
-    /// On which file.
-    pub file: Option<(DiskName, DiskPath, Option<u64>)>,
-    /// In which trace.
-    pub trace: Option<TraceId>,
+    /// On which disk.
+    pub disk: Option<DiskName>,
+    /// On which file, or beneath which folder.
+    pub path: Option<DiskPath>,
+    /// On which version of it; none: on all of it.
+    pub version: Option<u64>,
     /// What else an auditor asks, as JSON.
-    pub details: Option<serde_json::Value>,
+    pub details: Option<Value>,
 }
 
 impl AuditEntry {
     /// An action of somebody, about which nothing else is known yet.
-    pub fn new(at: Timestamp, action: Action, subject: &str) -> Self {
+    pub fn new(at: Timestamp, action: Action, actor: Actor) -> Self {
         Self {
             at,
             action,
-            subject: subject.to_owned(),
+            actor,
             upload: None,
-            file: None,
-            trace: None,
+            disk: None,
+            path: None,
+            version: None,
             details: None,
         }
     }
 
+    /// On an upload.
+    pub fn of_upload(mut self, id: UploadId) -> Self {
+        self.upload = Some(id);
+        self
+    }
+
+    /// On a file, or whatever is beneath a folder.
+    pub fn at_path(mut self, disk: &DiskName, path: &DiskPath) -> Self {
+        self.disk = Some(disk.clone());
+        self.path = Some(path.clone());
+        self
+    }
+
+    /// On one version of a file.
+    pub fn of_version(mut self, version: &VersionRow) -> Self {
+        self.upload = Some(version.upload);
+        self.version = Some(version.version);
+        self.at_path(&version.disk, &version.path)
+    }
+
+    /// What else is to be known.
+    pub fn with(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
     /// Writes the row.
     pub fn write(&self, rows: &Rows) -> Result<(), CatalogError> {
-        let file = self.file.as_ref();
-        let mut insert = rows.prepare_cached(
-            "INSERT INTO audit (at, action, subject, upload, disk, path, version, trace_id, details)
-             VALUES (:at, :action, :subject, :upload, :disk, :path, :version, :trace_id, :details)",
-        )?;
-        insert.execute(named_params! {
-            ":at": self.at.as_ms(),
-            ":action": self.action.as_str(),
-            ":subject": self.subject,
-            ":upload": self.upload.map(|id| id.to_string()),
-            ":disk": file.map(|(disk, ..)| disk.as_str()),
-            ":path": file.map(|(_, path, _)| path.as_str()),
-            ":version": file.and_then(|(.., version)| *version).map(u64::cast_signed),
-            ":trace_id": self.trace.map(|trace| trace.to_string()),
-            ":details": self.details.as_ref().map(ToString::to_string),
-        })?;
-        Ok(())
+        chain::append(rows, self)
     }
 }

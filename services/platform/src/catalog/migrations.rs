@@ -2,19 +2,23 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::CatalogError;
+use super::{CatalogError, audit};
 
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("../../migrations/0001_uploads.sql"),
     include_str!("../../migrations/0002_policies.sql"),
     include_str!("../../migrations/0003_shadow.sql"),
     include_str!("../../migrations/0004_trials.sql"),
     include_str!("../../migrations/0005_file_api.sql"),
     include_str!("../../migrations/0006_disks.sql"),
+    include_str!("../../migrations/0007_audit_chain.sql"),
 ];
 
 /// From which schema on a catalog has revisions of the policies.
 pub(super) const WITH_POLICIES: u32 = 2;
+
+/// From which schema on the rows of the audit are a chain.
+const WITH_CHAIN: u32 = 7;
 
 /// From which schema on a catalog knows which disk is which.
 pub(super) const WITH_DISKS: u32 = 6;
@@ -29,6 +33,14 @@ pub(super) fn check(connection: &Connection) -> Result<u32, CatalogError> {
     Ok(found)
 }
 
+/// Refuses a catalog whose audit is no chain yet.
+pub(super) fn check_chained(connection: &Connection) -> Result<(), CatalogError> {
+    match check(connection)? {
+        found if found < WITH_CHAIN => Err(CatalogError::TooOld(found)),
+        _ => Ok(()),
+    }
+}
+
 /// Brings a catalog up to date; each step in one transaction.
 pub(super) fn run(connection: &mut Connection) -> Result<(), CatalogError> {
     loop {
@@ -39,6 +51,9 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), CatalogError> {
             return Ok(());
         };
         step.execute_batch(sql)?;
+        if found + 1 == WITH_CHAIN {
+            audit::chain_old_rows(&step)?;
+        }
         step.pragma_update(None, "user_version", found + 1)?;
         step.commit()?;
     }
@@ -66,7 +81,7 @@ mod tests {
             error,
             CatalogError::TooNew {
                 found: 99,
-                known: 6
+                known: 7
             }
         ));
     }

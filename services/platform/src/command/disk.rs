@@ -7,14 +7,12 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use clap::Subcommand;
 use portcullis_services::catalog::{
-    Action, AuditEntry, Catalog, CatalogError, DiskRow, Rows, Usage,
+    Action, Actor, AuditEntry, Catalog, CatalogError, DiskRow, Rows, Usage,
 };
 use portcullis_services::config::DiskConfig;
 use portcullis_services::quarantine::Decision;
 use portcullis_storage::Known;
 use portcullis_types::{Clock, DiskName};
-
-use crate::command::OPERATOR;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -76,12 +74,11 @@ async fn adopt(
         disks.contains_key(&name),
         "there is no disk `{name}` in the configuration; see `portcullis-services disk list`"
     );
-    let decision = Decision::new(OPERATOR, reason, None).context("--reason")?;
+    let decision = Decision::new(Actor::operator(), reason).context("--reason")?;
     let (wanted, now) = (name.clone(), Clock::system().now());
-    let entry = AuditEntry {
-        details: Some(serde_json::json!({ "disk": name, "reason": decision.reason })),
-        ..AuditEntry::new(now, Action::DiskAdopted, OPERATOR)
-    };
+    let mut entry = AuditEntry::new(now, Action::DiskAdopted, decision.actor)
+        .with(serde_json::json!({ "reason": decision.reason }));
+    entry.disk = Some(name.clone());
     let forget = move |rows: &Rows| {
         DiskRow::adopt(rows, &wanted, now)?;
         entry.write(rows)

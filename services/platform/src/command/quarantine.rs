@@ -6,12 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use portcullis_hop::{StoreError, UploadState};
+use portcullis_services::catalog::Actor;
 use portcullis_services::config::DiskConfig;
 use portcullis_services::quarantine::Decision;
 use portcullis_services::{Fault, Uploads, server};
 use portcullis_types::{DiskName, UploadId};
-
-use super::OPERATOR;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -48,7 +47,8 @@ async fn carry_out(command: Command, uploads: &Uploads) -> Result<()> {
     let mut out = std::io::stdout();
     match command {
         Command::List => {
-            for file in uploads.quarantined().await.map_err(|fault| fault.0)? {
+            let listed = uploads.quarantined(Actor::operator()).await;
+            for file in listed.map_err(|fault| fault.0)? {
                 let receipt = &file.receipt;
                 let rule = receipt.refusal.as_ref();
                 let rule = rule.map_or("-", |refusal| refusal.rule.as_str());
@@ -60,7 +60,7 @@ async fn carry_out(command: Command, uploads: &Uploads) -> Result<()> {
             }
         }
         Command::Release(Named { id, reason }) => {
-            let decision = Decision::new(OPERATOR, &reason, None).context("--reason")?;
+            let decision = Decision::new(Actor::operator(), &reason).context("--reason")?;
             let released = uploads.release(id, decision).await;
             let released = released.map_err(|fault| explained(id, fault))?;
             let (disk, path) = (&released.receipt.disk, &released.receipt.path);
@@ -74,7 +74,7 @@ async fn carry_out(command: Command, uploads: &Uploads) -> Result<()> {
             }
         }
         Command::Discard(Named { id, reason }) => {
-            let decision = Decision::new(OPERATOR, &reason, None).context("--reason")?;
+            let decision = Decision::new(Actor::operator(), &reason).context("--reason")?;
             let discarded = uploads.discard(id, decision).await;
             discarded.map_err(|fault| explained(id, fault))?;
             writeln!(out, "{id} is discarded")?;

@@ -5,11 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use portcullis_services::catalog::{
-    Action, AuditEntry, Catalog, CatalogError, Rows, Token, TokenRow,
+    Action, Actor, AuditEntry, Catalog, CatalogError, Rows, Token, TokenRow,
 };
 use portcullis_types::{Clock, Principal};
-
-use super::OPERATOR;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -108,7 +106,7 @@ fn audit(
     row: &TokenRow,
     now: portcullis_types::Timestamp,
 ) -> Result<(), CatalogError> {
-    let mut entry = AuditEntry::new(now, action, OPERATOR);
-    entry.details = Some(serde_json::json!({ "token": row.id, "principal": row.principal }));
-    entry.write(rows)
+    let details = serde_json::json!({ "token": row.id, "principal": row.principal });
+    let entry = AuditEntry::new(now, action, Actor::operator());
+    entry.with(details).write(rows)
 }

@@ -164,7 +164,7 @@ mod tests {
     use portcullis_server::doctor::Outcome;
 
     use super::*;
-    use crate::catalog::{Action, AuditEntry, Catalog};
+    use crate::catalog::{Action, Actor, AuditEntry, Catalog};
 
     #[test]
     fn an_audit_from_the_future_says_that_the_clock_is_wrong() {
@@ -174,7 +174,7 @@ mod tests {
         let now = Clock::system().now();
         for (hours, outcome) in [(0, Outcome::Ok), (2, Outcome::Problem)] {
             let at = now.plus(Duration::from_hours(hours));
-            let entry = AuditEntry::new(at, Action::Read, "somebody");
+            let entry = AuditEntry::new(at, Action::Read, Actor::itself("somebody"));
             catalog
                 .run_blocking(move |rows| entry.write(rows))
                 .expect("is written");

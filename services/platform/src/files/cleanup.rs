@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::EXPIRY;
-use crate::catalog::{ChunkRow, Rows};
+use crate::catalog::{Actor, ChunkRow, Rows};
 use crate::fault::Fault;
 use crate::uploads::Uploads;
 use portcullis_types::UploadId;
@@ -26,7 +26,7 @@ impl Uploads {
         &self,
         idle: Duration,
         dry_run: bool,
-        subject: &str,
+        actor: Actor,
     ) -> Result<CleanedUp, Fault> {
         // Each chunk puts the end off to then.
         let until = self.clock().now().plus(EXPIRY).minus(idle);
@@ -37,7 +37,7 @@ impl Uploads {
             ..CleanedUp::default()
         };
         for id in cleaned_up.found.clone() {
-            let gone = dry_run || self.give_up(id, subject).await.is_ok();
+            let gone = dry_run || self.give_up(id, actor.clone()).await.is_ok();
             let into = if gone {
                 &mut cleaned_up.cleaned
             } else {

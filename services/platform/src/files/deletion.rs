@@ -1,12 +1,11 @@
 //! Taking files away. Their versions stay on the disk, marked as deleted.
 
 use portcullis_hop::StoreError;
-use portcullis_telemetry::TraceId;
 use portcullis_types::DiskPath;
 use serde_json::json;
 
 use super::Prefix;
-use crate::catalog::{Action, AuditEntry, VersionRow};
+use crate::catalog::{Action, Actor, AuditEntry, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
 use crate::idempotency::Answering;
@@ -37,11 +36,10 @@ impl Uploads {
         &self,
         disk: &NamedDisk,
         path: &DiskPath,
-        subject: &str,
-        trace: TraceId,
+        actor: Actor,
         answering: Option<Answering>,
     ) -> Result<(), Fault> {
-        let entry = self.entry(Action::Deleted, disk, path, subject, trace);
+        let entry = self.entry(Action::Deleted, disk, path, actor);
         let (uploads, disk, path) = (self.clone(), disk.clone(), path.clone());
         let delete = move || uploads.delete_path(&disk, &path, entry, answering);
         let deleted = tokio::task::spawn_blocking(delete)
@@ -60,9 +58,13 @@ impl Uploads {
         disk: &NamedDisk,
         prefix: &Prefix,
         dry_run: bool,
-        subject: &str,
-        trace: TraceId,
+        actor: Actor,
     ) -> Result<DeletedMany, Fault> {
+        if dry_run {
+            let (name, path) = (Some(&disk.name), prefix.path());
+            self.audit_listing("delete_prefix", name, path, actor.clone())
+                .await?;
+        }
         let mut many = DeletedMany::default();
         let mut after = None;
         loop {
@@ -76,7 +78,7 @@ impl Uploads {
             many.paths
                 .extend(page.iter().take(room).map(|file| file.path.clone()));
             if !dry_run {
-                many.deleted += self.delete_each(disk, page, subject, trace).await?;
+                many.deleted += self.delete_each(disk, page, &actor).await?;
             }
         }
     }
@@ -85,14 +87,13 @@ impl Uploads {
         &self,
         disk: &NamedDisk,
         files: Vec<VersionRow>,
-        subject: &str,
-        trace: TraceId,
+        actor: &Actor,
     ) -> Result<u64, Fault> {
-        let (uploads, disk, subject) = (self.clone(), disk.clone(), subject.to_owned());
+        let (uploads, disk, actor) = (self.clone(), disk.clone(), actor.clone());
         let delete = move || {
             let mut deleted = 0;
             for file in files {
-                let entry = uploads.entry(Action::Deleted, &disk, &file.path, &subject, trace);
+                let entry = uploads.entry(Action::Deleted, &disk, &file.path, actor.clone());
                 deleted += u64::from(uploads.delete_path(&disk, &file.path, entry, None)?);
             }
             Ok(deleted)
@@ -108,13 +109,9 @@ impl Uploads {
         action: Action,
         disk: &NamedDisk,
         path: &DiskPath,
-        subject: &str,
-        trace: TraceId,
+        actor: Actor,
     ) -> AuditEntry {
-        let mut entry = AuditEntry::new(self.clock().now(), action, subject);
-        entry.trace = Some(trace);
-        entry.file = Some((disk.name.clone(), path.clone(), None));
-        entry
+        AuditEntry::new(self.clock().now(), action, actor).at_path(&disk.name, path)
     }
 }
 

@@ -4,16 +4,36 @@ use std::io::{Read, SeekFrom};
 
 use portcullis_hop::ByteStream;
 use portcullis_storage::{DiskError, Step};
-use portcullis_telemetry::TraceId;
 use portcullis_types::{DiskName, DiskPath};
+use serde_json::json;
 
 use super::Prefix;
-use crate::catalog::{Action, AuditEntry, Rows, VersionRow};
+use crate::catalog::{Action, Actor, AuditEntry, Rows, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
 use crate::uploads::{Uploads, stream};
 
 impl Uploads {
+    /// Writes down that somebody looks which files there are, or what is known of one: before they are told.
+    pub async fn audit_listing(
+        &self,
+        call: &str,
+        disk: Option<&DiskName>,
+        path: Option<&DiskPath>,
+        actor: Actor,
+    ) -> Result<(), Fault> {
+        let mut entry = AuditEntry::new(self.clock().now(), Action::Listed, actor)
+            .with(json!({ "call": call }));
+        entry.disk = disk.cloned();
+        entry.path = path.cloned();
+        self.audit(entry).await
+    }
+
+    async fn audit(&self, entry: AuditEntry) -> Result<(), Fault> {
+        let write = move |rows: &Rows| Ok(entry.write(rows)?);
+        self.catalog().run(write).await
+    }
+
     /// The file that is shown at a path.
     pub async fn shown(
         &self,
@@ -52,23 +72,14 @@ impl Uploads {
         disk: &NamedDisk,
         version: &VersionRow,
         (from, until): (u64, u64),
-        subject: &str,
-        trace: TraceId,
+        actor: Actor,
     ) -> Result<ByteStream, Fault> {
-        let mut entry = AuditEntry::new(self.clock().now(), Action::Read, subject);
-        entry.trace = Some(trace);
-        entry.upload = Some(version.upload);
-        entry.file = Some((
-            version.disk.clone(),
-            version.path.clone(),
-            Some(version.version),
-        ));
+        let entry = AuditEntry::new(self.clock().now(), Action::Read, actor);
+        let mut entry = entry.of_version(version);
         if until - from < version.size {
-            entry.details = Some(serde_json::json!({ "from": from, "until": until }));
+            entry.details = Some(json!({ "from": from, "until": until }));
         }
-        let audited: Result<(), Fault> =
-            self.catalog().run(move |rows| Ok(entry.write(rows)?)).await;
-        audited?;
+        self.audit(entry).await?;
         let (disk, upload) = (disk.clone(), version.upload);
         let open = move || {
             let failed = Fault::of_disk(&disk);

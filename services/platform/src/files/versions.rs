@@ -1,12 +1,11 @@
 //! What a path had before: versions by their number, deletions taken back, and all of a file removed for good.
 
 use portcullis_hop::{StoreError, UploadState};
-use portcullis_telemetry::TraceId;
 use portcullis_types::{DiskName, DiskPath};
 use serde_json::{Value, json};
 
 use super::{Prefix, changed};
-use crate::catalog::{Action, AuditEntry, Rows, UploadRow, VersionRow};
+use crate::catalog::{Action, Actor, AuditEntry, Rows, UploadRow, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
 use crate::idempotency::Answering;
@@ -68,11 +67,10 @@ impl Uploads {
         &self,
         disk: &NamedDisk,
         path: &DiskPath,
-        subject: &str,
-        trace: TraceId,
+        actor: Actor,
         answering: Option<Answering>,
     ) -> Result<Value, Fault> {
-        let entry = self.entry(Action::Undeleted, disk, path, subject, trace);
+        let entry = self.entry(Action::Undeleted, disk, path, actor);
         let (uploads, disk, path) = (self.clone(), disk.clone(), path.clone());
         let undelete = move || uploads.undelete_blocking(&disk, &path, entry, answering);
         tokio::task::spawn_blocking(undelete)
@@ -140,9 +138,7 @@ impl Uploads {
         disk.check_writable()?;
         let _publishing = self.lock_path(&disk.name, path);
         let (name, at, now) = (disk.name.clone(), path.clone(), self.clock().now());
-        let mut entry = AuditEntry::new(now, Action::Purged, &decision.subject);
-        entry.trace = decision.trace;
-        entry.file = Some((name.clone(), at.clone(), None));
+        let entry = self.entry(Action::Purged, disk, path, decision.actor.clone());
         let reason = decision.reason.clone();
         let (purged, answer) = self.catalog().run_blocking(move |rows| {
             let purged = VersionRow::purge(rows, &name, &at, now)?;
@@ -157,8 +153,8 @@ impl Uploads {
                 json!({ "version": version.version, "size": version.size, "sha256": version.sha256 })
             });
             let versions: Vec<Value> = versions.collect();
-            entry.details = Some(json!({ "reason": reason, "versions": versions }));
-            entry.write(rows)?;
+            let details = json!({ "reason": reason, "versions": versions });
+            entry.with(details).write(rows)?;
             let answer = json!({
                 "success": true,
                 "disk": name,

@@ -19,11 +19,10 @@ use portcullis_types::{DiskName, DiskPath, InvalidDiskName, InvalidDiskPath};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Failure, Site, json as answer_json};
+use super::{Caller, Failure, Head, Site, json as answer_json};
 use crate::disks::NamedDisk;
 use crate::files::Prefix;
 use crate::idempotency::{Answering, Asked};
-use crate::keys::Key;
 
 pub(super) fn routes() -> Router<Site> {
     Router::new()
@@ -79,10 +78,10 @@ enum Begun {
 async fn begin(
     site: &Site,
     headers: &HeaderMap,
-    key: &Key,
+    caller: &Caller,
     asked: Asked,
 ) -> Result<Begun, Failure> {
-    let Some(once) = site.once(headers, key)? else {
+    let Some(once) = site.once(headers, caller)? else {
         return Ok(Begun::New(None));
     };
     Ok(match once.earlier(site.uploads().catalog()).await? {

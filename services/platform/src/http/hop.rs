@@ -16,7 +16,7 @@ use portcullis_telemetry::{Attribute, Span, SpanName};
 use portcullis_types::{Offset, UploadId};
 use serde::Deserialize;
 
-use super::{Failure, Site, json, parsed, query, stream, upload_of};
+use super::{Failure, Head, Site, json, parsed, query, stream, upload_of};
 use crate::catalog::{Rows, TokenRow};
 use crate::fault::Fault;
 use crate::keys::Scope;
@@ -34,7 +34,7 @@ pub(super) fn routes() -> Router<Site> {
         .route(wire::CONCLUSION, post(conclude))
 }
 
-async fn ready(State(site): State<Site>, headers: HeaderMap) -> Response {
+async fn ready(State(site): State<Site>, head: Head) -> Response {
     let call = async |_, _| {
         let health = site.health().await?;
         if health.is_well() {
@@ -46,69 +46,64 @@ async fn ready(State(site): State<Site>, headers: HeaderMap) -> Response {
             Err(Failure::Store(StoreError::StorageFailed))
         }
     };
-    site.answer(SpanName::ServicesReady, &headers, Scope::Stages, call)
+    site.answer(SpanName::ServicesReady, &head, Scope::Stages, call)
         .await
 }
 
-async fn authenticate(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+async fn authenticate(State(site): State<Site>, head: Head, body: Body) -> Response {
     let call = async |_, _| {
         let wire::TokenToCheck { token } = parsed(body).await?;
         let find = move |rows: &Rows| TokenRow::principal_of(rows, &token).map_err(Fault::from);
         let principal = site.uploads().catalog().run(find).await?;
         Ok(json(&principal.ok_or(StoreError::NotFound)?))
     };
-    site.answer(SpanName::Authenticate, &headers, Scope::Stages, call)
+    site.answer(SpanName::Authenticate, &head, Scope::Stages, call)
         .await
 }
 
-async fn create(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+async fn create(State(site): State<Site>, head: Head, body: Body) -> Response {
     let call = async |_, span: Arc<Span>| {
         let upload: NewUpload = parsed(body).await?;
         span.set(Attribute::UploadId(upload.id));
         Ok(json(&site.uploads().create(&upload, &span).await?))
     };
-    site.answer(SpanName::Create, &headers, Scope::Stages, call)
+    site.answer(SpanName::Create, &head, Scope::Stages, call)
         .await
 }
 
-async fn record(State(site): State<Site>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+async fn record(State(site): State<Site>, Path(id): Path<String>, head: Head) -> Response {
     let call = async |id, span: Arc<Span>| Ok(json(&site.uploads().record(id, &span).await?));
-    site.on_upload(SpanName::Status, &headers, &id, call).await
+    site.on_upload(SpanName::Status, &head, &id, call).await
 }
 
-async fn take_over(
-    State(site): State<Site>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+async fn take_over(State(site): State<Site>, Path(id): Path<String>, head: Head) -> Response {
     let call = async |id, span: Arc<Span>| Ok(json(&site.uploads().take_over(id, &span).await?));
-    site.on_upload(SpanName::TakeOver, &headers, &id, call)
-        .await
+    site.on_upload(SpanName::TakeOver, &head, &id, call).await
 }
 
 async fn append(
     State(site): State<Site>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    head: Head,
     body: Body,
 ) -> Response {
     let call = async |id, span: Arc<Span>| {
-        let epoch = Epoch::new(number(&headers, wire::UPLOAD_EPOCH)?);
-        let from = Offset::new(number(&headers, wire::UPLOAD_OFFSET)?);
-        let mode = mode(&headers)?;
+        let epoch = Epoch::new(number(&head, wire::UPLOAD_EPOCH)?);
+        let from = Offset::new(number(&head, wire::UPLOAD_OFFSET)?);
+        let mode = mode(&head)?;
         let appended = site
             .uploads()
             .append(id, epoch, from, mode, stream(body), &span)
             .await;
         Ok(json(&appended?))
     };
-    site.on_upload(SpanName::Append, &headers, &id, call).await
+    site.on_upload(SpanName::Append, &head, &id, call).await
 }
 
 async fn checkpoint(
     State(site): State<Site>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    head: Head,
     body: Body,
 ) -> Response {
     let call = async |id, span: Arc<Span>| {
@@ -116,8 +111,7 @@ async fn checkpoint(
         let status = site.uploads().checkpoint(id, epoch, offset, &span).await;
         Ok(json(&status?))
     };
-    site.on_upload(SpanName::Checkpoint, &headers, &id, call)
-        .await
+    site.on_upload(SpanName::Checkpoint, &head, &id, call).await
 }
 
 /// Where to read from.
@@ -126,25 +120,20 @@ struct From {
     from: u64,
 }
 
-async fn read(
-    State(site): State<Site>,
-    Path(id): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
+async fn read(State(site): State<Site>, Path(id): Path<String>, uri: Uri, head: Head) -> Response {
     let call = async |id, span: Arc<Span>| {
         let From { from } = query(&uri)?;
         let bytes = site.uploads().read(id, Offset::new(from), &span).await?;
         let octets = [(header::CONTENT_TYPE, "application/octet-stream")];
         Ok((octets, Body::from_stream(bytes)).into_response())
     };
-    site.on_upload(SpanName::Read, &headers, &id, call).await
+    site.on_upload(SpanName::Read, &head, &id, call).await
 }
 
 async fn commit(
     State(site): State<Site>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    head: Head,
     body: Body,
 ) -> Response {
     let call = async |id, span: Arc<Span>| {
@@ -155,13 +144,13 @@ async fn commit(
         stored(&receipt);
         Ok(json(&receipt))
     };
-    site.on_upload(SpanName::Commit, &headers, &id, call).await
+    site.on_upload(SpanName::Commit, &head, &id, call).await
 }
 
 async fn conclude(
     State(site): State<Site>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    head: Head,
     body: Body,
 ) -> Response {
     let call = async |id, span: Arc<Span>| {
@@ -171,8 +160,7 @@ async fn conclude(
         tracing::info!(upload = %id, outcome = %status.state, %trace_id, "upload ended");
         Ok(json(&status))
     };
-    site.on_upload(SpanName::Conclude, &headers, &id, call)
-        .await
+    site.on_upload(SpanName::Conclude, &head, &id, call).await
 }
 
 /// The one line of an upload that was stored.
@@ -196,12 +184,12 @@ impl Site {
     async fn on_upload(
         &self,
         name: SpanName,
-        headers: &HeaderMap,
+        head: &Head,
         id: &str,
         call: impl AsyncFnOnce(UploadId, Arc<Span>) -> Result<Response, Failure>,
     ) -> Response {
         let identified = async |_, span: Arc<Span>| call(upload_of(id, &span)?, span).await;
-        self.answer(name, headers, Scope::Stages, identified).await
+        self.answer(name, head, Scope::Stages, identified).await
     }
 }
 

@@ -1,21 +1,19 @@
 //! Revisions of the policies: administrators send and choose them (scope `admin`), web hosts follow (scope `stages`).
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderMap, header};
+use http::header;
 use portcullis_hop::policies::{Digests, MAX_FILE_BYTES, RevisionNumber};
 use portcullis_hop::{Problem, ProblemKind, wire};
-use portcullis_telemetry::{Span, SpanName};
+use portcullis_telemetry::SpanName;
 use portcullis_types::Sha256Digest;
 
-use super::{Failure, Site, json, parsed};
+use super::{Caller, Failure, Head, Site, json, parsed};
 use crate::fault::Fault;
-use crate::keys::{Key, Scope};
+use crate::keys::Scope;
 use crate::policies::PolicyError;
 
 pub(super) fn routes() -> Router<Site> {
@@ -31,27 +29,23 @@ pub(super) fn routes() -> Router<Site> {
         .route(wire::POLICY_SHADOW_SUMMARY, post(shadow_summary))
 }
 
-async fn poll(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+async fn poll(State(site): State<Site>, head: Head, body: Body) -> Response {
     let call = async |_, _| Ok(json(&site.policies().poll(parsed(body).await?).await?));
-    site.answer(SpanName::PolicyPoll, &headers, Scope::Stages, call)
+    site.answer(SpanName::PolicyPoll, &head, Scope::Stages, call)
         .await
 }
 
-async fn missing(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+async fn missing(State(site): State<Site>, head: Head, body: Body) -> Response {
     let call = async |_, _| {
         let Digests { digests } = parsed(body).await?;
         let digests = site.policies().missing(digests).await?;
         Ok(json(&Digests { digests }))
     };
-    site.answer(SpanName::PolicyMissing, &headers, Scope::Admin, call)
+    site.answer(SpanName::PolicyMissing, &head, Scope::Admin, call)
         .await
 }
 
-async fn file(
-    State(site): State<Site>,
-    Path(digest): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+async fn file(State(site): State<Site>, Path(digest): Path<String>, head: Head) -> Response {
     let call = async |_, _| {
         let bytes = site.policies().file(digest_of(&digest)?).await?;
         let media_type = (header::CONTENT_TYPE, "application/octet-stream");
@@ -59,14 +53,14 @@ async fn file(
     };
     // Web hosts run them, and administrators look at them.
     let scopes = [Scope::Stages, Scope::Admin];
-    site.answer_any(SpanName::PolicyFile, &headers, &scopes, call)
+    site.answer_any(SpanName::PolicyFile, &head, &scopes, call)
         .await
 }
 
 async fn put_file(
     State(site): State<Site>,
     Path(digest): Path<String>,
-    headers: HeaderMap,
+    head: Head,
     body: Body,
 ) -> Response {
     let call = async |_, _| {
@@ -79,80 +73,73 @@ async fn put_file(
         site.policies().put_file(digest, bytes.into()).await?;
         Ok(json(&serde_json::json!({ "sha256": digest })))
     };
-    site.answer(SpanName::PolicyPutFile, &headers, Scope::Admin, call)
+    site.answer(SpanName::PolicyPutFile, &head, Scope::Admin, call)
         .await
 }
 
-async fn revisions(State(site): State<Site>, headers: HeaderMap) -> Response {
+async fn revisions(State(site): State<Site>, head: Head) -> Response {
     let call = async |_, _| Ok(json(&site.policies().revisions().await?));
-    site.answer(SpanName::PolicyRevisions, &headers, Scope::Admin, call)
+    site.answer(SpanName::PolicyRevisions, &head, Scope::Admin, call)
         .await
 }
 
-async fn revision(
-    State(site): State<Site>,
-    Path(number): Path<u64>,
-    headers: HeaderMap,
-) -> Response {
+async fn revision(State(site): State<Site>, Path(number): Path<u64>, head: Head) -> Response {
     let call = async |_, _| {
         let revision = site.policies().revision(RevisionNumber(number)).await?;
         Ok(json(&revision))
     };
-    site.answer(SpanName::PolicyRevision, &headers, Scope::Admin, call)
+    site.answer(SpanName::PolicyRevision, &head, Scope::Admin, call)
         .await
 }
 
-async fn send(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
-    let call = async |key: Key, span: Arc<Span>| {
-        let (new, trace) = (parsed(body).await?, span.context().trace_id());
-        let subject = key.principal();
-        let sent = site.policies().send(new, subject.subject(), Some(trace));
+async fn send(State(site): State<Site>, head: Head, body: Body) -> Response {
+    let call = async |caller: Caller, _| {
+        let new = parsed(body).await?;
+        let sent = site.policies().send(new, caller.actor());
         Ok(json(&sent.await?))
     };
-    site.answer(SpanName::PolicySend, &headers, Scope::Admin, call)
+    site.answer(SpanName::PolicySend, &head, Scope::Admin, call)
         .await
 }
 
-async fn activate(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
-    let call = async |key: Key, span: Arc<Span>| {
-        let (wanted, trace) = (parsed(body).await?, span.context().trace_id());
-        let subject = key.principal();
+async fn activate(State(site): State<Site>, head: Head, body: Body) -> Response {
+    let call = async |caller: Caller, _| {
+        let wanted = parsed(body).await?;
         let policies = site.policies();
-        let activation = policies.activate(wanted, subject.subject(), Some(trace));
+        let activation = policies.activate(wanted, caller.actor());
         Ok(json(&activation.await?))
     };
-    site.answer(SpanName::PolicyActivate, &headers, Scope::Admin, call)
+    site.answer(SpanName::PolicyActivate, &head, Scope::Admin, call)
         .await
 }
 
-async fn drop_trial(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
-    let call = async |key: Key, span: Arc<Span>| {
-        let (wanted, trace) = (parsed(body).await?, span.context().trace_id());
-        let subject = key.principal();
+async fn drop_trial(State(site): State<Site>, head: Head, body: Body) -> Response {
+    let call = async |caller: Caller, _| {
+        let wanted = parsed(body).await?;
         let policies = site.policies();
-        let dropped = policies.drop_trial(wanted, subject.subject(), Some(trace));
+        let dropped = policies.drop_trial(wanted, caller.actor());
         dropped.await?;
         Ok(json(&serde_json::json!({})))
     };
-    site.answer(SpanName::PolicyTrialDrop, &headers, Scope::Admin, call)
+    site.answer(SpanName::PolicyTrialDrop, &head, Scope::Admin, call)
         .await
 }
 
-async fn note_shadows(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+async fn note_shadows(State(site): State<Site>, head: Head, body: Body) -> Response {
     let call = async |_, _| {
         site.policies().note_shadows(parsed(body).await?).await?;
         Ok(json(&serde_json::json!({})))
     };
-    site.answer(SpanName::PolicyShadow, &headers, Scope::Stages, call)
+    site.answer(SpanName::PolicyShadow, &head, Scope::Stages, call)
         .await
 }
 
-async fn shadow_summary(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+async fn shadow_summary(State(site): State<Site>, head: Head, body: Body) -> Response {
     let call = async |_, _| {
         let query = parsed(body).await?;
         Ok(json(&site.policies().shadow_summary(query).await?))
     };
-    site.answer(SpanName::PolicyShadowSummary, &headers, Scope::Admin, call)
+    site.answer(SpanName::PolicyShadowSummary, &head, Scope::Admin, call)
         .await
 }
 

@@ -4,11 +4,10 @@ use portcullis_hop::policies::trial::{
     DropTrial, MAX_TRIAL_SECONDS, Trial, TrialState, TrialTerms,
 };
 use portcullis_hop::policies::{Change, HostStatus, RevisionNumber};
-use portcullis_telemetry::TraceId;
 use portcullis_types::Timestamp;
 
 use super::{Policies, PolicyError, activate, audit};
-use crate::catalog::{Action, CatalogError, PolicyRows, Rows, TrialRows};
+use crate::catalog::{Action, Actor, CatalogError, PolicyRows, Rows, TrialRows};
 
 /// Who acts when a trial ends by itself.
 const ITSELF: &str = "trial";
@@ -18,20 +17,15 @@ impl Policies {
     ///
     /// # Errors
     /// That revision is not on trial.
-    pub async fn drop_trial(
-        &self,
-        wanted: DropTrial,
-        subject: &str,
-        trace: Option<TraceId>,
-    ) -> Result<(), PolicyError> {
-        let change = self.change(subject, &wanted.author, &wanted.note)?;
+    pub async fn drop_trial(&self, wanted: DropTrial, actor: Actor) -> Result<(), PolicyError> {
+        let change = self.change(&actor.subject, &wanted.author, &wanted.note)?;
         let number = wanted.number;
         let end = move |rows: &Rows| {
             let running = TrialRows::running(rows)?;
             if running.map(|(number, _)| number) != Some(number) {
                 return Err(PolicyError::NotOnTrial(number));
             }
-            end(rows, number, TrialState::Dropped, &change, trace)?;
+            end(rows, number, TrialState::Dropped, &change, &actor)?;
             Ok(TrialRows::changes(rows)?)
         };
         let changes = self.0.catalog.run(end).await?;
@@ -56,11 +50,17 @@ impl Policies {
             match verdict(&trial) {
                 Ok(held) => {
                     let change = itself(now, author, held);
-                    activate(rows, number, change, None)?;
+                    activate(rows, number, change, &Actor::itself(ITSELF))?;
                 }
                 Err(broken) => {
                     let change = itself(now, author, broken);
-                    end(rows, number, TrialState::Dropped, &change, None)?;
+                    end(
+                        rows,
+                        number,
+                        TrialState::Dropped,
+                        &change,
+                        &Actor::itself(ITSELF),
+                    )?;
                 }
             }
             Ok::<_, PolicyError>(Some(TrialRows::changes(rows)?))
@@ -87,7 +87,13 @@ impl Policies {
             }
             let why = format!("the web host {name} refuses it: {}", refused.error);
             let change = itself(now, name, why);
-            end(rows, number, TrialState::Dropped, &change, None)?;
+            end(
+                rows,
+                number,
+                TrialState::Dropped,
+                &change,
+                &Actor::itself(ITSELF),
+            )?;
             Ok::<_, PolicyError>(Some(TrialRows::changes(rows)?))
         };
         if let Some(changes) = self.0.catalog.run(end).await? {
@@ -103,7 +109,7 @@ pub(super) fn start(
     number: RevisionNumber,
     terms: &TrialTerms,
     change: &Change,
-    trace: Option<TraceId>,
+    actor: &Actor,
 ) -> Result<Timestamp, PolicyError> {
     let allowed = terms.max_new_rejections_percent;
     if !(1..=MAX_TRIAL_SECONDS).contains(&terms.seconds)
@@ -119,7 +125,7 @@ pub(super) fn start(
         .at
         .plus(std::time::Duration::from_secs(terms.seconds));
     TrialRows::start(rows, number, terms, change.at, ends_at)?;
-    audit(rows, Action::PoliciesOnTrial, number, change, trace)?;
+    audit(rows, Action::PoliciesOnTrial, number, change, actor)?;
     Ok(ends_at)
 }
 
@@ -138,7 +144,13 @@ pub(super) fn settle(
     }
     let why = format!("revision {active} became active meanwhile");
     let change = itself(change.at, change.author.clone(), why);
-    end(rows, number, TrialState::Dropped, &change, None)
+    end(
+        rows,
+        number,
+        TrialState::Dropped,
+        &change,
+        &Actor::itself(ITSELF),
+    )
 }
 
 fn end(
@@ -146,10 +158,10 @@ fn end(
     number: RevisionNumber,
     state: TrialState,
     change: &Change,
-    trace: Option<TraceId>,
+    actor: &Actor,
 ) -> Result<(), CatalogError> {
     TrialRows::end(rows, number, state, &change.note, change.at)?;
-    audit(rows, Action::PoliciesTrialDropped, number, change, trace)
+    audit(rows, Action::PoliciesTrialDropped, number, change, actor)
 }
 
 fn itself(at: Timestamp, author: String, note: String) -> Change {

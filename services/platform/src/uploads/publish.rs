@@ -12,7 +12,7 @@ use portcullis_types::{DiskName, DiskPath, Offset, UploadId};
 
 use super::active::Turn;
 use super::{Inner, Uploads, check_open};
-use crate::catalog::{Action, AuditEntry, CatalogError, Rows, UploadRow, VersionRow};
+use crate::catalog::{Action, Actor, AuditEntry, CatalogError, Rows, UploadRow, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
 use crate::files::{changed, stored};
@@ -189,16 +189,10 @@ impl Publishing<'_> {
     /// looks well and is not what will be on the disk. The upload cannot go on.
     fn give_up(&self) {
         let upload = &self.row.record.upload;
-        let entry = AuditEntry {
-            upload: Some(upload.id),
-            trace: Some(upload.traceparent.trace_id()),
-            ..AuditEntry::new(
-                self.inner.clock.now(),
-                Action::Failed,
-                upload.principal.subject(),
-            )
-        };
-        let id = upload.id;
+        let (id, now) = (upload.id, self.inner.clock.now());
+        let mut entry =
+            AuditEntry::new(now, Action::Failed, Actor::of_upload(upload)).of_upload(id);
+        entry.disk = Some(self.disk.name.clone());
         let ended = self.inner.catalog.run_blocking(move |rows| {
             UploadRow::conclude(rows, id, UploadState::Expired, None)?;
             entry.write(rows).map_err(Fault::from)
@@ -264,20 +258,17 @@ impl Publishing<'_> {
                 (UploadState::Committed, Action::Created)
             };
             UploadRow::commit(rows, &commit, &receipt, state)?;
-            let entry = AuditEntry {
-                upload: Some(upload.id),
-                file: Some((version.disk, version.path, Some(version.version))),
-                trace: Some(upload.traceparent.trace_id()),
-                details: Some(serde_json::json!({
+            AuditEntry::new(now, action, Actor::of_upload(&upload))
+                .of_version(&version)
+                .of_upload(upload.id)
+                .with(serde_json::json!({
                     "size": version.size,
                     "sha256": version.sha256,
                     "revision": upload.revision,
                     "policies": commit.policies,
                     "new": is_new,
-                })),
-                ..AuditEntry::new(now, action, upload.principal.subject())
-            };
-            entry.write(rows)?;
+                }))
+                .write(rows)?;
             if let Some(answering) = answering {
                 answering.record(rows, &stored(&receipt), now)?;
             }

@@ -4,7 +4,7 @@ use portcullis_hop::{StoreError, UploadState};
 use portcullis_types::UploadId;
 
 use super::Uploads;
-use crate::catalog::{Action, AuditEntry, ChunkRow, IdempotentCall, Rows, UploadRow};
+use crate::catalog::{Action, Actor, AuditEntry, ChunkRow, IdempotentCall, Rows, UploadRow};
 use crate::fault::Fault;
 use crate::idempotency::KEPT;
 
@@ -20,26 +20,23 @@ impl Uploads {
         };
         let rows = self.0.catalog.run(expired).await?;
         for row in &rows {
-            let subject = row.record.upload.principal.subject().to_owned();
-            self.expire(row, &subject).await?;
+            let owner = Actor::of_upload(&row.record.upload);
+            self.expire(row, owner).await?;
         }
         Ok(rows.len())
     }
 
     /// Ends an open upload before its time.
-    pub(crate) async fn give_up(&self, id: UploadId, subject: &str) -> Result<(), Fault> {
+    pub(crate) async fn give_up(&self, id: UploadId, actor: Actor) -> Result<(), Fault> {
         let row = self.0.row(id).await?;
-        self.expire(&row, subject).await
+        self.expire(&row, actor).await
     }
 
-    async fn expire(&self, row: &UploadRow, subject: &str) -> Result<(), Fault> {
+    async fn expire(&self, row: &UploadRow, actor: Actor) -> Result<(), Fault> {
         let upload = &row.record.upload;
         let (id, now) = (upload.id, self.0.clock.now());
-        let entry = AuditEntry {
-            upload: Some(id),
-            trace: Some(upload.traceparent.trace_id()),
-            ..AuditEntry::new(now, Action::Expired, subject)
-        };
+        let mut entry = AuditEntry::new(now, Action::Expired, actor).of_upload(id);
+        entry.disk.clone_from(&upload.disk);
         let ended = move |rows: &Rows| {
             let row = UploadRow::find(rows, id)?.ok_or(Fault(StoreError::NotFound))?;
             let waits = matches!(row.status().state, UploadState::Open | UploadState::Held);

@@ -12,29 +12,25 @@ use portcullis_types::{Sha256Digest, UploadId};
 use serde_json::json;
 
 use super::form::{Fields, FilePart};
-use super::{Begun, Failure, Site, answer_json, bad, begin, form};
+use super::{Begun, Caller, Failure, Head, Site, answer_json, bad, begin, form};
 use crate::files::{self, ChunkError};
 use crate::http::{hop, upload_of};
-use crate::keys::{Key, Scope};
+use crate::keys::Scope;
 
-pub(super) async fn upload_chunked(
-    State(site): State<Site>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let call = async |key: Key, span: Arc<Span>| {
-        let (fields, part) = form::read(&headers, body, "chunk").await?;
+pub(super) async fn upload_chunked(State(site): State<Site>, head: Head, body: Body) -> Response {
+    let call = async |caller: Caller, span: Arc<Span>| {
+        let (fields, part) = form::read(&head, body, "chunk").await?;
         let which = Which::of(&fields, &span)?;
         match fields.get("action") {
-            Some("init") => init(&site, &headers, &key, fields, &span).await,
-            Some("chunk") => chunk(&site, &key, &which, part, &span).await,
-            Some("complete") => complete(&site, &key, &which, fields.sha256()?, &span).await,
+            Some("init") => init(&site, &head, &caller, fields, &span).await,
+            Some("chunk") => chunk(&site, &caller, &which, part, &span).await,
+            Some("complete") => complete(&site, &caller, &which, fields.sha256()?, &span).await,
             _ => Err(bad(
                 "`action` must be `init`, `chunk` or `complete`, and stand before the part `chunk`.",
             )),
         }
     };
-    site.answer(SpanName::StorageUploadChunked, &headers, Scope::Files, call)
+    site.answer(SpanName::StorageUploadChunked, &head, Scope::Files, call)
         .await
 }
 
@@ -64,12 +60,12 @@ impl Which {
 async fn init(
     site: &Site,
     headers: &HeaderMap,
-    key: &Key,
+    caller: &Caller,
     fields: Fields,
     span: &Span,
 ) -> Result<Response, Failure> {
-    let file = fields.into_file(site, key, None)?;
-    let answering = match begin(site, headers, key, file.asked("init")).await? {
+    let file = fields.into_file(site, caller, None)?;
+    let answering = match begin(site, headers, caller, file.asked("init")).await? {
         Begun::Answered(answer) => return Ok(answer_json(&answer)),
         Begun::New(answering) => answering,
     };
@@ -80,7 +76,7 @@ async fn init(
 
 async fn chunk(
     site: &Site,
-    key: &Key,
+    caller: &Caller,
     which: &Which,
     part: Option<FilePart>,
     span: &Span,
@@ -91,10 +87,9 @@ async fn chunk(
         .ok_or_else(|| bad("The form has no `chunk_num`, or it stands behind the part `chunk`."))?;
     let part = part.ok_or_else(|| bad("The form has no part `chunk`; send it last."))?;
     let (bytes, behind) = part.into_stream();
-    let principal = key.principal();
     let taken = site
         .uploads()
-        .take_chunk(id, number, principal.subject(), bytes, span)
+        .take_chunk(id, number, caller.subject(), bytes, span)
         .await;
     let received = taken.map_err(|error| behind.or(error))?;
     Ok(answer_json(
@@ -104,16 +99,15 @@ async fn chunk(
 
 async fn complete(
     site: &Site,
-    key: &Key,
+    caller: &Caller,
     which: &Which,
     sha256: Option<Sha256Digest>,
     span: &Span,
 ) -> Result<Response, Failure> {
     let (id, chunks) = (which.id()?, which.chunks);
-    let principal = key.principal();
     let completed = site
         .uploads()
-        .complete_chunked(id, chunks, sha256, principal.subject(), span)
+        .complete_chunked(id, chunks, sha256, caller.subject(), span)
         .await;
     let receipt = completed?;
     hop::stored(&receipt);

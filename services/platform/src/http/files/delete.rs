@@ -1,34 +1,30 @@
 //! `delete`, `delete_prefix` and `cleanup`: what goes.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, Uri};
-use portcullis_telemetry::{Span, SpanName};
+use http::Uri;
+use portcullis_telemetry::SpanName;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Begun, Failure, Site, Target, answer_json, bad, begin, disk_name, prefix};
+use super::{
+    Begun, Caller, Failure, Head, Site, Target, answer_json, bad, begin, disk_name, prefix,
+};
 use crate::files::changed;
 use crate::http::{parsed, query};
 use crate::idempotency::Asked;
-use crate::keys::{Key, Scope};
+use crate::keys::Scope;
 
 /// The hours that are meant when a client says none, as in the documented system.
 pub(super) const USUAL_HOURS: f64 = 4.0;
 /// The most hours that make sense: ten years.
 pub(super) const MAX_HOURS: f64 = 87_600.0;
 
-pub(super) async fn delete(
-    State(site): State<Site>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let call = async |key: Key, span: Arc<Span>| {
+pub(super) async fn delete(State(site): State<Site>, uri: Uri, head: Head, body: Body) -> Response {
+    let call = async |caller: Caller, _| {
         let mut target: Target = query(&uri)?;
         if target.path.is_none() {
             target = parsed(body).await?;
@@ -37,19 +33,18 @@ pub(super) async fn delete(
         let asked = Asked::new("delete")
             .with(disk.name.as_str())
             .with(path.as_str());
-        let answering = match begin(&site, &headers, &key, asked).await? {
+        let answering = match begin(&site, &head, &caller, asked).await? {
             Begun::Answered(answer) => return Ok(answer_json(&answer)),
             Begun::New(answering) => answering,
         };
-        let (principal, trace) = (key.principal(), span.context().trace_id());
         let gone = site
             .uploads()
-            .delete(disk, &path, principal.subject(), trace, answering)
+            .delete(disk, &path, caller.actor(), answering)
             .await;
         gone?;
         Ok::<_, Failure>(answer_json(&changed(disk, &path)))
     };
-    site.answer(SpanName::StorageDelete, &headers, Scope::Files, call)
+    site.answer(SpanName::StorageDelete, &head, Scope::Files, call)
         .await
 }
 
@@ -62,12 +57,8 @@ struct Many {
     dry_run: bool,
 }
 
-pub(super) async fn delete_prefix(
-    State(site): State<Site>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let call = async |key: Key, span: Arc<Span>| {
+pub(super) async fn delete_prefix(State(site): State<Site>, head: Head, body: Body) -> Response {
+    let call = async |caller: Caller, _| {
         let many: Many = parsed(body).await?;
         let disk = disk_name(many.disk.as_deref())?;
         let disk = site.uploads().disk_or_default(disk.as_ref())?;
@@ -81,14 +72,13 @@ pub(super) async fn delete_prefix(
             .with(disk.name.as_str())
             .with(prefix.to_string())
             .with([u8::from(many.dry_run)]);
-        let answering = match begin(&site, &headers, &key, asked).await? {
+        let answering = match begin(&site, &head, &caller, asked).await? {
             Begun::Answered(answer) => return Ok(answer_json(&answer)),
             Begun::New(answering) => answering,
         };
-        let (principal, trace) = (key.principal(), span.context().trace_id());
         let deleted = site
             .uploads()
-            .delete_prefix(disk, &prefix, many.dry_run, principal.subject(), trace)
+            .delete_prefix(disk, &prefix, many.dry_run, caller.actor())
             .await?;
         let answer = json!({
             "success": true,
@@ -104,7 +94,7 @@ pub(super) async fn delete_prefix(
         }
         Ok(answer_json(&answer))
     };
-    site.answer(SpanName::StorageDeletePrefix, &headers, Scope::Files, call)
+    site.answer(SpanName::StorageDeletePrefix, &head, Scope::Files, call)
         .await
 }
 
@@ -116,8 +106,8 @@ struct Old {
     dry_run: bool,
 }
 
-pub(super) async fn cleanup(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
-    let call = async |key: Key, _| {
+pub(super) async fn cleanup(State(site): State<Site>, head: Head, body: Body) -> Response {
+    let call = async |caller: Caller, _| {
         let old: Old = parsed(body).await?;
         let hours = old.hours.unwrap_or(USUAL_HOURS);
         if !(0.0..=MAX_HOURS).contains(&hours) {
@@ -126,10 +116,9 @@ pub(super) async fn cleanup(State(site): State<Site>, headers: HeaderMap, body: 
             )));
         }
         let idle = Duration::from_secs_f64(hours * 3600.0);
-        let principal = key.principal();
         let cleaned = site
             .uploads()
-            .clean_up(idle, old.dry_run, principal.subject())
+            .clean_up(idle, old.dry_run, caller.actor())
             .await?;
         Ok::<_, Failure>(answer_json(&json!({
             "success": true,
@@ -143,6 +132,6 @@ pub(super) async fn cleanup(State(site): State<Site>, headers: HeaderMap, body: 
             },
         })))
     };
-    site.answer(SpanName::StorageCleanup, &headers, Scope::Files, call)
+    site.answer(SpanName::StorageCleanup, &head, Scope::Files, call)
         .await
 }

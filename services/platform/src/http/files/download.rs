@@ -18,10 +18,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use portcullis_hop::{ByteStream, Problem, ProblemKind, StoreError};
 use portcullis_telemetry::{Attribute, Span, SpanName};
 
-use super::{Failure, Site, Target};
+use super::{Caller, Failure, Head, Site, Target};
 use crate::catalog::VersionRow;
 use crate::http::query;
-use crate::keys::{Key, Scope};
+use crate::keys::Scope;
 
 /// What stays as it is in `filename*` (RFC 8187, attr-char).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -42,27 +42,28 @@ pub(super) async fn download(
     State(site): State<Site>,
     uri: Uri,
     method: Method,
-    headers: HeaderMap,
+    head: Head,
 ) -> Response {
-    let call = async |key: Key, span: Arc<Span>| {
+    let call = async |caller: Caller, span: Arc<Span>| {
         let target: Target = query(&uri)?;
         let (disk, path) = target.file(&site)?;
         let version = site.uploads().version(&disk.name, &path, target.version);
         let version = version.await?;
         let file = Described::of(&version)?;
-        if let Some(response) = file.refused_or_known(&headers)? {
-            return Ok(response);
+        let known = file.refused_or_known(&head)?;
+        if known.is_some() || method == Method::HEAD {
+            let (name, actor) = (Some(&disk.name), caller.actor());
+            let audited = site
+                .uploads()
+                .audit_listing("download", name, Some(&path), actor);
+            audited.await?;
+            return Ok(known.unwrap_or_else(|| file.whole(Body::empty())));
         }
-        if method == Method::HEAD {
-            return Ok(file.whole(Body::empty()));
-        }
-        let part = file.part(&headers)?;
+        let part = file.part(&head)?;
         let (from, until) = part.unwrap_or((0, version.size));
-        let trace = span.context().trace_id();
-        let subject = key.principal();
         let opened = site
             .uploads()
-            .open_version(disk, &version, (from, until), subject.subject(), trace)
+            .open_version(disk, &version, (from, until), caller.actor())
             .await;
         let bytes: ByteStream = opened?;
         span.set(Attribute::Bytes(until - from));
@@ -72,7 +73,7 @@ pub(super) async fn download(
             Some(part) => file.partial(part, body),
         })
     };
-    site.answer(SpanName::StorageDownload, &headers, Scope::Files, call)
+    site.answer(SpanName::StorageDownload, &head, Scope::Files, call)
         .await
 }
 

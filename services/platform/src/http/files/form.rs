@@ -10,10 +10,9 @@ use portcullis_hop::{BodyAborted, ByteStream, Problem, ProblemKind};
 use portcullis_types::{Attributes, DiskPath, Sha256Digest};
 use serde_json::Value;
 
-use super::{bad, disk_name, disk_path};
+use super::{Caller, bad, disk_name, disk_path};
 use crate::files::NewFile;
 use crate::http::{Failure, Site, stream};
-use crate::keys::Key;
 
 /// The longest text field of a form, and the longest form without a file, in bytes.
 const MAX_FIELD_BYTES: usize = 64 << 10;
@@ -169,7 +168,7 @@ impl Fields {
     pub(super) fn into_file(
         self,
         site: &Site,
-        key: &Key,
+        caller: &Caller,
         part: Option<&FilePart>,
     ) -> Result<NewFile, Failure> {
         let disk = disk_name(self.get("disk"))?;
@@ -186,7 +185,8 @@ impl Fields {
             media_type: declared.or_else(|| part.and_then(FilePart::media_type)),
             metadata: metadata(self.get("metadata"))?,
             sha256: self.sha256()?,
-            principal: key.principal(),
+            principal: caller.principal.clone(),
+            client: caller.actor().client,
         })
     }
 }

@@ -2,16 +2,16 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use portcullis_telemetry::SpanName;
 use portcullis_types::DiskName;
 use serde_json::{Value, json};
 
-use super::Site;
+use super::{Head, Site};
 use crate::health::DiskHealth;
 use crate::keys::Scope;
 
-pub(super) async fn health(State(site): State<Site>, headers: HeaderMap) -> Response {
+pub(super) async fn health(State(site): State<Site>, head: Head) -> Response {
     let call = async |_, _| {
         let health = site.uploads().examine().await?;
         let well = health.is_well();
@@ -35,7 +35,7 @@ pub(super) async fn health(State(site): State<Site>, headers: HeaderMap) -> Resp
         });
         Ok((code, axum::Json(body)).into_response())
     };
-    site.answer(SpanName::StorageHealth, &headers, Scope::Files, call)
+    site.answer(SpanName::StorageHealth, &head, Scope::Files, call)
         .await
 }
 

@@ -7,14 +7,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::{HeaderMap, HeaderValue, Uri, header};
+use http::{HeaderValue, Uri, header};
 use portcullis_hop::StoreError;
 use portcullis_telemetry::{Span, SpanName};
 use portcullis_types::{DiskName, DiskPath};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Failure, Site, Target, answer_json, bad, disk_path, flag, prefix};
+use super::{Caller, Failure, Head, Site, Target, answer_json, bad, disk_path, flag, prefix};
 use crate::catalog::VersionRow;
 use crate::fault::Fault;
 use crate::files::{MAX_PAGE, Prefix};
@@ -39,9 +39,14 @@ pub(super) struct What {
     after: Option<String>,
 }
 
-pub(super) async fn list(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Response {
-    let call = async |_, _| {
+pub(super) async fn list(State(site): State<Site>, uri: Uri, head: Head) -> Response {
+    let call = async |caller: Caller, _| {
         let listing = query::<What>(&uri)?.listing(&site)?;
+        let (disk, path) = (Some(&listing.disk), listing.prefix.path());
+        let audited = site
+            .uploads()
+            .audit_listing("list", disk, path, caller.actor());
+        audited.await?;
         let head =
             json!({ "success": true, "disk": listing.disk, "prefix": listing.prefix.to_string() });
         // The first page before the answer begins: what fails now is told as a problem.
@@ -54,14 +59,19 @@ pub(super) async fn list(State(site): State<Site>, uri: Uri, headers: HeaderMap)
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         Ok::<_, Failure>(response)
     };
-    site.answer(SpanName::StorageList, &headers, Scope::Files, call)
+    site.answer(SpanName::StorageList, &head, Scope::Files, call)
         .await
 }
 
-pub(super) async fn exists(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Response {
-    let call = async |_, _: Arc<Span>| {
+pub(super) async fn exists(State(site): State<Site>, uri: Uri, head: Head) -> Response {
+    let call = async |caller: Caller, _: Arc<Span>| {
         let target: Target = query(&uri)?;
         let (disk, path) = target.file(&site)?;
+        let (name, actor) = (Some(&disk.name), caller.actor());
+        let audited = site
+            .uploads()
+            .audit_listing("exists", name, Some(&path), actor);
+        audited.await?;
         let shown = site.uploads().shown(&disk.name, &path).await?;
         Ok(answer_json(&json!({
             "success": true,
@@ -70,14 +80,19 @@ pub(super) async fn exists(State(site): State<Site>, uri: Uri, headers: HeaderMa
             "path": path,
         })))
     };
-    site.answer(SpanName::StorageExists, &headers, Scope::Files, call)
+    site.answer(SpanName::StorageExists, &head, Scope::Files, call)
         .await
 }
 
-pub(super) async fn metadata(State(site): State<Site>, uri: Uri, headers: HeaderMap) -> Response {
-    let call = async |_, _| {
+pub(super) async fn metadata(State(site): State<Site>, uri: Uri, head: Head) -> Response {
+    let call = async |caller: Caller, _| {
         let target: Target = query(&uri)?;
         let (disk, path) = target.file(&site)?;
+        let (name, actor) = (Some(&disk.name), caller.actor());
+        let audited = site
+            .uploads()
+            .audit_listing("metadata", name, Some(&path), actor);
+        audited.await?;
         let version = site.uploads().version(&disk.name, &path, target.version);
         let version = version.await?;
         Ok(answer_json(&json!({
@@ -87,7 +102,7 @@ pub(super) async fn metadata(State(site): State<Site>, uri: Uri, headers: Header
             "metadata": described(&version),
         })))
     };
-    site.answer(SpanName::StorageMetadata, &headers, Scope::Files, call)
+    site.answer(SpanName::StorageMetadata, &head, Scope::Files, call)
         .await
 }
 

@@ -5,7 +5,6 @@ mod parts;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
 use portcullis_telemetry::SpanName;
 use portcullis_types::DiskPath;
 use serde_json::{Value, json};
@@ -15,13 +14,13 @@ use self::parts::{
     json_body, object, path, prefix, responses, schema, schemas, version, whole,
 };
 use super::delete::{MAX_HOURS, USUAL_HOURS};
-use super::{Site, answer_json};
+use super::{Head, Site, answer_json};
 use crate::files::MAX_PAGE;
 use crate::keys::Scope;
 
-pub(super) async fn openapi(State(site): State<Site>, headers: HeaderMap) -> Response {
+pub(super) async fn openapi(State(site): State<Site>, head: Head) -> Response {
     let call = async |_, _| Ok(answer_json(&description()));
-    site.answer(SpanName::StorageOpenApi, &headers, Scope::Files, call)
+    site.answer(SpanName::StorageOpenApi, &head, Scope::Files, call)
         .await
 }
 

@@ -5,21 +5,20 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
 use portcullis_hop::StoreError;
 use portcullis_telemetry::{Attribute, Span, SpanName};
 
-use super::{Failure, Site, answer_json, bad, form};
+use super::{Caller, Failure, Head, Site, answer_json, bad, form};
 use crate::files::{self, Seen};
 use crate::http::hop;
-use crate::keys::{Key, Scope};
+use crate::keys::Scope;
 
-pub(super) async fn upload(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
-    let call = async |key: Key, span: Arc<Span>| {
-        let once = site.once(&headers, &key)?;
-        let (fields, part) = form::read(&headers, body, "file").await?;
+pub(super) async fn upload(State(site): State<Site>, head: Head, body: Body) -> Response {
+    let call = async |caller: Caller, span: Arc<Span>| {
+        let once = site.once(&head, &caller)?;
+        let (fields, part) = form::read(&head, body, "file").await?;
         let part = part.ok_or_else(|| bad("The form has no part `file`; send the file last."))?;
-        let file = fields.into_file(&site, &key, Some(&part))?;
+        let file = fields.into_file(&site, &caller, Some(&part))?;
         let (bytes, behind) = part.into_stream();
         if let Some(once) = &once
             && let Some(earlier) = once.earlier(site.uploads().catalog()).await?
@@ -35,6 +34,6 @@ pub(super) async fn upload(State(site): State<Site>, headers: HeaderMap, body: B
         hop::stored(&receipt);
         Ok::<_, Failure>(answer_json(&files::stored(&receipt)))
     };
-    site.answer(SpanName::StorageUpload, &headers, Scope::Files, call)
+    site.answer(SpanName::StorageUpload, &head, Scope::Files, call)
         .await
 }
