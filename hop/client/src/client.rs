@@ -306,6 +306,29 @@ impl UploadStore for HopClient {
         parsed(response.await?).await
     }
 
+    async fn store(
+        &self,
+        upload: &NewUpload,
+        commit: &Commit,
+        bytes: Bytes,
+        span: &Span,
+    ) -> Result<Receipt, StoreError> {
+        let path = wire::target(wire::UPLOAD, upload.id);
+        let whole = wire::Whole {
+            upload: upload.clone(),
+            commit: commit.clone(),
+        };
+        let body = Bytes::from(whole.with_bytes(&bytes).map_err(|_| not_json())?);
+        let request = |span: &Span| {
+            self.request(Method::PUT, &path, span)
+                .header(http::header::CONTENT_TYPE, "application/octet-stream")
+                .body(body.clone())
+        };
+        let timeout = self.settings.commit_timeout;
+        let response = self.call(SpanName::StoreCall, span, timeout, request);
+        parsed(response.await?).await
+    }
+
     async fn conclude(
         &self,
         id: UploadId,
@@ -319,8 +342,11 @@ impl UploadStore for HopClient {
 }
 
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(value)
-        .map_err(|_| StoreError::Invalid("the call cannot be written as JSON".to_owned()))
+    serde_json::to_vec(value).map_err(|_| not_json())
+}
+
+fn not_json() -> StoreError {
+    StoreError::Invalid("the call cannot be written as JSON".to_owned())
 }
 
 pub(crate) fn with_json(request: RequestBuilder, body: Bytes) -> RequestBuilder {

@@ -40,6 +40,8 @@ macro_rules! store_contract {
             provisional_bytes_count_only_after_a_checkpoint
             provisional_bytes_are_dropped_by_whoever_begins_again
             a_repeated_commit_has_the_same_receipt
+            a_small_upload_is_stored_in_one_call_that_may_be_repeated
+            a_small_upload_that_is_not_stored_does_not_exist
             another_length_or_digest_is_refused_and_nothing_is_visible
             a_concluded_upload_keeps_its_record_and_takes_nothing_more
             a_quarantined_upload_is_not_visible
@@ -325,6 +327,58 @@ pub async fn a_repeated_commit_has_the_same_receipt(subject: &impl Subject) {
     let refused = store.commit(id, &other, &span()).await;
     assert_eq!(refused, Err(StoreError::Ended(UploadState::Committed)));
     assert_eq!(subject.visible("b.csv"), None);
+}
+
+pub async fn a_small_upload_is_stored_in_one_call_that_may_be_repeated(subject: &impl Subject) {
+    let span = span();
+    let upload = new_upload(&span);
+    let bytes = Bytes::from_static(b"name,value\n");
+    let commit = commit(&bytes, "in/c1/patient.csv");
+    let store = subject.store();
+    let receipt = store.store(&upload, &commit, bytes.clone(), &span).await;
+    let receipt = receipt.expect("is stored");
+    assert_eq!((receipt.id, receipt.version), (upload.id, 1));
+    let visible = subject.visible("in/c1/patient.csv");
+    assert_eq!(visible.as_deref(), Some(&bytes[..]));
+    let record = store.record(upload.id, &span).await.expect("is there");
+    assert_eq!(record.status.state, UploadState::Committed);
+    assert_eq!(record.receipt.as_ref(), Some(&receipt));
+    let (once, again) = tokio::join!(
+        store.store(&upload, &commit, bytes.clone(), &span),
+        store.store(&upload, &commit, bytes.clone(), &span)
+    );
+    assert_eq!((once, again), (Ok(receipt.clone()), Ok(receipt)));
+    let elsewhere = self::commit(&bytes, "in/c1/other.csv");
+    let refused = store.store(&upload, &elsewhere, bytes, &span).await;
+    assert_eq!(refused, Err(StoreError::Ended(UploadState::Committed)));
+    let nothing = Bytes::new();
+    let (upload, commit) = (new_upload(&span), self::commit(&nothing, "in/empty.csv"));
+    let empty = store.store(&upload, &commit, nothing, &span).await;
+    assert_eq!(empty.map(|receipt| receipt.size), Ok(0));
+}
+
+pub async fn a_small_upload_that_is_not_stored_does_not_exist(subject: &impl Subject) {
+    let (span, store) = (span(), subject.store());
+    let bytes = Bytes::from_static(b"name,value\n");
+    let commit = commit(b"name;value\n", "in/c1/patient.csv");
+    let upload = new_upload(&span);
+    let refused = store.store(&upload, &commit, bytes, &span).await;
+    assert_eq!(refused, Err(StoreError::DigestMismatch));
+    let record = store.record(upload.id, &span).await;
+    assert_eq!(
+        record.map(|record| record.status),
+        Err(StoreError::NotFound)
+    );
+    assert_eq!(subject.visible("in/c1/patient.csv"), None);
+    let open = created(subject).await;
+    let upload = NewUpload { id: open, ..upload };
+    let bytes = Bytes::from_static(b"name;value\n");
+    let refused = store.store(&upload, &commit, bytes, &span).await;
+    assert!(
+        matches!(refused, Err(StoreError::Invalid(_))),
+        "{refused:?}"
+    );
+    assert_eq!(subject.visible("in/c1/patient.csv"), None);
 }
 
 pub async fn another_length_or_digest_is_refused_and_nothing_is_visible(subject: &impl Subject) {

@@ -7,6 +7,7 @@ mod api_key;
 mod client;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod gather;
 mod outcome;
 pub mod policies;
 mod problem;
@@ -18,8 +19,9 @@ pub mod wire;
 pub use admin::{AdminClient, AdminError};
 pub use api_key::{ApiKey, InvalidApiKey};
 pub use client::{ClientError, Found, HopClient, HopSettings, Inspection};
+pub use gather::{Gathered, gather};
 pub use outcome::{Commit, Conclusion, Disposition, Ending, Receipt, Refusal, Status};
 pub use problem::{Problem, ProblemKind};
 pub use record::{Epoch, NewUpload, UploadRecord, UploadState, UploadStatus};
-pub use store::{AppendMode, BodyAborted, ByteStream, StoreError, UploadStore};
+pub use store::{AppendMode, BodyAborted, ByteStream, MAX_WHOLE_BYTES, StoreError, UploadStore};
 pub use version::{Build, HopVersion, version_line};

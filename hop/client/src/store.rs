@@ -19,6 +19,9 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyAborted>> + Se
 #[error("the sender gave up before the end")]
 pub struct BodyAborted;
 
+/// The largest upload that is stored in one call, in bytes.
+pub const MAX_WHOLE_BYTES: usize = 256 << 10;
+
 /// Whether appended bytes count by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendMode {
@@ -100,6 +103,17 @@ pub trait UploadStore: Send + Sync + 'static {
         &self,
         id: UploadId,
         commit: &Commit,
+        span: &Span,
+    ) -> impl Future<Output = Result<Receipt, StoreError>> + Send;
+
+    /// Creates, fills and commits an upload in one call: one of at most [`MAX_WHOLE_BYTES`], all of which are there. In
+    /// the commit, length and digest are those of `bytes`, and the epoch is [`Epoch::FIRST`]. Until it has succeeded the
+    /// upload does not exist. Repeating it returns the same receipt.
+    fn store(
+        &self,
+        upload: &NewUpload,
+        commit: &Commit,
+        bytes: Bytes,
         span: &Span,
     ) -> impl Future<Output = Result<Receipt, StoreError>> + Send;
 

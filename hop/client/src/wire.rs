@@ -11,6 +11,7 @@
 //! | checkpoint | `POST /internal/uploads/{id}/checkpoint`, a [`Checkpoint`] | 200, an `UploadStatus` |
 //! | read back | `GET /internal/uploads/{id}/content?from=N` | 200, bytes |
 //! | commit | `POST /internal/uploads/{id}/commit`, a [`Commit`](crate::Commit) | 200, a [`Receipt`](crate::Receipt) |
+//! | store | `PUT /internal/uploads/{id}`, a [`Whole`] in one line, its bytes behind the line break | 200, a `Receipt` |
 //! | conclude | `POST /internal/uploads/{id}/conclusion`, a [`Conclusion`](crate::Conclusion) | 200, an `UploadStatus` |
 //!
 //! | poll policies | `POST /internal/policies/poll`, a [`Poll`](crate::policies::Poll) | 200, a [`PollAnswer`](crate::policies::PollAnswer), as soon as another revision is active |
@@ -22,11 +23,12 @@
 //!
 //! Every call carries [`API_KEY`], [`TRACEPARENT`] and [`HOP_VERSION`]. Every failure is a [`Problem`](crate::Problem).
 
+use bytes::Bytes;
 use portcullis_types::{Offset, Sha256Digest, UploadId};
 use serde::{Deserialize, Serialize};
 
 use crate::policies::RevisionNumber;
-use crate::{AppendMode, Build, Epoch};
+use crate::{AppendMode, Build, Commit, Epoch, NewUpload};
 
 /// The header with the key.
 pub const API_KEY: &str = "x-api-key";
@@ -106,6 +108,34 @@ pub struct Checkpoint {
     pub epoch: Epoch,
     /// The end of what was appended.
     pub offset: Offset,
+}
+
+/// An upload that is stored in one call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Whole {
+    /// What is known of it.
+    pub upload: NewUpload,
+    /// What becomes of it.
+    pub commit: Commit,
+}
+
+impl Whole {
+    /// The body of the call.
+    pub fn with_bytes(&self, bytes: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
+        let mut body = serde_json::to_vec(self)?;
+        // JSON that is not made for people has no line break of its own.
+        body.push(b'\n');
+        body.extend_from_slice(bytes);
+        Ok(body)
+    }
+
+    /// The upload in the body of a call, and its bytes. Absent where there is no line break.
+    pub fn from_body(body: &Bytes) -> Option<Result<(Self, Bytes), serde_json::Error>> {
+        let line = body.iter().position(|byte| *byte == b'\n')?;
+        let whole = serde_json::from_slice(&body[..line]);
+        Some(whole.map(|whole| (whole, body.slice(line + 1..))))
+    }
 }
 
 /// The target of a route for one upload.

@@ -35,6 +35,8 @@ pub enum SpanName {
     ReadCall,
     /// The web host ends an upload well.
     CommitCall,
+    /// The web host stores a small upload in one call.
+    StoreCall,
     /// The web host ends an upload otherwise.
     ConcludeCall,
     /// Services say who a token belongs to.
@@ -53,6 +55,8 @@ pub enum SpanName {
     Read,
     /// Services end an upload well.
     Commit,
+    /// Services store a small upload in one call.
+    Store,
     /// Services end an upload otherwise.
     Conclude,
     /// The file endpoint `health`.
@@ -201,6 +205,7 @@ impl SpanName {
             Self::CheckpointCall => (Client, "POST", CHECKPOINT),
             Self::ReadCall => (Client, "GET", CONTENT),
             Self::CommitCall => (Client, "POST", COMMIT),
+            Self::StoreCall => (Client, "PUT", UPLOAD),
             Self::ConcludeCall => (Client, "POST", CONCLUSION),
             Self::Authenticate => (Server, "POST", PRINCIPALS),
             Self::Create => (Server, "POST", UPLOADS),
@@ -210,6 +215,7 @@ impl SpanName {
             Self::Checkpoint => (Server, "POST", CHECKPOINT),
             Self::Read => (Server, "GET", CONTENT),
             Self::Commit => (Server, "POST", COMMIT),
+            Self::Store => (Server, "PUT", UPLOAD),
             Self::Conclude => (Server, "POST", CONCLUSION),
             Self::StorageHealth => (Server, "GET", "/internal/storage/health"),
             Self::StorageUpload => (Server, "POST", "/internal/storage/upload"),

@@ -7,23 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt, stream};
 use portcullis_engine::{
     Admission, End, Engine, Inspection, Passed, RefusalCause, Refused, Shadow, Upload,
 };
 use portcullis_hop::{
-    AppendMode, Commit, Conclusion, Disposition, Ending, Epoch, HopClient, NewUpload, Receipt,
-    StoreError, UploadStatus, UploadStore,
+    AppendMode, Commit, Disposition, Epoch, Gathered, HopClient, Receipt, StoreError, UploadStatus,
+    UploadStore, gather,
 };
 use portcullis_telemetry::{Attribute, Span};
-use portcullis_types::{
-    Clock, DiskName, Findings, Offset, Principal, Sha256Digest, Sha256Hasher, UploadId,
-};
+use portcullis_types::{Clock, Offset, Principal, Sha256Digest, Sha256Hasher, UploadId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::chunks::Chunks;
 use crate::forward::{Forward, ForwardError, forward};
+use crate::held::{Held, OpenUpload, new_upload, not_recorded};
 use crate::lines::Live;
 use crate::linger::BodyError;
 use crate::raw::Headers;
@@ -32,8 +31,6 @@ use crate::shadow::{Decision, ShadowDesk};
 
 /// How many blocks of an upload may be shown to the policies before they have passed.
 const BLOCKS_IN_FLIGHT: usize = 2;
-/// How long services keep an upload that has not ended, and its record.
-const EXPIRY: Duration = Duration::from_hours(24);
 
 /// The gate: policies before it, services behind it.
 pub(crate) struct Gateway {
@@ -81,9 +78,9 @@ pub(crate) enum Failure {
     Overloaded,
 }
 
-/// An upload whose bytes are on services and that every policy has let pass; not yet visible.
+/// An upload that every policy has let pass; not yet visible.
 pub(crate) struct Staged {
-    open: OpenUpload,
+    held: Held,
     commit: Commit,
     span: Arc<Span>,
     /// Once it is committed: what shadow policies would have said is reported.
@@ -113,17 +110,6 @@ impl Beside {
             tasks.spawn(desk.report(upload, shadow, decision));
         }
     }
-}
-
-/// An upload that services know. Dropped before it has ended, it is cancelled: whatever ends it early, a
-/// client that goes away included, nothing of it stays.
-struct OpenUpload {
-    id: UploadId,
-    epoch: Epoch,
-    store: Arc<HopClient>,
-    span: Arc<Span>,
-    tasks: TaskTracker,
-    ended: bool,
 }
 
 impl Gateway {
@@ -179,7 +165,7 @@ impl Gateway {
         &self,
         upload: &Upload,
         client: Option<IpAddr>,
-        body: B,
+        mut body: B,
         live: &Live,
         span: &Arc<Span>,
     ) -> Result<Staged, Failure>
@@ -211,16 +197,43 @@ impl Gateway {
         };
         let revision = inspection.revision();
         let disk = Some(inspection.disk().clone());
-        let open = self.create(upload, client, disk, Some(revision), span);
-        let open = open.await.map_err(Failure::Store)?;
-        match self.pass(&beside, *inspection, body, &open).await {
+        let new = new_upload(upload, client, disk, Some(revision), span);
+        let gathered = match gather(&mut body).await {
+            Ok(gathered) => gathered,
+            Err(error) => {
+                record::policies(&inspection.abandon().await, span);
+                return Err(Failure::Body(error));
+            }
+        };
+        let (held, judged) = match gathered {
+            Gathered::Whole(bytes) => {
+                let judged = self.judge_whole(&beside, *inspection, bytes.clone(), span);
+                let judged = judged.await;
+                let (upload, store) = (Box::new(new), Arc::clone(&self.store));
+                let held = Held::Whole {
+                    upload,
+                    bytes,
+                    store,
+                };
+                (held, judged)
+            }
+            Gathered::Beginning(frames) => {
+                let body = stream::iter(frames.into_iter().map(Ok)).chain(body);
+                let open = OpenUpload::create(&self.store, &new, &self.tasks, span)
+                    .await
+                    .map_err(Failure::Store)?;
+                let judged = self.pass(&beside, *inspection, body, &open).await;
+                (Held::Open(open), judged)
+            }
+        };
+        match judged {
             Ok((passed, end)) => {
                 record::policies(&passed.records, span);
                 span.set(Attribute::Bytes(end.length));
                 let decision = Decision::passed(revision, &passed);
                 Ok(Staged {
-                    commit: commit(open.epoch, passed, &end),
-                    open,
+                    commit: commit(held.epoch(), passed, &end),
+                    held,
                     span: Arc::clone(span),
                     beside,
                     decision,
@@ -228,7 +241,13 @@ impl Gateway {
                 })
             }
             Err(Failure::Refused(refused)) => {
-                open.reject(&refused).await;
+                match held {
+                    Held::Open(open) => open.reject(&refused).await,
+                    Held::Whole { .. } => {
+                        self.keep_refusal(upload, client, Some(revision), &refused, span)
+                            .await;
+                    }
+                }
                 beside.report(Decision::refused(revision, &refused));
                 Err(refusal(refused, span))
             }
@@ -236,51 +255,7 @@ impl Gateway {
         }
     }
 
-    async fn create(
-        &self,
-        upload: &Upload,
-        client: Option<IpAddr>,
-        disk: Option<DiskName>,
-        revision: Option<Sha256Digest>,
-        span: &Arc<Span>,
-    ) -> Result<OpenUpload, StoreError> {
-        let new = NewUpload {
-            id: upload.id,
-            principal: upload.principal.clone(),
-            client,
-            filename: upload.filename.clone(),
-            media_type: upload.media_type.clone(),
-            attributes: upload.attributes.clone(),
-            length: upload.length,
-            disk,
-            revision,
-            traceparent: span.context(),
-            received_at: upload.received_at,
-            expires_at: upload.received_at.plus(EXPIRY),
-        };
-        // Armed before the call: when its outcome is unknown, the upload may exist.
-        let mut open = OpenUpload {
-            id: upload.id,
-            epoch: Epoch::FIRST,
-            store: Arc::clone(&self.store),
-            span: Arc::clone(span),
-            tasks: self.tasks.clone(),
-            ended: false,
-        };
-        match self.store.create(&new, span).await {
-            Ok(status) => {
-                open.epoch = status.epoch;
-                Ok(open)
-            }
-            Err(error) => {
-                // What was refused does not exist; what got no answer may.
-                open.ended = !matches!(error, StoreError::Timeout | StoreError::Aborted);
-                Err(error)
-            }
-        }
-    }
-
-    /// Keeps the record of an upload that was refused by its headers. No byte of it was read.
+    /// Keeps the record of an upload that was refused before services knew it.
     async fn keep_refusal(
         &self,
         upload: &Upload,
@@ -292,9 +267,33 @@ impl Gateway {
         if !is_verdict(&refused.cause) {
             return;
         }
-        match self.create(upload, client, None, revision, span).await {
+        let new = new_upload(upload, client, None, revision, span);
+        match OpenUpload::create(&self.store, &new, &self.tasks, span).await {
             Ok(open) => open.reject(refused).await,
             Err(error) => not_recorded(upload.id, &error),
+        }
+    }
+
+    /// Shows the policies an upload that is all here.
+    async fn judge_whole(
+        &self,
+        beside: &Beside,
+        mut inspection: Inspection,
+        bytes: Bytes,
+        span: &Span,
+    ) -> Result<(Passed, End), Failure> {
+        let chunks = Chunks::new(stream::iter([Ok(bytes)]));
+        match self.judge(beside, &mut inspection, chunks, None).await {
+            Ok(end) => {
+                let passed = inspection.finish(end).await.map_err(Failure::Refused)?;
+                Ok((passed, end))
+            }
+            Err(Ended::Refused(cause)) => Err(Failure::Refused(inspection.refuse(cause).await)),
+            Err(Ended::Failure(failure)) => {
+                record::policies(&inspection.abandon().await, span);
+                Err(failure)
+            }
+            Err(Ended::Forward(_)) => unreachable!("nothing is forwarded"),
         }
     }
 
@@ -318,7 +317,7 @@ impl Gateway {
         tokio::pin!(append);
         let judged = tokio::select! {
             appended = &mut append => Err(Ended::Failure(Failure::Store(ended_error(appended)))),
-            judged = self.judge(beside, &mut inspection, Chunks::new(body), forward) => judged,
+            judged = self.judge(beside, &mut inspection, Chunks::new(body), Some(forward)) => judged,
         };
         let end = match judged {
             Ok(end) => end,
@@ -345,13 +344,13 @@ impl Gateway {
         Ok((passed, end))
     }
 
-    /// Shows every chunk to the policies and only then passes it on.
+    /// Shows every chunk to the policies and only then passes it on, if it is to be.
     async fn judge<B>(
         &self,
         beside: &Beside,
         inspection: &mut Inspection,
         mut chunks: Chunks<B>,
-        forward: Forward,
+        forward: Option<Forward>,
     ) -> Result<End, Ended>
     where
         B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
@@ -366,7 +365,9 @@ impl Gateway {
             tokio::select! {
                 passed = inspection.judged(), if !shown.is_empty() => {
                     for block in shown.drain(..passed?) {
-                        forward.send(block).await?;
+                        if let Some(forward) = &forward {
+                            forward.send(block).await?;
+                        }
                     }
                 }
                 next = chunks.next(), if !is_over && shown.len() < BLOCKS_IN_FLIGHT => {
@@ -391,7 +392,9 @@ impl Gateway {
             let arrived = length;
             return Err(Failure::Length { declared, arrived }.into());
         }
-        forward.end().await?;
+        if let Some(forward) = forward {
+            forward.end().await?;
+        }
         let end = End {
             length,
             sha256: hasher.finish(),
@@ -403,71 +406,12 @@ impl Gateway {
 
 impl Staged {
     /// Makes the upload durable and visible.
-    pub(crate) async fn commit(mut self) -> Result<Receipt, Failure> {
-        let store = Arc::clone(&self.open.store);
-        let receipt = store.commit(self.open.id, &self.commit, &self.span).await;
-        // A commit without an answer may have happened: cancelling an upload that has ended does nothing,
-        // so it stays armed and clears up what is left of a failed one.
+    pub(crate) async fn commit(self) -> Result<Receipt, Failure> {
+        let receipt = self.held.commit(&self.commit, &self.span).await;
         let receipt = receipt.map_err(Failure::Store)?;
-        self.open.ended = true;
         self.beside.report(Some(self.decision));
         Ok(receipt)
     }
-}
-
-impl OpenUpload {
-    /// Ends the upload with what the policies said; its bytes go, its record stays.
-    async fn reject(mut self, refused: &Refused) {
-        let refusal = match &refused.cause {
-            RefusalCause::Rejected { refusal, .. } => Some(portcullis_hop::Refusal {
-                rule: refusal.rule.clone(),
-                message: refusal.message.clone(),
-            }),
-            _ => None,
-        };
-        let conclusion = Conclusion {
-            epoch: self.epoch,
-            ending: Ending::Rejected,
-            refusal,
-            policies: refused
-                .records
-                .iter()
-                .map(portcullis_engine::PolicyRecord::verdict)
-                .collect(),
-            findings: refused.findings.clone(),
-        };
-        match self.store.conclude(self.id, &conclusion, &self.span).await {
-            Ok(_) => self.ended = true,
-            Err(error) => not_recorded(self.id, &error),
-        }
-    }
-}
-
-impl Drop for OpenUpload {
-    fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        let (id, store, span) = (self.id, Arc::clone(&self.store), Arc::clone(&self.span));
-        let cancelled = Conclusion {
-            epoch: self.epoch,
-            ending: Ending::Cancelled,
-            refusal: None,
-            policies: Vec::new(),
-            findings: Findings::default(),
-        };
-        self.tasks.spawn(async move {
-            match store.conclude(id, &cancelled, &span).await {
-                Ok(_) | Err(StoreError::Ended(_) | StoreError::NotFound) => {}
-                Err(error) => not_recorded(id, &error),
-            }
-        });
-    }
-}
-
-/// Services give up what nothing comes to; this only says that it takes until then.
-fn not_recorded(id: UploadId, error: &StoreError) {
-    tracing::warn!(upload = %id, kind = ?error.kind(), "the end of an upload could not be recorded; it expires");
 }
 
 fn refusal(refused: Box<Refused>, span: &Span) -> Failure {

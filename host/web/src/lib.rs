@@ -11,6 +11,7 @@ mod content_disposition;
 pub mod doctor;
 mod forward;
 mod gateway;
+mod held;
 mod lines;
 mod linger;
 mod media_type;

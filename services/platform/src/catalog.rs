@@ -183,7 +183,26 @@ impl Catalog {
         asked(&self.jobs, job).await
     }
 
-    /// The same from a thread that may block.
+    /// Does something that nobody waits for, with one of the next transactions. It may be lost with the process.
+    pub fn run_later(&self, job: impl FnOnce(&Rows) -> Result<(), CatalogError> + Send + 'static) {
+        let (job, _) = boxed(job);
+        // Where so many jobs wait, it is left to the next start.
+        let _ = self.jobs.try_send(job);
+    }
+
+    /// Looks something up from a thread that may block, as [`read`](Self::read) does.
+    pub fn read_blocking<T, E>(
+        &self,
+        job: impl FnOnce(&Rows) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<CatalogError> + Send + 'static,
+    {
+        asked_blocking(&self.reads, job)
+    }
+
+    /// Does something from a thread that may block, as [`run`](Self::run) does.
     pub fn run_blocking<T, E>(
         &self,
         job: impl FnOnce(&Rows) -> Result<T, E> + Send + 'static,
@@ -192,10 +211,7 @@ impl Catalog {
         T: Send + 'static,
         E: From<CatalogError> + Send + 'static,
     {
-        let (job, answer) = boxed(job);
-        let closed = |()| E::from(CatalogError::Closed);
-        self.jobs.blocking_send(job).map_err(|_| closed(()))?;
-        answer.blocking_recv().map_err(|_| closed(()))?
+        asked_blocking(&self.jobs, job)
     }
 }
 
@@ -248,6 +264,21 @@ where
     let closed = |()| E::from(CatalogError::Closed);
     thread.send(job).await.map_err(|_| closed(()))?;
     answer.await.map_err(|_| closed(()))?
+}
+
+/// The same from a thread that may block.
+fn asked_blocking<T, E>(
+    thread: &mpsc::Sender<Job>,
+    job: impl FnOnce(&Rows) -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<CatalogError> + Send + 'static,
+{
+    let (job, answer) = boxed(job);
+    let closed = |()| E::from(CatalogError::Closed);
+    thread.blocking_send(job).map_err(|_| closed(()))?;
+    answer.blocking_recv().map_err(|_| closed(()))?
 }
 
 fn boxed<T, E>(

@@ -11,9 +11,10 @@ mod versions;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use portcullis_hop::{
-    AppendMode, ByteStream, Commit, Conclusion, Disposition, Ending, Epoch, NewUpload, Receipt,
-    StoreError, UploadStore,
+    AppendMode, ByteStream, Commit, Conclusion, Disposition, Ending, Epoch, Gathered, NewUpload,
+    Receipt, StoreError, UploadStore, gather,
 };
 use portcullis_telemetry::Span;
 use portcullis_types::{
@@ -145,16 +146,30 @@ impl Uploads {
     }
 
     /// Stores a whole file. Nothing of it stays when the stream breaks off.
-    pub async fn store(
+    pub async fn store_file(
         &self,
         file: NewFile,
-        bytes: ByteStream,
+        mut bytes: ByteStream,
         once: Option<Once>,
         span: &Span,
     ) -> Result<Receipt, StoreError> {
         let (path, expected) = (file.path.clone(), file.sha256);
         let once = once.map(|once| (once, file.asked("upload")));
         let upload = file.into_upload(self, span);
+        let gathered = gather(&mut bytes).await;
+        let beginning = match gathered.map_err(|_| StoreError::Aborted)? {
+            Gathered::Whole(bytes) => {
+                let (length, sha256) = (Offset::new(bytes.len() as u64), Sha256Digest::of(&bytes));
+                let commit = whole(Epoch::FIRST, length, sha256, path, expected)?;
+                let answering =
+                    once.map(|(once, asked)| once.asking(asked.with(sha256.as_bytes())));
+                return self
+                    .store_answering(upload, commit, bytes, answering, span)
+                    .await;
+            }
+            Gathered::Beginning(frames) => futures_util::stream::iter(frames.into_iter().map(Ok)),
+        };
+        let bytes = Box::pin(beginning.chain(bytes));
         let epoch = self.create(&upload, span).await?.epoch;
         let filling = async {
             let (bytes, seen) = hashed(bytes);

@@ -125,6 +125,19 @@ impl Uploads {
         receipt.map_err(|fault| fault.0)
     }
 
+    /// Stores an upload as [`UploadStore::store`] does, and records in the same transaction what its call was answered.
+    pub(crate) async fn store_answering(
+        &self,
+        upload: NewUpload,
+        commit: Commit,
+        bytes: Bytes,
+        answering: Option<Answering>,
+        span: &Span,
+    ) -> Result<Receipt, StoreError> {
+        let stored = self.0.store(upload, commit, bytes, answering, span).await;
+        stored.map_err(|fault| fault.0)
+    }
+
     /// Acknowledges what was appended provisionally as a chunk.
     pub(crate) async fn checkpoint_chunk(
         &self,
@@ -148,8 +161,7 @@ impl Uploads {
 impl Inner {
     fn disk(&self, row: &UploadRow) -> Result<&NamedDisk, Fault> {
         let Some(name) = &row.record.upload.disk else {
-            let detail = "This upload was created without a disk and takes no bytes.";
-            return Err(StoreError::Invalid(detail.to_owned()).into());
+            return Err(no_disk());
         };
         self.disks.holding(name)
     }
@@ -210,8 +222,7 @@ impl Inner {
                 }
                 let row = UploadRow::create(rows, &upload)?;
                 if row.record.upload != upload {
-                    let detail = "There is another upload with this id; choose a new one.";
-                    return Err(StoreError::Invalid(detail.to_owned()).into());
+                    return Err(another_upload());
                 }
                 also(rows)?;
                 Ok(row.status())
@@ -303,6 +314,16 @@ impl Inner {
             .map_err(Fault::lost)??;
         Ok(stream(file))
     }
+}
+
+fn no_disk() -> Fault {
+    let detail = "This upload was created without a disk and takes no bytes.";
+    StoreError::Invalid(detail.to_owned()).into()
+}
+
+fn another_upload() -> Fault {
+    let detail = "There is another upload with this id; choose a new one.";
+    StoreError::Invalid(detail.to_owned()).into()
 }
 
 /// Whether an upload is open and belongs to this epoch.
@@ -416,6 +437,17 @@ impl UploadStore for Uploads {
     ) -> Result<Receipt, StoreError> {
         let receipt = self.0.commit(id, commit.clone(), None, span).await;
         receipt.map_err(|fault| fault.0)
+    }
+
+    async fn store(
+        &self,
+        upload: &NewUpload,
+        commit: &Commit,
+        bytes: Bytes,
+        span: &Span,
+    ) -> Result<Receipt, StoreError> {
+        self.store_answering(upload.clone(), commit.clone(), bytes, None, span)
+            .await
     }
 
     async fn conclude(

@@ -135,6 +135,38 @@ async fn what_a_crash_left_behind_is_cleared_up_and_what_it_left_undone_is_done(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_what_a_crash_left_of_small_files_the_committed_ones_stay() {
+    let Local { uploads, folder } = fresh().await;
+    let span = Span::root(SpanName::Upload, None);
+    let own = folder.path().join("local/.portcullis");
+    let disk = uploads.disk_or_default(None).expect("is there").clone();
+    let (committed, never) = (new_upload(&span), UploadId::generate());
+    let commit = portcullis_hop::Commit {
+        epoch: Epoch::FIRST,
+        length: Offset::new(3),
+        sha256: portcullis_types::Sha256Digest::of(b"abc"),
+        path: "a.csv".parse().expect("is safe"),
+        disposition: portcullis_hop::Disposition::Publish,
+        policies: Vec::new(),
+        findings: Findings::default(),
+    };
+    let stored = uploads
+        .store(&committed, &commit, "abc".into(), &span)
+        .await;
+    stored.expect("is stored");
+    // As it was in the moment after the commit.
+    let version = own.join(format!("versions/{}", committed.id));
+    let unsettled = own.join(format!("stages/{}.whole", committed.id));
+    std::fs::hard_link(&version, &unsettled).expect("is linked");
+    disk.disk().keep_whole(never, b"abc").expect("is kept");
+    let recovered = tokio::task::spawn_blocking(move || uploads.recover());
+    recovered.await.expect("runs").expect("recovers");
+    assert!(version.exists() && !unsettled.exists());
+    assert!(!own.join(format!("versions/{never}")).exists());
+    assert!(!own.join(format!("stages/{never}.whole")).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_committed_file_whose_link_was_not_made_is_shown_at_the_next_start() {
     let Local { uploads, folder } = fresh().await;
     let span = Span::root(SpanName::Upload, None);
@@ -149,7 +181,7 @@ async fn a_committed_file_whose_link_was_not_made_is_shown_at_the_next_start() {
     };
     let body = Box::pin(futures_util::stream::iter([Ok("abc".into())]));
     uploads
-        .store(file, body, None, &span)
+        .store_file(file, body, None, &span)
         .await
         .expect("is stored");
     drop(uploads);
@@ -182,7 +214,7 @@ async fn a_deleted_file_is_gone_and_what_follows_it_is_a_new_version() {
             client: None,
         };
         let body = Box::pin(futures_util::stream::iter([Ok(text.into())]));
-        uploads.store(file, body, None, &span)
+        uploads.store_file(file, body, None, &span)
     };
     assert_eq!(store("one").await.map(|receipt| receipt.version), Ok(1));
     let disk = uploads.disk_or_default(None).expect("is there").clone();
@@ -242,7 +274,7 @@ async fn every_end_of_an_upload_is_one_row_of_the_audit() {
     };
     let body = Box::pin(futures_util::stream::iter([Ok("abc".into())]));
     let stored = uploads
-        .store(file, body, None, &span)
+        .store_file(file, body, None, &span)
         .await
         .expect("is stored");
     let refused = new_upload(&span);

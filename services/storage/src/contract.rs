@@ -36,6 +36,7 @@ macro_rules! disk_contract {
             a_file_is_no_folder_and_a_folder_no_file
             a_version_that_is_hidden_stays
             a_discarded_stage_is_gone_and_its_version_is_not
+            bytes_that_are_all_there_become_a_version_at_once
             a_stage_is_read_back_between_two_positions
             an_empty_file_is_a_file
             what_is_there_can_be_listed
@@ -259,6 +260,24 @@ pub fn a_discarded_stage_is_gone_and_its_version_is_not(subject: &impl Subject) 
     let gone = disk.resume_stage(id, &Checkpoint::default());
     assert!(matches!(gone, Err(DiskError::Missing)));
     assert_eq!(contents(disk, id), b"x");
+}
+
+pub fn bytes_that_are_all_there_become_a_version_at_once(subject: &impl Subject) {
+    let (disk, id) = (subject.disk(), UploadId::generate());
+    for bytes in [&b"first"[..], b"again"] {
+        disk.keep_whole(id, bytes).expect("is kept");
+        assert_eq!(contents(disk, id), bytes);
+        assert_eq!(disk.unsettled().expect("is read"), [id]);
+        assert_eq!(disk.stages().expect("is read"), []);
+    }
+    disk.show(id, &path("in/a.csv"), &[]).expect("is shown");
+    for _ in 0..2 {
+        disk.settle(id).expect("is settled");
+        assert_eq!(disk.unsettled().expect("is read"), []);
+    }
+    let committed = disk.keep_whole(id, b"another");
+    assert!(matches!(committed, Err(DiskError::Occupied)));
+    assert_eq!(subject.visible("in/a.csv").as_deref(), Some(&b"again"[..]));
 }
 
 pub fn a_stage_is_read_back_between_two_positions(subject: &impl Subject) {

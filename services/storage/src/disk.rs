@@ -14,7 +14,7 @@ use crate::{Checkpoint, DiskError, OpenStage, SealedStage};
 /// [`show`](Self::show) and [`discard_stage`](Self::discard_stage). Every call can be repeated after a crash
 /// or a lost answer and then succeeds without doing anything twice.
 ///
-/// When a call returns without an error, what it did survives a loss of power. All calls block.
+/// When a call returns without an error, what it did survives a loss of power, unless it says otherwise. All calls block.
 pub trait Disk: Debug + Send + Sync {
     /// Makes an empty stage. One that is there already is emptied: the caller knows that nothing of it was
     /// recorded.
@@ -32,11 +32,25 @@ pub trait Disk: Debug + Send + Sync {
         until: Offset,
     ) -> Result<Box<dyn Read + Send>, DiskError>;
 
-    /// Removes a stage and its bytes, unless they became a version. Succeeds when there is none.
+    /// Removes a stage and its bytes, unless they became a version. Succeeds when there is none. After a loss of power it
+    /// may be there again: the caller knows then that nobody needs it.
     fn discard_stage(&self, id: UploadId) -> Result<(), DiskError>;
 
     /// Makes a sealed stage the upload's version, durable and not visible.
     fn keep(&self, stage: &SealedStage) -> Result<(), DiskError>;
+
+    /// Makes bytes that are all there the upload's version, durable and not visible, in place of
+    /// [`create_stage`](Self::create_stage), [`OpenStage::seal`] and [`keep`](Self::keep). Until
+    /// [`settle`](Self::settle) the upload is one of those that are [`unsettled`](Self::unsettled), so that what a crash
+    /// left of it can be told from what was committed. A version that was settled is [`DiskError::Occupied`].
+    fn keep_whole(&self, id: UploadId, bytes: &[u8]) -> Result<(), DiskError>;
+
+    /// Says that what [`keep_whole`](Self::keep_whole) made was committed, or was removed. After a loss of power it may
+    /// have to be said again. Succeeds when there is nothing to say.
+    fn settle(&self, id: UploadId) -> Result<(), DiskError>;
+
+    /// What [`keep_whole`](Self::keep_whole) made, or began to make, and nobody settled.
+    fn unsettled(&self) -> Result<Vec<UploadId>, DiskError>;
 
     /// Whether a version could be shown at this path: its folders can be made, and what stands there is one
     /// of `known`, the versions that were ever kept for it. Makes no promise for later.

@@ -3,6 +3,7 @@
 //! ```text
 //! <root>/.portcullis/disk                 which disk it is
 //! <root>/.portcullis/stages/<upload>      bytes on their way, 0600
+//! <root>/.portcullis/stages/<upload>.whole  a small upload whose commit is not known yet
 //! <root>/.portcullis/versions/<upload>    what became of them: a hard link to the stage's file
 //! <root>/.portcullis/links/<upload>       for a moment, while a visible link is replaced or the disk is tried
 //! <root>/submissions/c1/patient.csv       visible: a hard link to a version
@@ -33,6 +34,9 @@ const OWN_FOLDER_MODE: Mode = Mode::from_raw_mode(0o700);
 /// What says which disk it is, and how much of it is read.
 const ID_FILE: &str = "disk";
 const MAX_ID_BYTES: u64 = 64;
+
+/// What the names of stages end with that hold all of an upload.
+const UNSETTLED: &str = ".whole";
 
 /// What is written to see whether the disk takes it.
 const PROBE: &[u8] = b"portcullis";
@@ -242,10 +246,44 @@ impl Disk for LocalDisk {
         if self.settings.read_only {
             return Ok(());
         }
-        if self.stages.unlink(&id.to_string())? {
-            self.stages.sync()?;
+        self.stages.unlink(&id.to_string()).map(|_| ())
+    }
+
+    fn keep_whole(&self, id: UploadId, bytes: &[u8]) -> Result<(), DiskError> {
+        self.check_writable()?;
+        let (name, unsettled) = (id.to_string(), unsettled_name(id));
+        // What an earlier attempt left. A version that is settled was committed, and stays.
+        if let Some(version) = self.versions.inode(&name)? {
+            if self.stages.inode(&unsettled)? != Some(version) {
+                return Err(DiskError::Occupied);
+            }
+            self.versions.unlink(&name)?;
         }
-        Ok(())
+        self.stages.unlink(&unsettled)?;
+        let file = self.stages.create_new(&unsettled, OWN_FILE_MODE)?;
+        let mut file = file.ok_or(DiskError::Occupied)?;
+        file.write_all(bytes)
+            .map_err(|error| Step::Write.io_failed(&error))?;
+        self.settings.looks.give_file(&file)?;
+        // Named before it is durable, so that most file systems make both durable at once.
+        self.versions.link_new(&self.stages, &unsettled, &name)?;
+        file.sync_all()
+            .map_err(|error| Step::Fsync.io_failed(&error))?;
+        self.versions.sync()
+    }
+
+    fn settle(&self, id: UploadId) -> Result<(), DiskError> {
+        // It is settled when the disk takes changes again.
+        if self.settings.read_only {
+            return Ok(());
+        }
+        self.stages.unlink(&unsettled_name(id)).map(|_| ())
+    }
+
+    fn unsettled(&self) -> Result<Vec<UploadId>, DiskError> {
+        let names = self.stages.names()?;
+        let unsettled = names.iter().filter_map(|name| name.strip_suffix(UNSETTLED));
+        Ok(unsettled.filter_map(|name| name.parse().ok()).collect())
     }
 
     fn keep(&self, stage: &SealedStage) -> Result<(), DiskError> {
@@ -360,6 +398,10 @@ impl Disk for LocalDisk {
             free_bytes: space.f_bavail.saturating_mul(space.f_frsize),
         })
     }
+}
+
+fn unsettled_name(id: UploadId) -> String {
+    format!("{id}{UNSETTLED}")
 }
 
 /// The id of the disk whose own folder this is. Absent where there is none, or one that was never written whole.

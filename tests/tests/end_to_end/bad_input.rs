@@ -47,7 +47,7 @@ async fn services_that_are_away_slow_or_refuse_the_key_are_told_apart() -> Resul
     gateway.services.start_again().await?;
     gateway.upload(good()).await?.receipt()?;
 
-    let short = "[hop]\ncall-seconds = 1\nstall-seconds = 1\n";
+    let short = "[hop]\ncall-seconds = 1\ncommit-seconds = 1\nstall-seconds = 1\n";
     let silent = Setup::default()
         .through(Behaviour::Silent)
         .web_config(short);

@@ -96,7 +96,7 @@ async fn it_says_where_everything_is_shows_each_trace_and_stops_both_on_ctrl_c()
         .body("cohortPatientId,diagnosis,diagnosisDate,source\nP1,PCP,2024-02-29,D1\n");
     let trace = Answer::of(request).await?.receipt()?["trace_id"].to_string();
     next("POST /uploads 201").await?;
-    next("services: POST /internal/uploads/{id}/commit").await?;
+    next("services: PUT /internal/uploads/{id}").await?;
     next(trace.trim_matches('"')).await?;
 
     let pid = Pid::from_raw(i32::try_from(child.id().context("runs")?)?).context("is a pid")?;

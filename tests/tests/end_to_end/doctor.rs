@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, Result, ensure};
+use portcullis_hop::HopVersion;
 use portcullis_tests::gateway::{
     ADMIN_KEY, Behaviour, KEY, Policies, Server, Setup, TestGateway, binary,
 };
@@ -179,7 +180,10 @@ async fn services_that_are_away_strange_of_another_version_or_time_are_told_apar
     report.says(
         "version",
         "problem",
-        "do not understand version 1 of the hop",
+        &format!(
+            "do not understand version {} of the hop",
+            HopVersion::CURRENT
+        ),
     )?;
     let late = Setup::default()
         .through(Behaviour::OtherClock)

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use portcullis_hop::contract::new_upload;
 use portcullis_hop::{
-    ApiKey, AppendMode, ByteStream, Epoch, HopClient, HopSettings, StoreError, UploadStore,
+    ApiKey, AppendMode, ByteStream, Epoch, HopClient, HopSettings, HopVersion, StoreError,
+    UploadStore,
 };
 use portcullis_telemetry::{Span, SpanName};
 use portcullis_tests::gateway::{Answer, Behaviour, Contents, Form, KEY, Setup, TestGateway};
@@ -79,8 +80,10 @@ async fn servers_of_versions_that_do_not_fit_say_so_on_both_sides() -> Result<()
     ready.problem("version-skew", 503)?;
     until("the log says nothing of it", || {
         let log = gateway.web.log();
-        Ok(log.contains("do not understand version 1 of the hop")
-            && log.contains("update services first"))
+        Ok(log.contains(&format!(
+            "do not understand version {} of the hop",
+            HopVersion::CURRENT
+        )) && log.contains("update services first"))
     })
     .await?;
     let newer = gateway
@@ -93,7 +96,10 @@ async fn servers_of_versions_that_do_not_fit_say_so_on_both_sides() -> Result<()
         detail.contains("speaks version 999 of the hop"),
         "{problem}"
     );
-    ensure!(detail.contains("understand 1 to 1"), "{problem}");
+    ensure!(
+        detail.contains(&format!("understand 1 to {}", HopVersion::CURRENT)),
+        "{problem}"
+    );
     Ok(())
 }
 

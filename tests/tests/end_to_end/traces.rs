@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use portcullis_telemetry::collector::{Collector, ExportedSpan};
-use portcullis_tests::gateway::{Form, Setup};
+use portcullis_tests::gateway::{Form, Setup, TestGateway};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const NAME: &str = "planted-name-of-a-patient";
@@ -50,6 +50,18 @@ async fn of_trace(collector: &Collector, trace: &str, last: &str) -> Result<Vec<
     ))
 }
 
+/// The spans of an upload with this body.
+async fn of_upload(
+    gateway: &TestGateway,
+    collector: &Collector,
+    body: &str,
+) -> Result<Vec<ExportedSpan>> {
+    let form = Form::submission("patient").file(&format!("{NAME}.csv"), body);
+    let receipt = gateway.upload(form).await?.receipt()?;
+    let trace = receipt["trace_id"].as_str().context("has one")?;
+    of_trace(collector, trace, "publish").await
+}
+
 #[tokio::test]
 async fn an_upload_is_one_trace_with_one_root_and_no_orphan() -> Result<()> {
     let collector = Collector::start().await?;
@@ -57,10 +69,21 @@ async fn an_upload_is_one_trace_with_one_root_and_no_orphan() -> Result<()> {
         .collector(collector.endpoint())
         .start()
         .await?;
-    let form = Form::submission("patient").file(&format!("{NAME}.csv"), "a\n1\n");
-    let receipt = gateway.upload(form).await?.receipt()?;
-    let trace = receipt["trace_id"].as_str().context("has one")?;
-    let spans = of_trace(&collector, trace, "publish").await?;
+    // Small enough to be stored in one call.
+    let spans = of_upload(&gateway, &collector, "a\n1\n").await?;
+    let store = "PUT /internal/uploads/{id}";
+    let expected = [
+        format!("services: {store} < {store}"),
+        format!("services: catalog < {store}"),
+        format!("services: fsync < {store}"),
+        format!("services: publish < {store}"),
+        "web: POST /uploads < nothing".to_owned(),
+        format!("web: {store} < POST /uploads"),
+        "web: policy file-type < POST /uploads".to_owned(),
+        "web: policy route-by-attributes < POST /uploads".to_owned(),
+    ];
+    ensure!(tree(&spans) == expected, "{:#?}", tree(&spans));
+    let spans = of_upload(&gateway, &collector, &"a\n1\n".repeat(100_000)).await?;
     let commit = "POST /internal/uploads/{id}/commit";
     let expected = [
         "services: PATCH /internal/uploads/{id} < PATCH /internal/uploads/{id}".to_owned(),

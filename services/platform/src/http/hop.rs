@@ -7,10 +7,11 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use bytes::Bytes;
 use http::{HeaderMap, Uri, header};
 use portcullis_hop::{
-    AppendMode, Build, Commit, Conclusion, Epoch, NewUpload, Problem, ProblemKind, Receipt,
-    StoreError, UploadState, UploadStore, wire,
+    AppendMode, Build, Commit, Conclusion, Epoch, MAX_WHOLE_BYTES, NewUpload, Problem, ProblemKind,
+    Receipt, StoreError, UploadState, UploadStore, wire,
 };
 use portcullis_telemetry::{Attribute, Span, SpanName};
 use portcullis_types::{Offset, UploadId};
@@ -26,7 +27,7 @@ pub(super) fn routes() -> Router<Site> {
         .route(wire::READY, get(ready))
         .route(wire::PRINCIPALS, post(authenticate))
         .route(wire::UPLOADS, post(create))
-        .route(wire::UPLOAD, get(record).patch(append))
+        .route(wire::UPLOAD, get(record).patch(append).put(store))
         .route(wire::EPOCH, post(take_over))
         .route(wire::CHECKPOINT, post(checkpoint))
         .route(wire::CONTENT, get(read))
@@ -145,6 +146,50 @@ async fn commit(
         Ok(json(&receipt))
     };
     site.on_upload(SpanName::Commit, &head, &id, call).await
+}
+
+async fn store(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    head: Head,
+    body: Body,
+) -> Response {
+    let call = async |id, span: Arc<Span>| {
+        let (wire::Whole { upload, commit }, bytes) = whole(body).await?;
+        if upload.id != id {
+            return Err(bad(
+                "The address of the call names another upload than its body.",
+            ));
+        }
+        let receipt = site.uploads().store(&upload, &commit, bytes, &span).await?;
+        span.set(Attribute::Disk(receipt.disk.clone()));
+        span.set(Attribute::Bytes(receipt.size));
+        stored(&receipt);
+        Ok(json(&receipt))
+    };
+    site.on_upload(SpanName::Store, &head, &id, call).await
+}
+
+/// An upload with its bytes.
+async fn whole(body: Body) -> Result<(wire::Whole, Bytes), Failure> {
+    let most = wire::MAX_JSON_BYTES + MAX_WHOLE_BYTES;
+    let body = axum::body::to_bytes(body, most).await;
+    let body = body.map_err(|_| StoreError::Aborted)?;
+    let parsed = wire::Whole::from_body(&body);
+    let (whole, bytes) = parsed.and_then(Result::ok).ok_or_else(|| {
+        bad("The body of the call is not what this version expects; compare the versions of both servers.")
+    })?;
+    if bytes.len() > MAX_WHOLE_BYTES {
+        let detail = format!(
+            "The upload is larger than the {MAX_WHOLE_BYTES} bytes that are stored in one call."
+        );
+        return Err(bad(&detail));
+    }
+    Ok((whole, bytes))
+}
+
+fn bad(detail: &str) -> Failure {
+    Problem::new(ProblemKind::BadRequest, detail).into()
 }
 
 async fn conclude(

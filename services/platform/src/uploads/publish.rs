@@ -5,13 +5,14 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portcullis_hop::{Commit, Disposition, Receipt, Status, StoreError, UploadState};
-use portcullis_storage::{DiskError, SealedStage};
+use bytes::Bytes;
+use portcullis_hop::{Commit, Disposition, NewUpload, Receipt, Status, StoreError, UploadState};
+use portcullis_storage::{Checkpoint, DiskError, SealedStage};
 use portcullis_telemetry::{Span, SpanName, TraceContext};
-use portcullis_types::{DiskName, DiskPath, Offset, UploadId};
+use portcullis_types::{DiskName, DiskPath, Offset, Sha256Digest, UploadId};
 
 use super::active::Turn;
-use super::{Inner, Uploads, check_open};
+use super::{Inner, Uploads, another_upload, check_open, no_disk};
 use crate::catalog::{Action, Actor, AuditEntry, CatalogError, Rows, UploadRow, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
@@ -52,7 +53,7 @@ impl Inner {
             return Ok(receipt);
         }
         check_open(&row, commit.epoch)?;
-        let turn = self.active.slot(id).turn().await;
+        let mut turn = self.active.slot(id).turn().await;
         // Again: the same commit may have had the turn, its answer lost on the way.
         let row = self.row(id).await?;
         if let Some(receipt) = repeated(&row, &commit)? {
@@ -62,19 +63,67 @@ impl Inner {
         let inner = Arc::clone(self);
         let parent = span.context();
         let publishing = tokio::task::spawn_blocking(move || {
-            Publishing {
+            let publishing = Publishing {
                 inner: &inner,
                 disk: inner.disk(&row)?,
-                row: &row,
+                upload: &row.record.upload,
                 commit: &commit,
                 answering: answering.as_ref(),
                 parent: &parent,
-            }
-            .run(turn)
+            };
+            // The turn lasts until the upload has ended.
+            let sealed = publishing.seal(&mut turn, &row.recorded())?;
+            publishing.publish(Begun::Created, || publishing.disk.disk().keep(&sealed))
         });
         let receipt = publishing.await.map_err(Fault::lost)??;
         self.active.forget(id).await;
         Ok(receipt)
+    }
+
+    /// Stores an upload that nobody has begun, all of whose bytes are there.
+    pub(super) async fn store(
+        self: &Arc<Self>,
+        upload: NewUpload,
+        commit: Commit,
+        bytes: Bytes,
+        answering: Option<Answering>,
+        span: &Span,
+    ) -> Result<Receipt, Fault> {
+        let id = upload.id;
+        if (commit.length, commit.sha256)
+            != (Offset::new(bytes.len() as u64), Sha256Digest::of(&bytes))
+        {
+            return Err(StoreError::DigestMismatch.into());
+        }
+        let permit = Arc::clone(&self.appends).try_acquire_owned();
+        let permit = permit.map_err(|_| Fault(StoreError::Unavailable))?;
+        let turn = self.active.slot(id).turn().await;
+        let find = move |rows: &Rows| UploadRow::find(rows, id).map_err(Fault::from);
+        if let Some(row) = self.catalog.read(find).await? {
+            return repeated(&row, &commit)?.ok_or_else(another_upload);
+        }
+        let (inner, parent) = (Arc::clone(self), span.context());
+        let publishing = tokio::task::spawn_blocking(move || {
+            inner.check_room(&upload)?;
+            let disk = upload.disk.as_ref().and_then(|name| inner.disks.get(name));
+            let publishing = Publishing {
+                inner: &inner,
+                disk: disk.ok_or_else(no_disk)?,
+                upload: &upload,
+                commit: &commit,
+                answering: answering.as_ref(),
+                parent: &parent,
+            };
+            let stored = publishing.publish(Begun::Whole, || publishing.keep_whole(&bytes));
+            if stored.is_err() {
+                publishing.forget();
+            }
+            drop((turn, permit));
+            stored
+        });
+        let receipt = publishing.await.map_err(Fault::lost)?;
+        self.active.forget(id).await;
+        receipt
     }
 
     /// Makes the visible link of a path what the catalog says: the newest version, or none.
@@ -85,7 +134,7 @@ impl Inner {
     pub(super) fn derive_link(&self, disk: &NamedDisk, path: &DiskPath) -> Result<(), Fault> {
         let read = || {
             let (name, at) = (disk.name.clone(), path.clone());
-            self.catalog.run_blocking(move |rows| {
+            self.catalog.read_blocking(move |rows| {
                 let latest = VersionRow::latest(rows, &name, &at)?;
                 let latest = latest.map(|version| version.upload);
                 Ok::<_, Fault>((latest, VersionRow::known(rows, &name, &at)?))
@@ -105,8 +154,10 @@ impl Inner {
             }
         }
         let (name, at) = (disk.name.clone(), path.clone());
+        // Nobody waits for that: until it is done, the next start looks at the link again.
         self.catalog
-            .run_blocking(move |rows| VersionRow::set_linked(rows, &name, &at).map_err(Fault::from))
+            .run_later(move |rows| VersionRow::set_linked(rows, &name, &at));
+        Ok(())
     }
 }
 
@@ -129,22 +180,35 @@ fn repeated(row: &UploadRow, commit: &Commit) -> Result<Option<Receipt>, Fault> 
 struct Publishing<'a> {
     inner: &'a Inner,
     disk: &'a NamedDisk,
-    row: &'a UploadRow,
+    upload: &'a NewUpload,
     commit: &'a Commit,
     answering: Option<&'a Answering>,
     parent: &'a TraceContext,
 }
 
+/// Whether services knew the upload before its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    /// It has a row.
+    Created,
+    /// It has none until it is committed.
+    Whole,
+}
+
 impl Publishing<'_> {
-    fn run(&self, mut turn: Turn) -> Result<Receipt, Fault> {
+    /// Has a version made, commits it and shows it.
+    fn publish(
+        &self,
+        begun: Begun,
+        keep: impl FnOnce() -> Result<(), DiskError>,
+    ) -> Result<Receipt, Fault> {
         let (disk, path) = (self.disk, &self.commit.path);
-        let sealed = self.seal(&mut turn)?;
         let _publishing = self.inner.publishing.lock(&disk.name, path);
         self.check_path()?;
         let publish = Span::child_of(SpanName::Publish, Some(self.parent));
-        disk.disk().keep(&sealed).map_err(Fault::of_disk(disk))?;
+        keep().map_err(Fault::of_disk(disk))?;
         let catalog = Span::child_of(SpanName::Catalog, Some(self.parent));
-        let (receipt, is_new) = self.record()?;
+        let (receipt, is_new) = self.record(begun)?;
         drop(catalog);
         // From here on nothing fails the upload: it is stored. What is not done now, recovery does.
         if self.commit.disposition == Disposition::Publish {
@@ -152,19 +216,21 @@ impl Publishing<'_> {
         }
         if !is_new {
             disk.disk()
-                .drop_version(sealed.id())
+                .drop_version(self.upload.id)
                 .map_err(Fault::of_disk(disk))?;
         }
         drop(publish);
-        disk.disk()
-            .discard_stage(sealed.id())
-            .map_err(Fault::of_disk(disk))?;
+        match begun {
+            Begun::Created => disk.disk().discard_stage(self.upload.id),
+            Begun::Whole => disk.disk().settle(self.upload.id),
+        }
+        .map_err(Fault::of_disk(disk))?;
         Ok(receipt)
     }
 
-    fn seal(&self, turn: &mut Turn) -> Result<SealedStage, Fault> {
+    fn seal(&self, turn: &mut Turn, recorded: &Checkpoint) -> Result<SealedStage, Fault> {
         let _fsync = Span::child_of(SpanName::Fsync, Some(self.parent));
-        let (id, recorded) = (self.row.status().id, self.row.recorded());
+        let id = self.upload.id;
         let failed = Fault::of_disk(self.disk);
         let stage = match turn.take() {
             Some(stage) => stage,
@@ -172,7 +238,7 @@ impl Publishing<'_> {
                 self.disk.disk().create_stage(id).map_err(&failed)?
             }
             None => {
-                let stage = self.disk.disk().resume_stage(id, &recorded);
+                let stage = self.disk.disk().resume_stage(id, recorded);
                 stage.map_err(&failed)?
             }
         };
@@ -185,14 +251,35 @@ impl Publishing<'_> {
         })
     }
 
+    fn keep_whole(&self, bytes: &[u8]) -> Result<(), DiskError> {
+        let _fsync = Span::child_of(SpanName::Fsync, Some(self.parent));
+        let kept = self.disk.disk().keep_whole(self.upload.id, bytes);
+        if let Err(DiskError::Failed { .. } | DiskError::Full(_)) = kept {
+            let entry = self.failed();
+            // What fails the upload is told; that the audit fails, too, has been.
+            let _ = self
+                .inner
+                .catalog
+                .run_blocking(move |rows| entry.write(rows));
+        }
+        kept
+    }
+
+    /// Removes what is left of an upload that was not committed. What is not removed now, the next start removes.
+    fn forget(&self) {
+        let id = self.upload.id;
+        let find = move |rows: &Rows| UploadRow::find(rows, id);
+        // It may have been committed although that was not answered.
+        if let Ok(None) = self.inner.catalog.read_blocking(find) {
+            let _ = self.disk.disk().drop_version(id);
+            let _ = self.disk.disk().settle(id);
+        }
+    }
+
     /// After a failed fsync the kernel may have dropped pages and marked them clean: whatever is read back
     /// looks well and is not what will be on the disk. The upload cannot go on.
     fn give_up(&self) {
-        let upload = &self.row.record.upload;
-        let (id, now) = (upload.id, self.inner.clock.now());
-        let mut entry =
-            AuditEntry::new(now, Action::Failed, Actor::of_upload(upload)).of_upload(id);
-        entry.disk = Some(self.disk.name.clone());
+        let (id, entry) = (self.upload.id, self.failed());
         let ended = self.inner.catalog.run_blocking(move |rows| {
             UploadRow::conclude(rows, id, UploadState::Expired, None)?;
             entry.write(rows).map_err(Fault::from)
@@ -201,6 +288,15 @@ impl Publishing<'_> {
             // What stays behind, recovery removes.
             let _ = self.disk.disk().discard_stage(id);
         }
+    }
+
+    /// The audit row of an upload that storage fails.
+    fn failed(&self) -> AuditEntry {
+        let (upload, now) = (self.upload, self.inner.clock.now());
+        let mut entry =
+            AuditEntry::new(now, Action::Failed, Actor::of_upload(upload)).of_upload(upload.id);
+        entry.disk = Some(self.disk.name.clone());
+        entry
     }
 
     fn check_path(&self) -> Result<(), Fault> {
@@ -212,18 +308,23 @@ impl Publishing<'_> {
         let known = self
             .inner
             .catalog
-            .run_blocking(move |rows| known(rows).map_err(Fault::from))?;
+            .read_blocking(move |rows| known(rows).map_err(Fault::from))?;
         let may = self.disk.disk().may_show(&self.commit.path, &known);
         may.map_err(Fault::of_disk(self.disk))
     }
 
     /// The commit point: version, receipt and audit row in one transaction. Says whether there is a new version, or the
     /// path had these very bytes already.
-    fn record(&self) -> Result<(Receipt, bool), Fault> {
-        let (upload, commit) = (self.row.record.upload.clone(), self.commit.clone());
+    fn record(&self, begun: Begun) -> Result<(Receipt, bool), Fault> {
+        let (upload, commit) = (self.upload.clone(), self.commit.clone());
         let (disk, now) = (self.disk.name.clone(), self.inner.clock.now());
         let (answering, quota) = (self.answering.cloned(), self.disk.limits().quota.clone());
         self.inner.catalog.run_blocking(move |rows| {
+            if begun == Begun::Whole {
+                let length = commit.length.bytes();
+                quota.check_new(rows, &disk, &upload.attributes, length, upload.id)?;
+                UploadRow::create(rows, &upload)?;
+            }
             let row = UploadRow::find(rows, upload.id)?.ok_or(Fault(StoreError::NotFound))?;
             check_open(&row, commit.epoch)?;
             let quarantined = commit.disposition != Disposition::Publish;
@@ -292,7 +393,7 @@ fn already_there(
     Ok(shown.filter(same))
 }
 
-fn receipt(version: &VersionRow, commit: &Commit, upload: &portcullis_hop::NewUpload) -> Receipt {
+fn receipt(version: &VersionRow, commit: &Commit, upload: &NewUpload) -> Receipt {
     Receipt {
         id: upload.id,
         status: if version.quarantined {
@@ -380,6 +481,13 @@ impl Uploads {
                 // It is stored and can be read by its API; whoever put the other file there must look.
                 tracing::error!(disk = %disk.name, "a stored file cannot be shown: something else stands at its path");
             }
+        }
+        for id in disk.disk().unsettled().map_err(&failed)? {
+            let left = self.left(id, |rows, row| VersionRow::is_kept(rows, row.status().id));
+            if !matches!(left?, Left::Needed) {
+                disk.disk().drop_version(id).map_err(&failed)?;
+            }
+            disk.disk().settle(id).map_err(&failed)?;
         }
         let mut strange = 0;
         for version in disk.disk().versions().map_err(&failed)? {

@@ -28,7 +28,7 @@ pub(super) async fn upload(State(site): State<Site>, head: Head, body: Body) -> 
             let asked = file.asked("upload").with(sha256.as_bytes());
             return Ok(answer_json(&earlier.answer_to(asked)?));
         }
-        let stored = site.uploads().store(file, bytes, once, &span).await;
+        let stored = site.uploads().store_file(file, bytes, once, &span).await;
         let receipt = stored.map_err(|error| behind.or(error))?;
         span.set(Attribute::UploadId(receipt.id));
         hop::stored(&receipt);
