@@ -20,7 +20,7 @@ pub use disk::{Disk, sha256};
 pub use form::{Contents, Form};
 pub use policies::{Policies, component, guest, set_folder};
 pub use proxy::{Behaviour, Proxy, Switch};
-pub use server::{Server, binary, check_config, refuses_to_start, start};
+pub use server::{Server, binary, check_config, refuses_to_start, start, start_with};
 
 /// The key between the two servers.
 pub const KEY: &str = "a-key-for-tests-0123456789abcdef";

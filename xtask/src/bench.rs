@@ -3,7 +3,9 @@
 
 mod changes;
 pub(crate) mod client;
+mod connection;
 mod figures;
+mod files;
 mod floor;
 mod machine;
 mod nginx;
@@ -32,6 +34,9 @@ pub(crate) struct Arguments {
     /// Only what changing policies costs.
     #[arg(long)]
     changes: bool,
+    /// Only what it costs services to store, read and list files.
+    #[arg(long)]
+    files: bool,
     /// The size of an upload in MiB.
     #[arg(long, default_value_t = 1024)]
     mib: usize,
@@ -48,15 +53,29 @@ fn in_folder<T>(storage: &Path, name: &str, measure: impl FnOnce(&Path) -> Resul
 }
 
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
-    guests::build(workspace)?;
-    let build = ["build", "--locked", "--release", "--workspace", "--bins"];
-    run_command(&mut workspace.cargo(build))?;
     let storage = arguments.storage.clone();
     let storage = storage.unwrap_or_else(|| workspace.target.join("bench"));
     std::fs::create_dir_all(&storage)
         .with_context(|| format!("{} cannot be made", storage.display()))?;
     let storage = storage.canonicalize()?;
     show(machine::describe(&storage));
+    let (mib, rounds, nginx) = (arguments.mib, arguments.rounds, toolchain::nginx());
+    if arguments.files {
+        let build = [
+            "build",
+            "--locked",
+            "--release",
+            "--package",
+            "portcullis-services",
+        ];
+        run_command(&mut workspace.cargo(build))?;
+        let figures = files::measure(workspace, &storage, mib, rounds, nginx)?;
+        show(figures::table(&figures));
+        return Ok(());
+    }
+    guests::build(workspace)?;
+    let build = ["build", "--locked", "--release", "--workspace", "--bins"];
+    run_command(&mut workspace.cargo(build))?;
     if arguments.changes {
         let mut figures = changes::measure(workspace, &storage)?;
         let upload = path::Upload {
@@ -72,12 +91,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         mib: arguments.mib,
         rounds: arguments.rounds,
     };
-    let nginx = toolchain::nginx();
     let times = path::measure(workspace, &storage, upload, nginx)?;
     let shadow = path::measure_shadow(workspace, &storage, upload)?;
     let mut figures = times.figures(policies.table_rate);
     figures.push(shadow);
     figures.extend(policies.figures);
+    figures.extend(files::measure(workspace, &storage, mib, rounds, nginx)?);
     figures.extend(changes::measure(workspace, &storage)?);
     figures.extend(project::measure(workspace)?);
     show(figures::table(&figures));

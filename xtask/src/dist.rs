@@ -119,6 +119,9 @@ impl Source {
     }
 }
 
+/// What is only in programs that tests may kill at a step of their choice.
+const FOR_TESTS: &[u8] = b"PORTCULLIS_CRASH_AT";
+
 /// Builds the programs of all roles as they are shipped. Says where they are.
 fn build(workspace: &Workspace, source: &Source) -> Result<PathBuf> {
     let mut command = workspace.cargo(["build", "--locked", "--release", "--bins"]);
@@ -155,7 +158,17 @@ fn ship(program: &Path, shipped: &Path) -> Result<()> {
         .args(["--wildcard", "--strip-symbol=*.llvm.*"])
         .arg("--remove-section=.note.gnu.build-id")
         .args([program, shipped]);
-    run_command(&mut objcopy)
+    run_command(&mut objcopy)?;
+    let shipped = fs::read(shipped).with_context(|| shipped.display().to_string())?;
+    let is_there = shipped
+        .windows(FOR_TESTS.len())
+        .any(|bytes| bytes == FOR_TESTS);
+    ensure!(
+        !is_there,
+        "{} can be killed by a test; it is a debug build",
+        program.display()
+    );
+    Ok(())
 }
 
 /// Makes the archive of each role and the digests of all of them, which are given back.

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use portcullis_storage::{CrashPoint, crash_point};
 use portcullis_types::Clock;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -340,7 +341,9 @@ fn work(connection: &mut Connection, key: &AuditKey, mut waiting: mpsc::Receiver
         };
         let replies: Vec<Reply> = batch.into_iter().map(|job| job(&mut transaction)).collect();
         let signed = audit::sign(&transaction, key);
+        crash_point(CrashPoint::TransactionComplete);
         let durable = signed.is_ok() && transaction.commit().is_ok();
+        crash_point(CrashPoint::TransactionDurable);
         for reply in replies {
             reply(durable);
         }

@@ -2,6 +2,7 @@
 //! releases or discards it. Each decision has a reason, and an audit row in the transaction that makes it.
 
 use portcullis_hop::{Commit, Conclusion, Ending, Receipt, Status, StoreError, UploadState};
+use portcullis_storage::{CrashPoint, crash_point};
 use portcullis_types::UploadId;
 use serde::Serialize;
 
@@ -172,6 +173,7 @@ impl Uploads {
                 .write(rows)?;
             Ok::<_, Fault>(held.receipt)
         })?;
+        crash_point(CrashPoint::FileReleased);
         // From here on it is released; what is not done now, recovery does.
         self.derive_link(disk, &path)?;
         let (name, at) = (disk.name.clone(), path);
@@ -201,6 +203,7 @@ impl Uploads {
                 .write(rows)?;
             Ok::<_, Fault>(held.version)
         })?;
+        crash_point(CrashPoint::FileDiscarded);
         // From here on it is discarded; should its bytes stay, recovery removes them.
         let disk = self.disks().holding(&version.disk)?;
         let dropped = disk.disk().drop_version(id);

@@ -15,6 +15,7 @@ use portcullis_hop::{
     UploadRecord, UploadState, UploadStatus, UploadStore,
 };
 use portcullis_server::Cut;
+use portcullis_storage::{CrashPoint, crash_point};
 use portcullis_telemetry::{Span, SpanName};
 use portcullis_types::{Clock, Offset, UploadId};
 use tokio::sync::Semaphore;
@@ -211,7 +212,8 @@ impl Inner {
             .map_err(Fault::lost)??;
         let disk = upload.disk.as_ref().and_then(|name| self.disks.get(name));
         let quota = disk.map(|disk| disk.limits().quota.clone());
-        self.catalog
+        let created = self
+            .catalog
             .run(move |rows| {
                 // A call that came before changes nothing and needs no room.
                 let is_new = UploadRow::find(rows, upload.id)?.is_none();
@@ -227,7 +229,9 @@ impl Inner {
                 also(rows)?;
                 Ok(row.status())
             })
-            .await
+            .await;
+        crash_point(CrashPoint::UploadCreated);
+        created
     }
 
     async fn take_over(&self, id: UploadId) -> Result<UploadStatus, Fault> {
@@ -270,6 +274,7 @@ impl Inner {
             })
             .await?;
         drop(catalog);
+        crash_point(CrashPoint::UploadConcluded);
         self.forget_stage(&row).await?;
         Ok(self.row(id).await?.status())
     }

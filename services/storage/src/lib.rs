@@ -7,6 +7,7 @@
 
 #[cfg(feature = "contract")]
 pub mod contract;
+mod crash;
 mod disk;
 mod disk_id;
 mod error;
@@ -14,6 +15,7 @@ mod local;
 mod looks;
 mod stage;
 
+pub use crash::{CrashPoint, crash_point};
 pub use disk::{Disk, Readable, Space};
 pub use disk_id::{DiskId, Known};
 pub use error::{DiskError, Step};

@@ -23,8 +23,8 @@ use rustix::io::Errno;
 
 use self::folder::Folder;
 use crate::{
-    Checkpoint, Disk, DiskError, DiskId, Known, Looks, OpenStage, Readable, SealedStage, Space,
-    Step,
+    Checkpoint, CrashPoint, Disk, DiskError, DiskId, Known, Looks, OpenStage, Readable,
+    SealedStage, Space, Step, crash_point,
 };
 
 /// The mode of stages and versions, and of the folders they lie in: nobody but services.
@@ -199,7 +199,9 @@ impl LocalDisk {
         // What an earlier attempt left behind.
         self.links.unlink(&version)?;
         self.links.link_new(&self.versions, &version, &version)?;
+        crash_point(CrashPoint::LinkPrepared);
         parent.rename_over(&self.links, &version, name)?;
+        crash_point(CrashPoint::LinkMade);
         parent.sync()
     }
 }
@@ -211,6 +213,7 @@ impl Disk for LocalDisk {
         loop {
             if let Some(file) = self.stages.create_new(&name, OWN_FILE_MODE)? {
                 self.stages.sync()?;
+                crash_point(CrashPoint::StageCreated);
                 return Ok(OpenStage::empty(id, file, self.settings.looks));
             }
             self.stages.unlink(&name)?;
@@ -264,12 +267,17 @@ impl Disk for LocalDisk {
         let mut file = file.ok_or(DiskError::Occupied)?;
         file.write_all(bytes)
             .map_err(|error| Step::Write.io_failed(&error))?;
+        crash_point(CrashPoint::WholeWritten);
         self.settings.looks.give_file(&file)?;
         // Named before it is durable, so that most file systems make both durable at once.
         self.versions.link_new(&self.stages, &unsettled, &name)?;
+        crash_point(CrashPoint::WholeNamed);
         file.sync_all()
             .map_err(|error| Step::Fsync.io_failed(&error))?;
-        self.versions.sync()
+        crash_point(CrashPoint::WholeDurable);
+        self.versions.sync()?;
+        crash_point(CrashPoint::WholeKept);
+        Ok(())
     }
 
     fn settle(&self, id: UploadId) -> Result<(), DiskError> {
@@ -301,7 +309,10 @@ impl Disk for LocalDisk {
             }
             Err(error) => return Err(error),
         }
-        self.versions.sync()
+        crash_point(CrashPoint::VersionNamed);
+        self.versions.sync()?;
+        crash_point(CrashPoint::VersionKept);
+        Ok(())
     }
 
     fn may_show(&self, path: &DiskPath, known: &[UploadId]) -> Result<(), DiskError> {
@@ -334,6 +345,7 @@ impl Disk for LocalDisk {
             Some(_) => Err(DiskError::Occupied),
             None => {
                 parent.link_new(&self.versions, &version.to_string(), name)?;
+                crash_point(CrashPoint::LinkMade);
                 parent.sync()
             }
         }
@@ -347,6 +359,7 @@ impl Disk for LocalDisk {
         let name = path.file_name();
         if self.is_known(&parent, name, known)? {
             parent.unlink(name)?;
+            crash_point(CrashPoint::LinkHidden);
             parent.sync()?;
         }
         Ok(())
@@ -361,6 +374,7 @@ impl Disk for LocalDisk {
     fn drop_version(&self, version: UploadId) -> Result<(), DiskError> {
         self.check_writable()?;
         if self.versions.unlink(&version.to_string())? {
+            crash_point(CrashPoint::VersionDropped);
             self.versions.sync()?;
         }
         Ok(())

@@ -3,7 +3,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 use portcullis_types::{Offset, Sha256Digest, Sha256Hasher, UploadId};
 
-use crate::{DiskError, Looks, Step};
+use crate::{CrashPoint, DiskError, Looks, Step, crash_point};
 
 /// How far a stage is durable, and the hash of what lies before: what the caller records after each
 /// [`OpenStage::checkpoint`].
@@ -103,6 +103,7 @@ impl OpenStage {
         }
         self.hasher.update(bytes);
         self.offset = end;
+        crash_point(CrashPoint::StageWritten);
         Ok(())
     }
 
@@ -115,6 +116,7 @@ impl OpenStage {
         if let Err(error) = self.file.sync_data() {
             return Err(self.poison(Step::Fsync.io_failed(&error)));
         }
+        crash_point(CrashPoint::StageDurable);
         Ok(Checkpoint {
             offset: self.offset,
             hash_state: self.hasher.state(),
@@ -132,6 +134,7 @@ impl OpenStage {
         self.file
             .sync_all()
             .map_err(|error| Step::Fsync.io_failed(&error))?;
+        crash_point(CrashPoint::StageSealed);
         Ok(SealedStage {
             id: self.id,
             file: self.file,

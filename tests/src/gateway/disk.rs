@@ -20,7 +20,8 @@ pub struct Disk {
 }
 
 impl Disk {
-    pub(crate) fn new(root: PathBuf) -> Self {
+    /// The disk with this root.
+    pub fn new(root: PathBuf) -> Self {
         Self { root }
     }
 

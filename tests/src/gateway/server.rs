@@ -213,6 +213,11 @@ impl Server {
         Ok(self.child.kill().await?)
     }
 
+    /// Waits until it ends by itself.
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        Ok(self.child.wait().await?)
+    }
+
     /// `SIGHUP`: it reads its policies anew.
     pub fn hang_up(&self) -> Result<()> {
         self.signal(Signal::HUP)
@@ -254,6 +259,15 @@ impl Drop for Server {
 /// Starts a server by itself.
 pub async fn start(program: &'static str, environment: &[(&'static str, &str)]) -> Result<Server> {
     launch(program, environment, &[]).start().await
+}
+
+/// The same with arguments.
+pub async fn start_with(
+    program: &'static str,
+    environment: &[(&'static str, &str)],
+    arguments: &[&str],
+) -> Result<Server> {
+    launch(program, environment, arguments).start().await
 }
 
 /// Starts a server that must refuse to: gives what it said, with its exit status.

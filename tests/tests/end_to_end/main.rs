@@ -5,6 +5,7 @@ mod dependency_rule;
 mod deploy;
 mod dev;
 mod doctor;
+mod faults;
 mod files;
 mod hop;
 mod hostile;

@@ -16,6 +16,8 @@ pub(crate) struct Nginx {
     program: &'static str,
     configurations: [PathBuf; 2],
     pub(crate) front: SocketAddr,
+    /// The second alone.
+    pub(crate) back: SocketAddr,
     /// Where uploads come to lie.
     pub(crate) disk: PathBuf,
     // Stopped before these are dropped: killing a master would leave its worker behind.
@@ -56,6 +58,7 @@ impl Nginx {
             program,
             configurations,
             front,
+            back,
             disk,
             _servers: servers,
         })

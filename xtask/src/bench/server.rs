@@ -17,12 +17,22 @@ const START: Duration = Duration::from_mins(1);
 /// The key of administrators of a bench.
 pub(crate) const ADMIN_KEY: &str = "bench-key-of-administrators-0123456789";
 /// The key between the two servers of a bench.
-const KEY: &str = "bench-key-of-two-servers-on-loopback";
+pub(crate) const KEY: &str = "bench-key-of-two-servers-on-loopback";
 
 /// A server process.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// The most memory that it had so far, in bytes.
+    pub(crate) fn most_memory(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        Ok(number.context("the kernel does not say how much memory it has")? << 10)
+    }
 }
 
 impl Drop for Server {
@@ -71,36 +81,17 @@ impl Pair {
         policies: Policies,
         source: Source,
     ) -> Result<Self> {
-        let disk = folder.join("disk");
-        fs::create_dir_all(&disk)?;
+        fs::create_dir_all(folder)?;
         let set = folder.join("policies.toml");
         fs::write(&set, policy_set(workspace, policies))?;
         symlink(
             workspace.root.join("policies/definitions"),
             folder.join("definitions"),
         )?;
-        let disks = format!(
-            r#"{{"local":{{"type":"local","root":{:?}}}}}"#,
-            disk.display().to_string()
-        );
-
-        let (key, config) = (folder.join("admin.key"), folder.join("services.toml"));
-        fs::write(&key, ADMIN_KEY)?;
-        let admin = format!(
-            "[[keys]]\nname = 'admin'\nkey-file = '{}'\nscopes = ['admin']\n",
-            key.display()
-        );
-        fs::write(&config, admin)?;
-        let mut services = Command::new(workspace.release_binary("portcullis-services"));
-        services
-            .env("SERVER_ROLE", "services")
-            .env("INTERNAL_API_KEY", KEY)
-            .env("STORAGE_CONFIG", disks)
-            .args(["--listen", "127.0.0.1:0", "--catalog"])
-            .arg(folder.join("catalog.sqlite"))
-            .arg("--config")
-            .arg(&config);
-        let services = listening(services.current_dir(folder))?;
+        let Services {
+            server: services,
+            disk,
+        } = Services::start(workspace, folder)?;
         let config = folder.join("web.toml");
         let from = match source {
             Source::File => "file",
@@ -123,6 +114,48 @@ impl Pair {
             services,
             disk,
         })
+    }
+}
+
+/// Services on their own.
+pub(crate) struct Services {
+    pub(crate) server: Server,
+    /// Where files come to lie.
+    pub(crate) disk: PathBuf,
+}
+
+impl Services {
+    /// Starts them, with everything they keep beneath `folder`, where they may have been before.
+    pub(crate) fn start(workspace: &Workspace, folder: &Path) -> Result<Self> {
+        let disk = folder.join("disk");
+        fs::create_dir_all(&disk)?;
+        let disks = format!(
+            r#"{{"local":{{"type":"local","root":{:?}}}}}"#,
+            disk.display().to_string()
+        );
+        let (key, config) = (folder.join("admin.key"), folder.join("services.toml"));
+        fs::write(&key, ADMIN_KEY)?;
+        let admin = format!(
+            "[[keys]]\nname = 'admin'\nkey-file = '{}'\nscopes = ['admin']\n",
+            key.display()
+        );
+        fs::write(&config, admin)?;
+        let mut services = Command::new(workspace.release_binary("portcullis-services"));
+        services
+            .env("SERVER_ROLE", "services")
+            .env("INTERNAL_API_KEY", KEY)
+            .env("STORAGE_CONFIG", disks)
+            .args(["--listen", "127.0.0.1:0", "--catalog"])
+            .arg(Self::catalog(folder))
+            .arg("--config")
+            .arg(&config);
+        let server = listening(services.current_dir(folder))?;
+        Ok(Self { server, disk })
+    }
+
+    /// The catalog of those that keep everything beneath `folder`.
+    pub(crate) fn catalog(folder: &Path) -> PathBuf {
+        folder.join("catalog.sqlite")
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a path had before: versions by their number, deletions taken back, and all of a file removed for good.
 
 use portcullis_hop::{StoreError, UploadState};
+use portcullis_storage::{CrashPoint, crash_point};
 use portcullis_types::{DiskName, DiskPath};
 use serde_json::{Value, json};
 
@@ -105,6 +106,7 @@ impl Uploads {
             }
             Ok(())
         })?;
+        crash_point(CrashPoint::FileUndeleted);
         self.derive_link(disk, path)?;
         Ok(answer)
     }
@@ -166,6 +168,7 @@ impl Uploads {
             }
             Ok::<_, Fault>((purged, answer))
         })?;
+        crash_point(CrashPoint::FilePurged);
         // From here on it is purged; what is not done now, recovery does. The link goes first: that it is ours is told
         // by the versions.
         self.derive_link(disk, path)?;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use portcullis_hop::{AppendMode, ByteStream, Epoch, StoreError, UploadStatus};
 use portcullis_server::Cut;
-use portcullis_storage::OpenStage;
+use portcullis_storage::{CrashPoint, OpenStage, crash_point};
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
 use portcullis_types::{Clock, Offset, UploadId};
 use tokio::sync::mpsc;
@@ -285,6 +285,7 @@ impl Writer {
             Ok::<_, Fault>(noted)
         };
         if self.catalog.run_blocking(note)? {
+            crash_point(CrashPoint::OffsetRecorded);
             Ok(())
         } else {
             Err(StoreError::Fenced.into())

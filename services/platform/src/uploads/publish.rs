@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use portcullis_hop::{Commit, Disposition, NewUpload, Receipt, Status, StoreError, UploadState};
-use portcullis_storage::{Checkpoint, DiskError, SealedStage};
+use portcullis_storage::{Checkpoint, CrashPoint, DiskError, SealedStage, crash_point};
 use portcullis_telemetry::{Span, SpanName, TraceContext};
 use portcullis_types::{DiskName, DiskPath, Offset, Sha256Digest, UploadId};
 
@@ -210,6 +210,7 @@ impl Publishing<'_> {
         let catalog = Span::child_of(SpanName::Catalog, Some(self.parent));
         let (receipt, is_new) = self.record(begun)?;
         drop(catalog);
+        crash_point(CrashPoint::UploadCommitted);
         // From here on nothing fails the upload: it is stored. What is not done now, recovery does.
         if self.commit.disposition == Disposition::Publish {
             self.inner.derive_link(disk, path)?;
@@ -220,11 +221,13 @@ impl Publishing<'_> {
                 .map_err(Fault::of_disk(disk))?;
         }
         drop(publish);
+        crash_point(CrashPoint::UploadShown);
         match begun {
             Begun::Created => disk.disk().discard_stage(self.upload.id),
             Begun::Whole => disk.disk().settle(self.upload.id),
         }
         .map_err(Fault::of_disk(disk))?;
+        crash_point(CrashPoint::UploadSettled);
         Ok(receipt)
     }
 
@@ -462,6 +465,7 @@ impl Uploads {
             Ok::<_, Fault>(is_gone)
         })?;
         if is_gone {
+            crash_point(CrashPoint::FileDeleted);
             self.0.derive_link(disk, path)?;
         }
         Ok(is_gone)

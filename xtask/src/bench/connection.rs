@@ -1,0 +1,127 @@
+//! A connection that is kept: for many small requests, and for answers that are read.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+/// How long either direction may stand still.
+const STALL: Duration = Duration::from_mins(2);
+/// How much of an answer is read at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// A connection to a server.
+pub(crate) struct Connection {
+    stream: BufReader<TcpStream>,
+    host: SocketAddr,
+}
+
+/// What an answer was.
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    /// The bytes of its body.
+    pub(crate) bytes: u64,
+    /// Seconds from the request to the first of them.
+    pub(crate) first: f64,
+}
+
+impl Connection {
+    pub(crate) fn to(host: SocketAddr) -> Result<Self> {
+        let stream =
+            TcpStream::connect(host).with_context(|| format!("nobody listens on {host}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(STALL))?;
+        stream.set_read_timeout(Some(STALL))?;
+        let stream = BufReader::with_capacity(READ_BYTES, stream);
+        Ok(Self { stream, host })
+    }
+
+    /// Sends a request and reads its answer to the end. `headers` are whole lines.
+    pub(crate) fn call(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &str,
+        body: &[&[u8]],
+    ) -> Result<Answered> {
+        let started = Instant::now();
+        let length: usize = body.iter().map(|part| part.len()).sum();
+        let mut request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\nContent-Length: {length}\r\n{headers}\r\n",
+            self.host
+        )
+        .into_bytes();
+        // Small requests in one packet.
+        if length <= READ_BYTES {
+            request.extend(body.iter().copied().flatten());
+            self.stream.get_mut().write_all(&request)?;
+        } else {
+            self.stream.get_mut().write_all(&request)?;
+            for part in body {
+                self.stream.get_mut().write_all(part)?;
+            }
+        }
+        let status = self.line()?;
+        let status = status.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let status = status.context("the answer has no status")?;
+        let mut length = None;
+        let mut chunked = false;
+        loop {
+            let line = self.line()?.to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse::<u64>().ok();
+            }
+            chunked |= line.starts_with("transfer-encoding:") && line.contains("chunked");
+        }
+        if length != Some(0) {
+            let _ = self.stream.fill_buf()?;
+        }
+        let first = started.elapsed().as_secs_f64();
+        let bytes = if chunked {
+            self.chunks()?
+        } else {
+            let length = length.context("the answer has no length")?;
+            self.skip(length)?;
+            length
+        };
+        Ok(Answered {
+            status,
+            bytes,
+            first,
+        })
+    }
+
+    fn chunks(&mut self) -> Result<u64> {
+        let mut bytes = 0;
+        loop {
+            let line = self.line()?;
+            let length = u64::from_str_radix(line.trim(), 16).context("a chunk has no length")?;
+            self.skip(length)?;
+            ensure!(self.line()?.is_empty(), "a chunk is longer than it says");
+            if length == 0 {
+                return Ok(bytes);
+            }
+            bytes += length;
+        }
+    }
+
+    fn skip(&mut self, bytes: u64) -> Result<()> {
+        let read = std::io::copy(&mut self.stream.by_ref().take(bytes), &mut std::io::sink())?;
+        ensure!(
+            read == bytes,
+            "the answer ended after {read} of {bytes} bytes"
+        );
+        Ok(())
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        let read = self.stream.by_ref().take(64 << 10).read_line(&mut line)?;
+        ensure!(read > 0, "the server closed the connection");
+        Ok(line.trim_end().to_owned())
+    }
+}
