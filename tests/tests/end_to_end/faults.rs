@@ -2,6 +2,8 @@
 //! always the same: what was acknowledged, compared with disk, catalog and audit.
 
 mod crash_points;
+mod disks;
 mod model;
+mod mount;
 mod operation;
 mod services;

@@ -46,19 +46,26 @@ fn script(point: &str) -> Vec<Operation> {
 #[tokio::test]
 async fn killed_at_any_step_each_upload_is_whole_or_absent_and_everything_agrees() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut services = Services::start(&folder.path().join("disk"), folder.path()).await?;
+    let disk = folder.path().join("disk");
+    let mut services = Services::start(&disk, folder.path(), folder.path()).await?;
     let mut model = Model::default();
     for point in CrashPoint::ALL {
         let point = point.as_str();
-        let died = go_through(&mut services, &mut model, point);
+        let died = go_through(&mut services, &mut model, point, || Ok(()));
         let died = died.await.with_context(|| point.to_owned())?;
         ensure!(died, "nothing that clients do reaches {point}");
     }
     Ok(())
 }
 
-/// Does everything once, with a death at this point. Says whether there was one.
-async fn go_through(services: &mut Services, model: &mut Model, point: &str) -> Result<bool> {
+/// Does everything once, with a death at this point, after which the world goes on as `afterwards` says. Says whether
+/// there was one.
+pub(super) async fn go_through(
+    services: &mut Services,
+    model: &mut Model,
+    point: &str,
+    afterwards: impl Fn() -> Result<()>,
+) -> Result<bool> {
     let mut died = false;
     services.crash_at(Some(point))?;
     for operation in script(point) {
@@ -73,6 +80,7 @@ async fn go_through(services: &mut Services, model: &mut Model, point: &str) -> 
                 .await
                 .with_context(|| format!("services live, and refuse {operation:?}: {error:?}"))??;
             services.crash_at(None)?;
+            afterwards()?;
             services.server.start_again().await?;
             if let Some((path, bytes)) = operation.effect() {
                 model.happened_or_not(services, path, bytes)?;

@@ -15,12 +15,13 @@ pub(super) struct Services {
     pub(super) hop: HopClient,
     http: reqwest::Client,
     root: PathBuf,
+    catalog: PathBuf,
     folder: PathBuf,
 }
 
 impl Services {
-    /// Starts them with a disk at `root`, and everything else beneath `folder`.
-    pub(super) async fn start(root: &Path, folder: &Path) -> Result<Self> {
+    /// Starts them with a disk at `root`, the catalog in the folder `catalog`, and everything else in `folder`.
+    pub(super) async fn start(root: &Path, catalog: &Path, folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(root)?;
         let (key, config) = (folder.join("admin.key"), folder.join("services.toml"));
         std::fs::write(&key, ADMIN_KEY)?;
@@ -29,7 +30,7 @@ impl Services {
             key.display()
         );
         std::fs::write(&config, text)?;
-        let catalog = folder.join("catalog.sqlite");
+        let catalog = catalog.join("catalog.sqlite");
         let crash_at = folder.join("crash-at").display().to_string();
         let disks = disks(root);
         let environment = [
@@ -38,8 +39,8 @@ impl Services {
             ("STORAGE_CONFIG", disks.as_str()),
             ("PORTCULLIS_CRASH_AT", crash_at.as_str()),
         ];
-        let (config, catalog) = (config.display().to_string(), catalog.display().to_string());
-        let arguments = ["--config", config.as_str(), "--catalog", catalog.as_str()];
+        let (config, at) = (config.display().to_string(), catalog.display().to_string());
+        let arguments = ["--config", config.as_str(), "--catalog", at.as_str()];
         let server = start_with("portcullis-services", &environment, &arguments).await?;
         let address = format!("http://{}", server.address());
         Ok(Self {
@@ -47,8 +48,16 @@ impl Services {
             hop: HopClient::new(&address, ApiKey::parse(KEY)?, HopSettings::default())?,
             http: reqwest::Client::builder().no_proxy().build()?,
             root: root.to_owned(),
+            catalog,
             folder: folder.to_owned(),
         })
+    }
+
+    /// Calls of the hop wait for so long.
+    pub(super) fn patience(&mut self, settings: HopSettings) -> Result<()> {
+        let address = format!("http://{}", self.server.address());
+        self.hop = HopClient::new(&address, ApiKey::parse(KEY)?, settings)?;
+        Ok(())
     }
 
     /// They end at this point from now on; at none without one.
@@ -103,6 +112,19 @@ impl Services {
         list["files"].as_array().cloned().context("no list")
     }
 
+    /// The bytes of a file, as the file API gives them.
+    pub(super) async fn read(&self, path: &str) -> Result<Vec<u8>> {
+        let target = format!("/internal/storage/download?path={path}");
+        let answer = self.request(Method::GET, &target, KEY).send().await?;
+        Ok(answer.error_for_status()?.bytes().await?.to_vec())
+    }
+
+    /// What another machine keeps of the audit.
+    pub(super) async fn audit_checkpoint(&self) -> Result<String> {
+        let request = self.request(Method::GET, "/internal/audit/checkpoint", ADMIN_KEY);
+        Ok(request.send().await?.error_for_status()?.text().await?)
+    }
+
     pub(super) async fn quarantined(&self) -> Result<Vec<Value>> {
         let request = self.request(Method::GET, "/internal/quarantine", ADMIN_KEY);
         let list = Answer::of(request).await?.json()?;
@@ -131,7 +153,7 @@ impl Services {
             .arg(command)
             .args(arguments)
             .arg("--catalog")
-            .arg(self.folder.join("catalog.sqlite"));
+            .arg(&self.catalog);
         Ok(process.output()?)
     }
 }

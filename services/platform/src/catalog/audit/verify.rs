@@ -323,26 +323,24 @@ impl Checking<'_> {
         (last, hash): (i64, Option<Sha256Digest>),
         head: Option<&Head>,
     ) {
-        let Some((head, signed)) = head else {
-            self.found(writer, last, AuditFault::NoHead);
-            return;
-        };
+        let signed = head.and_then(|(_, signed)| signed.as_ref());
+        let newest_signed = head.map_or(last, |(head, _)| head.sequence);
         match signed {
-            None => self.found(writer, head.sequence, AuditFault::NoHead),
+            None => self.found(writer, newest_signed, AuditFault::NoHead),
             Some(signed) if signed.signer(self.keys).is_none() => {
-                self.found(writer, head.sequence, AuditFault::Forged);
+                self.found(writer, newest_signed, AuditFault::Forged);
             }
             Some(_) => {}
         }
         let of_writer = (writer.to_owned(), last)..=(writer.to_owned(), i64::MAX);
-        let newest = self.checkpoints.range(of_writer).next_back();
-        let newest = newest.map_or(0, |((_, sequence), _)| *sequence);
-        let newest = newest.max(head.sequence);
+        let kept = self.checkpoints.range(of_writer).next_back();
+        let newest = kept.map_or(0, |((_, sequence), _)| *sequence);
+        let newest = newest.max(newest_signed);
         if last < newest {
             self.found(writer, last + 1, AuditFault::Cut(newest));
-        } else if last > head.sequence {
-            self.found(writer, head.sequence + 1, AuditFault::Added);
-        } else if hash != Some(head.hash) {
+        } else if last > newest_signed {
+            self.found(writer, newest_signed + 1, AuditFault::Added);
+        } else if head.is_some_and(|(head, _)| hash != Some(head.hash)) {
             self.found(writer, last, AuditFault::OtherHead);
         }
     }
