@@ -8,6 +8,7 @@ mod disks;
 pub mod doctor;
 mod fault;
 mod files;
+pub mod fsck;
 mod health;
 pub mod http;
 pub mod idempotency;

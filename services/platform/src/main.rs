@@ -17,7 +17,7 @@ use portcullis_services::doctor;
 use portcullis_services::server::Server;
 use portcullis_telemetry::{Service, Telemetry};
 
-use crate::command::{audit, backup, disk, purge, quarantine, token};
+use crate::command::{audit, backup, disk, fsck, purge, quarantine, token};
 
 /// How long spans that wait to be sent may take at the end.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -56,6 +56,8 @@ enum Command {
     /// The disks that files lie on.
     #[command(subcommand)]
     Disk(disk::Command),
+    /// Compares the catalog with the disks, and mends what can be mended. Ends with 0 when they agree, and 1 otherwise.
+    Fsck(fsck::Arguments),
     /// Removes all versions of a file for good. That there was such a file stays known.
     Purge(purge::Arguments),
     /// Bearer tokens of uploaders.
@@ -102,6 +104,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Disk(command)) => {
             let (catalog, disks) = Config::storage_of(&flags, &environment)?;
             runtime.block_on(disk::run(command, &catalog, &disks))?;
+        }
+        Some(Command::Fsck(arguments)) => {
+            let (catalog, disks) = Config::storage_of(&flags, &environment)?;
+            return runtime.block_on(fsck::run(arguments, catalog, disks));
         }
         Some(Command::Purge(arguments)) => {
             let (catalog, disks) = Config::storage_of(&flags, &environment)?;

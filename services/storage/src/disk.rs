@@ -1,7 +1,7 @@
 use std::fmt::Debug;
 use std::io::{Read, Seek};
 
-use portcullis_types::{DiskPath, Offset, UploadId};
+use portcullis_types::{DiskPath, Offset, Sha256Digest, Timestamp, UploadId};
 
 use crate::{Checkpoint, DiskError, OpenStage, SealedStage};
 
@@ -71,6 +71,24 @@ pub trait Disk: Debug + Send + Sync {
     /// Removes a version that the caller never committed. Succeeds when there is none.
     fn drop_version(&self, version: UploadId) -> Result<(), DiskError>;
 
+    /// What is known of a version without reading it. Absent when there is none.
+    fn examine(&self, version: UploadId) -> Result<Option<Facts>, DiskError>;
+
+    /// Which of `known` stands at a path.
+    fn shown(&self, path: &DiskPath, known: &[UploadId]) -> Result<Shown, DiskError>;
+
+    /// Makes a version that is gone of the file at a path, if that has its length and digest. Says whether it had.
+    fn restore(
+        &self,
+        version: UploadId,
+        path: &DiskPath,
+        length: u64,
+        sha256: Sha256Digest,
+    ) -> Result<bool, DiskError>;
+
+    /// Sets aside what has the name of an upload that nobody knows, version and stage: it stays on the disk, out of the way.
+    fn set_aside(&self, id: UploadId) -> Result<(), DiskError>;
+
     /// All stages there are.
     fn stages(&self) -> Result<Vec<UploadId>, DiskError>;
 
@@ -82,6 +100,28 @@ pub trait Disk: Debug + Send + Sync {
 
     /// How much room there is.
     fn space(&self) -> Result<Space, DiskError>;
+}
+
+/// What is known of a version without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Its length in bytes.
+    pub length: u64,
+    /// How many names it has on the disk, its own and visible ones.
+    pub names: u64,
+    /// When it last got or lost a name, bytes or a mode.
+    pub changed: Timestamp,
+}
+
+/// What stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Nothing.
+    Nothing,
+    /// This version.
+    Version(UploadId),
+    /// Something else.
+    Other,
 }
 
 /// Bytes that can be read from anywhere.

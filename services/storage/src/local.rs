@@ -5,6 +5,7 @@
 //! <root>/.portcullis/stages/<upload>      bytes on their way, 0600
 //! <root>/.portcullis/stages/<upload>.whole  a small upload whose commit is not known yet
 //! <root>/.portcullis/versions/<upload>    what became of them: a hard link to the stage's file
+//! <root>/.portcullis/aside/               what the catalog does not know, for whoever looks for it
 //! <root>/.portcullis/links/<upload>       for a moment, while a visible link is replaced or the disk is tried
 //! <root>/submissions/c1/patient.csv       visible: a hard link to a version
 //! ```
@@ -17,14 +18,15 @@ mod folder;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use portcullis_types::{DiskPath, Offset, UploadId};
+use portcullis_types::{DiskPath, Offset, Sha256Digest, UploadId};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use self::folder::Folder;
+use crate::stage::hash_of;
 use crate::{
-    Checkpoint, CrashPoint, Disk, DiskError, DiskId, Known, Looks, OpenStage, Readable,
-    SealedStage, Space, Step, crash_point,
+    Checkpoint, CrashPoint, Disk, DiskError, DiskId, Facts, Known, Looks, OpenStage, Readable,
+    SealedStage, Shown, Space, Step, crash_point,
 };
 
 /// The mode of stages and versions, and of the folders they lie in: nobody but services.
@@ -376,6 +378,81 @@ impl Disk for LocalDisk {
         if self.versions.unlink(&version.to_string())? {
             crash_point(CrashPoint::VersionDropped);
             self.versions.sync()?;
+        }
+        Ok(())
+    }
+
+    fn examine(&self, version: UploadId) -> Result<Option<Facts>, DiskError> {
+        self.versions.facts(&version.to_string())
+    }
+
+    fn shown(&self, path: &DiskPath, known: &[UploadId]) -> Result<Shown, DiskError> {
+        let Some(parent) = self.root.parent_of(path)? else {
+            return Ok(Shown::Nothing);
+        };
+        let shown = parent.inode(path.file_name())?;
+        if shown.is_none() {
+            return Ok(Shown::Nothing);
+        }
+        for version in known {
+            if self.versions.inode(&version.to_string())? == shown {
+                return Ok(Shown::Version(*version));
+            }
+        }
+        Ok(Shown::Other)
+    }
+
+    fn restore(
+        &self,
+        version: UploadId,
+        path: &DiskPath,
+        length: u64,
+        sha256: Sha256Digest,
+    ) -> Result<bool, DiskError> {
+        self.check_writable()?;
+        let Some(parent) = self.root.parent_of(path)? else {
+            return Ok(false);
+        };
+        let (name, flags) = (path.file_name(), OFlags::RDONLY);
+        let mut file = match parent.open(name, flags, Step::Read) {
+            Ok(file) => file,
+            Err(DiskError::Missing | DiskError::Occupied | DiskError::Symlink) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let read = |error: std::io::Error| Step::Read.io_failed(&error);
+        let found = file.metadata().map_err(read)?;
+        if !found.is_file() || found.len() != length {
+            return Ok(false);
+        }
+        if hash_of(&mut file, Offset::new(length))?.finish() != sha256 {
+            return Ok(false);
+        }
+        self.versions
+            .link_new(&parent, name, &version.to_string())?;
+        self.versions.sync()?;
+        Ok(true)
+    }
+
+    fn set_aside(&self, id: UploadId) -> Result<(), DiskError> {
+        self.check_writable()?;
+        let own = self
+            .root
+            .folder_or_new(DiskPath::RESERVED_PREFIX, OWN_FOLDER_MODE)?;
+        let aside = own.folder_or_new("aside", OWN_FOLDER_MODE)?;
+        let name = id.to_string();
+        let stage = format!("{name}.stage");
+        for (folder, as_name) in [(&self.versions, &name), (&self.stages, &stage)] {
+            if folder.inode(&name)?.is_none() {
+                continue;
+            }
+            match aside.link_new(folder, &name, as_name) {
+                // By an earlier attempt.
+                Err(DiskError::Occupied) if aside.inode(as_name)? == folder.inode(&name)? => {}
+                linked => linked?,
+            }
+            aside.sync()?;
+            folder.unlink(&name)?;
+            folder.sync()?;
         }
         Ok(())
     }

@@ -167,7 +167,7 @@ impl SealedStage {
 }
 
 /// The hash of a file up to a position: for a state that is not known.
-fn hash_of(file: &mut File, until: Offset) -> Result<Sha256Hasher, DiskError> {
+pub(crate) fn hash_of(file: &mut File, until: Offset) -> Result<Sha256Hasher, DiskError> {
     let read = |error: std::io::Error| Step::Read.io_failed(&error);
     file.seek(SeekFrom::Start(0)).map_err(read)?;
     let mut hasher = Sha256Hasher::default();

@@ -4,7 +4,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::{CatalogError, audit};
 
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     include_str!("../../migrations/0001_uploads.sql"),
     include_str!("../../migrations/0002_policies.sql"),
     include_str!("../../migrations/0003_shadow.sql"),
@@ -12,6 +12,7 @@ const STEPS: [&str; 7] = [
     include_str!("../../migrations/0005_file_api.sql"),
     include_str!("../../migrations/0006_disks.sql"),
     include_str!("../../migrations/0007_audit_chain.sql"),
+    include_str!("../../migrations/0008_verified.sql"),
 ];
 
 /// From which schema on a catalog has revisions of the policies.
@@ -81,7 +82,7 @@ mod tests {
             error,
             CatalogError::TooNew {
                 found: 99,
-                known: 7
+                known: 8
             }
         ));
     }

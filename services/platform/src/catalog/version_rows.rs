@@ -33,6 +33,8 @@ pub struct VersionRow {
     pub deleted_at: Option<Timestamp>,
     /// When its bytes were removed for good.
     pub purged_at: Option<Timestamp>,
+    /// When its bytes were last compared with its digest, after they were stored.
+    pub verified_at: Option<Timestamp>,
 }
 
 impl VersionRow {
@@ -287,6 +289,47 @@ impl VersionRow {
             .collect()
     }
 
+    /// The versions of a disk whose bytes are needed, in the order in which they were stored: those behind a place, at
+    /// most `limit`, each with its place.
+    pub fn kept(
+        rows: &Rows,
+        disk: &DiskName,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, Self)>, CatalogError> {
+        let select = SELECT.replace(" FROM ", ", rowid FROM ");
+        rows.prepare_cached(&format!(
+            "{select} WHERE disk = ?1 AND rowid > ?2 AND purged_at IS NULL
+               AND NOT (quarantined = 1 AND deleted_at IS NOT NULL)
+             ORDER BY rowid LIMIT ?3"
+        ))?
+        .query_map(params![disk.as_str(), after, limit], |row| {
+            Ok((row.get(14)?, read(row)))
+        })?
+        .map(|found| {
+            let (place, row) = found?;
+            Ok((place, row?))
+        })
+        .collect()
+    }
+
+    /// Remembers that its bytes were what was stored.
+    pub fn set_verified(rows: &Rows, upload: UploadId, now: Timestamp) -> Result<(), CatalogError> {
+        rows.prepare_cached("UPDATE versions SET verified_at = ?2 WHERE upload = ?1")?
+            .execute(params![upload.to_string(), now.as_ms()])?;
+        Ok(())
+    }
+
+    /// Marks a version whose bytes are gone: nobody is shown it any more, and they count for no quota.
+    pub fn lose(rows: &Rows, upload: UploadId, now: Timestamp) -> Result<(), CatalogError> {
+        rows.prepare_cached(
+            "UPDATE versions SET purged_at = ?2, deleted_at = coalesce(deleted_at, ?2), linked = 0
+             WHERE upload = ?1 AND purged_at IS NULL",
+        )?
+        .execute(params![upload.to_string(), now.as_ms()])?;
+        Ok(())
+    }
+
     /// Whether the bytes of a version are needed: it was committed, and neither purged nor discarded from quarantine.
     pub fn is_kept(rows: &Rows, upload: UploadId) -> Result<bool, CatalogError> {
         Ok(rows
@@ -299,7 +342,7 @@ impl VersionRow {
     }
 }
 
-const SELECT: &str = "SELECT upload, disk, path, version, size, sha256, media_type, metadata, cohort, quarantined, stored_at, deleted_at, purged_at FROM versions";
+const SELECT: &str = "SELECT upload, disk, path, version, size, sha256, media_type, metadata, cohort, quarantined, stored_at, deleted_at, purged_at, verified_at FROM versions";
 
 fn moment(ms: Option<i64>) -> Result<Option<Timestamp>, CatalogError> {
     let moment = ms.map(|ms| Timestamp::from_ms(ms).map_err(|_| CatalogError::Damaged));
@@ -323,5 +366,6 @@ fn read(row: &rusqlite::Row<'_>) -> Result<VersionRow, CatalogError> {
         stored_at: Timestamp::from_ms(row.get(10)?).map_err(|_| damaged(()))?,
         deleted_at: moment(row.get(11)?)?,
         purged_at: moment(row.get(12)?)?,
+        verified_at: moment(row.get(13)?)?,
     })
 }

@@ -351,6 +351,7 @@ impl Publishing<'_> {
                     stored_at: now,
                     deleted_at: None,
                     purged_at: None,
+                    verified_at: None,
                 };
                 version.insert(rows)?;
                 version

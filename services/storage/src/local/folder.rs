@@ -4,11 +4,11 @@
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
-use portcullis_types::DiskPath;
+use portcullis_types::{DiskPath, Timestamp};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use crate::{DiskError, Looks, Step};
+use crate::{DiskError, Facts, Looks, Step};
 
 /// Nothing above, no symbolic link, no other door (such as `/proc/self/fd`).
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH
@@ -129,6 +129,19 @@ impl Folder {
         }
     }
 
+    /// What is known of a file. Absent when there is none.
+    pub(super) fn facts(&self, name: &str) -> Result<Option<Facts>, DiskError> {
+        match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Facts {
+                length: stat.st_size.unsigned_abs(),
+                names: stat.st_nlink,
+                changed: changed(&stat)?,
+            })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Step::Resolve.failed(errno)),
+        }
+    }
+
     /// Gives the file `name` of `from` a name in this folder, unless the name is taken. NFS may say that it
     /// failed after it succeeded: what counts is which file stands there then.
     pub(super) fn link_new(&self, from: &Self, name: &str, as_name: &str) -> Result<(), DiskError> {
@@ -198,4 +211,11 @@ impl Folder {
         fd.map(Self)
             .map_err(|error| Step::Resolve.io_failed(&error))
     }
+}
+
+/// When a file last changed.
+fn changed(stat: &Stat) -> Result<Timestamp, DiskError> {
+    let ms = i64::try_from(stat.st_ctime_nsec / 1_000_000).unwrap_or(0);
+    let ms = stat.st_ctime.saturating_mul(1000).saturating_add(ms);
+    Timestamp::from_ms(ms).map_err(|_| Step::Resolve.failed(Errno::OVERFLOW))
 }

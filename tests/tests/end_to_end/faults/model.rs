@@ -80,6 +80,8 @@ impl Model {
             "on the disk: {:#?}, in the catalog: {kept:#?}",
             services.versions()?
         );
+        let agrees = services.command("fsck", &["--digests", "--settled-for", "0"])?;
+        ensure!(agrees.status.success(), "{agrees:?}");
         self.check_audit(services, &versions)
     }
 

@@ -48,6 +48,8 @@ actions! {
     Undeleted = "undeleted",
     /// All versions of a file are gone for good.
     Purged = "purged",
+    /// The bytes of a version are gone, and nothing could bring them back.
+    Lost = "lost",
     /// Another disk takes the place of one that is gone.
     DiskAdopted = "disk-adopted",
     /// A token was made.
