@@ -166,7 +166,7 @@ def test_histories_are_shown_and_exported_and_can_be_erased(services):
     wrong = services.command("audit", "show", "--since", "yesterday")
     assert wrong.returncode != 0 and "2026-11-26" in wrong.stderr
     wrong = services.command("audit", "export", "--action", "made")
-    assert wrong.returncode != 0 and "there are created, quarantined" in wrong.stderr
+    assert wrong.returncode != 0 and "there are created, imported" in wrong.stderr
     wrong = services.command("audit", "erase", "--reason", "all of it")
     assert wrong.returncode != 0 and "the whole audit is never erased" in wrong.stderr
     erased = services.command("audit", "erase", "--path", PATH, "--reason", "the patient asked for it")

@@ -112,7 +112,7 @@ def test_a_file_that_only_the_disk_knows_is_left_visible(stored):
         rows.executescript("DELETE FROM versions; DELETE FROM uploads")
     for arguments in ([], MEND):
         code, said = fsck(services, *arguments[:3])
-        assert code == 1 and "it is visible; it stays as it is" in said, said
+        assert code == 1 and "`import` takes it in" in said, said
     assert shown.read_bytes() == TEXT and version.exists()
 
 

@@ -85,6 +85,10 @@ def test_a_purge_removes_every_byte_and_leaves_that_it_was_there(services):
     assert refused(lambda: purge(services, "  ")) == 400
     assert purge(services, "the patient asked for it")["purged_versions"] == 2
     assert len(stored(services)) == 1
+    services.stop()
+    assert b"somebody" not in (services.folder / "catalog.sqlite").read_bytes()
+    services.start()
+    client = services.client()
     assert refused(lambda: read(client, version=1)) == 410
     assert refused(lambda: read(client)) == 404
     assert refused(lambda: client.call("POST", "undelete", json={"path": PATH})) == 404

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod disk;
 pub(crate) mod fsck;
+pub(crate) mod import;
 pub(crate) mod purge;
 pub(crate) mod quarantine;
 pub(crate) mod token;

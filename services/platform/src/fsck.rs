@@ -1,11 +1,10 @@
 //! Whether catalog and disks agree, and what can be mended where they do not. Nothing is ever removed that might be
 //! somebody's file: what the catalog does not know is set aside.
 
-use std::io::Read;
 use std::time::Duration;
 
 use portcullis_storage::Shown;
-use portcullis_types::{DiskPath, Sha256Hasher, Timestamp, UploadId};
+use portcullis_types::{DiskPath, Timestamp, UploadId};
 use serde_json::json;
 
 use crate::catalog::{Action, AuditEntry, Rows, UploadRow, VersionRow};
@@ -19,8 +18,6 @@ use crate::uploads::Uploads;
 const PAGE: u32 = 1000;
 /// The most disagreements that are named.
 const MAX_NAMED: usize = 1000;
-/// How much of a file is hashed at once.
-const BLOCK_BYTES: usize = 1 << 20;
 
 /// What is looked at, and what is done about it.
 #[derive(Clone, Debug)]
@@ -163,25 +160,9 @@ impl Checking<'_> {
     }
 
     fn digest(&mut self, version: &VersionRow) -> Result<(), Fault> {
-        let failed = Fault::of_disk(self.disk);
-        let mut file = self
-            .disk
-            .disk()
-            .open_version(version.upload)
-            .map_err(&failed)?;
-        let mut hasher = Sha256Hasher::default();
-        let mut block = vec![0; BLOCK_BYTES];
-        loop {
-            match file.read(&mut block) {
-                // What cannot be read is not what was stored.
-                Ok(0) | Err(_) => break,
-                Ok(read) => {
-                    hasher.update(&block[..read]);
-                    self.checked.bytes += read as u64;
-                }
-            }
-        }
-        if hasher.finish() != version.sha256 {
+        self.checked.bytes += version.size;
+        // What cannot be read is not what was stored.
+        if self.disk.digest(version.upload)? != Some(version.sha256) {
             self.found(Disagreement::OtherDigest, version, false);
             return Ok(());
         }
@@ -390,7 +371,7 @@ impl Disagreement {
                 "the catalog does not know it; `--mend` sets it aside in `.portcullis/aside`"
             }
             Self::UnknownShown => {
-                "the catalog does not know it, and it is visible; it stays as it is"
+                "the catalog does not know it, and it is visible; `import` takes it in"
             }
             Self::UnknownStage => {
                 "the catalog does not know the upload of this stage; `--mend` sets it aside in `.portcullis/aside`"

@@ -12,6 +12,7 @@ pub mod fsck;
 mod health;
 pub mod http;
 pub mod idempotency;
+pub mod import;
 pub mod keys;
 pub mod policies;
 pub mod quarantine;

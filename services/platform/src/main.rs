@@ -17,7 +17,7 @@ use portcullis_services::doctor;
 use portcullis_services::server::Server;
 use portcullis_telemetry::{Service, Telemetry};
 
-use crate::command::{audit, backup, disk, fsck, purge, quarantine, token};
+use crate::command::{audit, backup, disk, fsck, import, purge, quarantine, token};
 
 /// How long spans that wait to be sent may take at the end.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -58,6 +58,8 @@ enum Command {
     Disk(disk::Command),
     /// Compares the catalog with the disks, and mends what can be mended. Ends with 0 when they agree, and 1 otherwise.
     Fsck(fsck::Arguments),
+    /// Takes files under the catalog that were on a disk before, where they stand. May be stopped, and goes on.
+    Import(import::Arguments),
     /// Removes all versions of a file for good. That there was such a file stays known.
     Purge(purge::Arguments),
     /// Bearer tokens of uploaders.
@@ -108,6 +110,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Fsck(arguments)) => {
             let (catalog, disks) = Config::storage_of(&flags, &environment)?;
             return runtime.block_on(fsck::run(arguments, catalog, disks));
+        }
+        Some(Command::Import(arguments)) => {
+            let (catalog, disks) = Config::storage_of(&flags, &environment)?;
+            runtime.block_on(import::run(arguments, catalog, disks))?;
         }
         Some(Command::Purge(arguments)) => {
             let (catalog, disks) = Config::storage_of(&flags, &environment)?;

@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io::{Read, Seek};
 
@@ -71,6 +72,13 @@ pub trait Disk: Debug + Send + Sync {
     /// Removes a version that the caller never committed. Succeeds when there is none.
     fn drop_version(&self, version: UploadId) -> Result<(), DiskError>;
 
+    /// What is in a folder, or at the root, sorted by name. The disk's own folders are among them.
+    fn entries(&self, folder: Option<&DiskPath>) -> Result<Vec<Entry>, DiskError>;
+
+    /// Makes the file at a path a version, which it may be already, with the looks of all others. As what
+    /// [`keep_whole`](Self::keep_whole) makes, it is unsettled.
+    fn take_in(&self, id: UploadId, path: &DiskPath) -> Result<(), DiskError>;
+
     /// What is known of a version without reading it. Absent when there is none.
     fn examine(&self, version: UploadId) -> Result<Option<Facts>, DiskError>;
 
@@ -111,6 +119,37 @@ pub struct Facts {
     pub names: u64,
     /// When it last got or lost a name, bytes or a mode.
     pub changed: Timestamp,
+    /// When its bytes were last written.
+    pub modified: Timestamp,
+    /// Which file it is.
+    pub identity: Identity,
+}
+
+/// Which file a name leads to: two names of one file have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    pub(crate) device: u64,
+    pub(crate) number: u64,
+}
+
+/// A name in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name, which may be none that a path can have.
+    pub name: OsString,
+    /// What it leads to.
+    pub kind: EntryKind,
+}
+
+/// What a name leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A folder.
+    Folder,
+    /// A file.
+    File(Facts),
+    /// A link, a device or a socket.
+    Other,
 }
 
 /// What stands at a path.

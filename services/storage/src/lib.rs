@@ -16,7 +16,7 @@ mod looks;
 mod stage;
 
 pub use crash::{CrashPoint, crash_point};
-pub use disk::{Disk, Facts, Readable, Shown, Space};
+pub use disk::{Disk, Entry, EntryKind, Facts, Identity, Readable, Shown, Space};
 pub use disk_id::{DiskId, Known};
 pub use error::{DiskError, Step};
 pub use local::{LocalDisk, Settings};

@@ -25,8 +25,8 @@ use rustix::io::Errno;
 use self::folder::Folder;
 use crate::stage::hash_of;
 use crate::{
-    Checkpoint, CrashPoint, Disk, DiskError, DiskId, Facts, Known, Looks, OpenStage, Readable,
-    SealedStage, Shown, Space, Step, crash_point,
+    Checkpoint, CrashPoint, Disk, DiskError, DiskId, Entry, Facts, Known, Looks, OpenStage,
+    Readable, SealedStage, Shown, Space, Step, crash_point,
 };
 
 /// The mode of stages and versions, and of the folders they lie in: nobody but services.
@@ -380,6 +380,35 @@ impl Disk for LocalDisk {
             self.versions.sync()?;
         }
         Ok(())
+    }
+
+    fn entries(&self, folder: Option<&DiskPath>) -> Result<Vec<Entry>, DiskError> {
+        match folder {
+            None => self.root.entries(),
+            Some(path) => {
+                let parent = self.root.parent_of(path)?.ok_or(DiskError::Missing)?;
+                let folder = parent.folder(path.file_name())?;
+                folder.ok_or(DiskError::Missing)?.entries()
+            }
+        }
+    }
+
+    fn take_in(&self, id: UploadId, path: &DiskPath) -> Result<(), DiskError> {
+        self.check_writable()?;
+        let (name, unsettled) = (id.to_string(), unsettled_name(id));
+        let parent = self.root.parent_of(path)?.ok_or(DiskError::Missing)?;
+        let file = parent.open(path.file_name(), OFlags::RDONLY, Step::Read)?;
+        let own = parent.inode(path.file_name())?;
+        for (folder, as_name) in [(&self.stages, &unsettled), (&self.versions, &name)] {
+            match folder.link_new(&parent, path.file_name(), as_name) {
+                Err(DiskError::Occupied) if folder.inode(as_name)? == own => {}
+                linked => linked?,
+            }
+        }
+        self.settings.looks.give_file(&file)?;
+        file.sync_all()
+            .map_err(|error| Step::Fsync.io_failed(&error))?;
+        self.versions.sync()
     }
 
     fn examine(&self, version: UploadId) -> Result<Option<Facts>, DiskError> {

@@ -138,6 +138,21 @@ impl UploadRow {
         Ok(())
     }
 
+    /// Forgets what was said about an upload, and what policies noticed in it. That there was one, where its file lay,
+    /// its length and digest stay.
+    pub fn forget_content(rows: &Rows, id: UploadId) -> Result<(), CatalogError> {
+        rows.prepare_cached(
+            "UPDATE uploads SET
+                 created = json_set(created, '$.filename', '', '$.attributes', json('{}')),
+                 commitment = json_set(commitment, '$.findings', json('{}')),
+                 receipt = json_remove(receipt, '$.findings', '$.tallies'),
+                 conclusion = json_set(conclusion, '$.findings', json('{}'))
+             WHERE id = ?1",
+        )?
+        .execute([id.to_string()])?;
+        Ok(())
+    }
+
     /// How far the upload has come.
     pub fn status(&self) -> UploadStatus {
         self.record.status

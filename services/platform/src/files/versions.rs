@@ -147,6 +147,9 @@ impl Uploads {
             if purged.is_empty() {
                 return Err(Fault(StoreError::NotFound));
             }
+            for version in &purged {
+                UploadRow::forget_content(rows, version.upload)?;
+            }
             let held = |version: &&VersionRow| version.quarantined && version.deleted_at.is_none();
             for version in purged.iter().filter(held) {
                 UploadRow::conclude(rows, version.upload, UploadState::Rejected, None)?;

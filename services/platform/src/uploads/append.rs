@@ -24,6 +24,9 @@ const MAX_WAITING_BLOCKS: usize = 4;
 /// How long an append waits for the one before it on the same upload to notice that it is over.
 const TURN_WAIT: Duration = Duration::from_secs(10);
 
+/// How long a body is read on that nobody wants any more: less than the listener gives for last words.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// How the body ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fed {
@@ -44,7 +47,7 @@ impl Inner {
         epoch: Epoch,
         from: Offset,
         mode: AppendMode,
-        bytes: ByteStream,
+        mut bytes: ByteStream,
         span: &Span,
     ) -> Result<UploadStatus, Fault> {
         let permit = Arc::clone(&self.appends).try_acquire_owned();
@@ -63,7 +66,11 @@ impl Inner {
             drop(permit);
             written
         });
-        let fed = feed(bytes, blocks, &slot, epoch, self.limits.stall, &self.cut).await;
+        let stall = self.limits.stall;
+        let fed = feed(&mut bytes, blocks, &slot, epoch, stall, &self.cut).await;
+        if !matches!(fed, Fed::Whole | Fed::Aborted) {
+            tokio::spawn(linger(bytes));
+        }
         let written = written.await.map_err(Fault::lost)?;
         match (fed, written) {
             (_, Err(fault)) => Err(fault),
@@ -122,7 +129,7 @@ impl Inner {
 
 /// Hands the body to the writer, block by block, until it ends or somebody says stop.
 async fn feed(
-    mut bytes: ByteStream,
+    bytes: &mut ByteStream,
     blocks: mpsc::Sender<Bytes>,
     slot: &Slot,
     epoch: Epoch,
@@ -149,6 +156,14 @@ async fn feed(
             return Fed::Refused;
         }
     }
+}
+
+/// Reads on for a moment what nobody wants any more. A connection that is closed with bytes that were not read is reset,
+/// and whoever sends them may not hear the answer (RFC 9112, section 9.6).
+async fn linger(mut bytes: ByteStream) {
+    let read_on = async { while let Some(Ok(_)) = bytes.next().await {} };
+    // Whoever goes on sending after that has had the time to hear it.
+    let _ = tokio::time::timeout(LINGER, read_on).await;
 }
 
 /// One append on its thread.

@@ -1,14 +1,16 @@
 //! A folder beneath a disk's root, held open: every name is looked up from here, so that nothing that
 //! happens to the path above can lead elsewhere.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use portcullis_types::{DiskPath, Timestamp};
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use crate::{DiskError, Facts, Looks, Step};
+use crate::{DiskError, Entry, EntryKind, Facts, Identity, Looks, Step};
 
 /// Nothing above, no symbolic link, no other door (such as `/proc/self/fd`).
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH
@@ -19,14 +21,7 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH
 #[derive(Debug)]
 pub(super) struct Folder(OwnedFd);
 
-/// Which file a name leads to: two names of one file have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Inode {
-    device: u64,
-    number: u64,
-}
-
-impl From<Stat> for Inode {
+impl From<Stat> for Identity {
     fn from(stat: Stat) -> Self {
         Self {
             device: stat.st_dev,
@@ -121,7 +116,7 @@ impl Folder {
     }
 
     /// Which file a name leads to; a link leads to itself. Absent when there is none.
-    pub(super) fn inode(&self, name: &str) -> Result<Option<Inode>, DiskError> {
+    pub(super) fn inode(&self, name: &str) -> Result<Option<Identity>, DiskError> {
         match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat.into())),
             Err(Errno::NOENT) => Ok(None),
@@ -132,11 +127,7 @@ impl Folder {
     /// What is known of a file. Absent when there is none.
     pub(super) fn facts(&self, name: &str) -> Result<Option<Facts>, DiskError> {
         match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(Facts {
-                length: stat.st_size.unsigned_abs(),
-                names: stat.st_nlink,
-                changed: changed(&stat)?,
-            })),
+            Ok(stat) => facts(&stat).map(Some),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(Step::Resolve.failed(errno)),
         }
@@ -201,6 +192,33 @@ impl Folder {
         Ok(names)
     }
 
+    /// What is in this folder, sorted by name.
+    pub(super) fn entries(&self) -> Result<Vec<Entry>, DiskError> {
+        let failed = |errno| Step::Read.failed(errno);
+        let mut entries = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.0).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_owned();
+            if name == "." || name == ".." {
+                continue;
+            }
+            let stat = match rustix::fs::statat(&self.0, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                // It has just gone.
+                Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(Step::Read.failed(errno)),
+            };
+            let kind = match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => EntryKind::Folder,
+                FileType::RegularFile => EntryKind::File(facts(&stat)?),
+                _ => EntryKind::Other,
+            };
+            entries.push(Entry { name, kind });
+        }
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
     /// The file system it lies on.
     pub(super) fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.0.as_fd()
@@ -213,9 +231,19 @@ impl Folder {
     }
 }
 
-/// When a file last changed.
-fn changed(stat: &Stat) -> Result<Timestamp, DiskError> {
-    let ms = i64::try_from(stat.st_ctime_nsec / 1_000_000).unwrap_or(0);
-    let ms = stat.st_ctime.saturating_mul(1000).saturating_add(ms);
+/// What is known of a file.
+fn facts(stat: &Stat) -> Result<Facts, DiskError> {
+    Ok(Facts {
+        length: stat.st_size.unsigned_abs(),
+        names: stat.st_nlink,
+        changed: moment(stat.st_ctime, stat.st_ctime_nsec)?,
+        modified: moment(stat.st_mtime, stat.st_mtime_nsec)?,
+        identity: (*stat).into(),
+    })
+}
+
+fn moment(seconds: i64, nanoseconds: u64) -> Result<Timestamp, DiskError> {
+    let ms = i64::try_from(nanoseconds / 1_000_000).unwrap_or(0);
+    let ms = seconds.saturating_mul(1000).saturating_add(ms);
     Timestamp::from_ms(ms).map_err(|_| Step::Resolve.failed(Errno::OVERFLOW))
 }

@@ -24,6 +24,8 @@ macro_rules! actions {
 actions! {
     /// A file was stored at its path.
     Created = "created",
+    /// A file that was on the disk before was taken under the catalog.
+    Imported = "imported",
     /// A file was stored apart.
     Quarantined = "quarantined",
     /// A file that was kept apart is shown at its path.
