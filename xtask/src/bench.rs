@@ -59,7 +59,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         .with_context(|| format!("{} cannot be made", storage.display()))?;
     let storage = storage.canonicalize()?;
     show(machine::describe(&storage));
-    let (mib, rounds, nginx) = (arguments.mib, arguments.rounds, toolchain::nginx());
+    let upload = path::Upload {
+        mib: arguments.mib,
+        rounds: arguments.rounds,
+    };
+    let nginx = toolchain::nginx();
     if arguments.files {
         let build = [
             "build",
@@ -69,7 +73,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             "portcullis-services",
         ];
         run_command(&mut workspace.cargo(build))?;
-        let figures = files::measure(workspace, &storage, mib, rounds, nginx)?;
+        let figures = files::measure(workspace, &storage, upload, nginx)?;
         show(figures::table(&figures));
         return Ok(());
     }
@@ -78,25 +82,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     run_command(&mut workspace.cargo(build))?;
     if arguments.changes {
         let mut figures = changes::measure(workspace, &storage)?;
-        let upload = path::Upload {
-            mib: arguments.mib,
-            rounds: arguments.rounds,
-        };
         figures.push(path::measure_shadow(workspace, &storage, upload)?);
         show(figures::table(&figures));
         return Ok(());
     }
     let policies = policies::measure(workspace)?;
-    let upload = path::Upload {
-        mib: arguments.mib,
-        rounds: arguments.rounds,
-    };
     let times = path::measure(workspace, &storage, upload, nginx)?;
     let shadow = path::measure_shadow(workspace, &storage, upload)?;
     let mut figures = times.figures(policies.table_rate);
     figures.push(shadow);
     figures.extend(policies.figures);
-    figures.extend(files::measure(workspace, &storage, mib, rounds, nginx)?);
+    figures.extend(files::measure(workspace, &storage, upload, nginx)?);
     figures.extend(changes::measure(workspace, &storage)?);
     figures.extend(project::measure(workspace)?);
     show(figures::table(&figures));

@@ -82,9 +82,13 @@ impl PublicKey {
 
     /// Whether the one who has this key signed a text.
     pub fn has_signed(&self, text: &str, signature: &[u8; 64]) -> bool {
+        self.verifies(text.as_bytes(), signature)
+    }
+
+    fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         let key = ed25519_compact::PublicKey::new(self.0);
         let signature = ed25519_compact::Signature::new(*signature);
-        key.verify(text, &signature).is_ok()
+        key.verify(message, &signature).is_ok()
     }
 }
 
@@ -102,9 +106,7 @@ impl ComponentSignature {
 
     /// Whether the one who has that key vouches for the component with this digest.
     pub fn is_of(&self, component: Sha256Digest) -> bool {
-        let key = ed25519_compact::PublicKey::new(self.key.0);
-        let signature = ed25519_compact::Signature::new(self.signature);
-        key.verify(message(component), &signature).is_ok()
+        self.key.verifies(&message(component), &self.signature)
     }
 }
 

@@ -1,17 +1,13 @@
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use portcullis_hop::StoreError;
-use portcullis_storage::{Disk, DiskError, Step};
-use portcullis_types::{DiskName, Sha256Digest, Sha256Hasher, UploadId};
+use portcullis_storage::{Disk, DiskError, Step, hash_of};
+use portcullis_types::{DiskName, Sha256Digest, UploadId};
 
 use crate::config::DiskLimits;
 use crate::fault::Fault;
-
-/// How much of a version is read and hashed at once.
-const DIGEST_BLOCK_BYTES: usize = 1 << 20;
 
 /// The disks of services, by the names in the configuration; at least one.
 #[derive(Clone, Debug)]
@@ -116,18 +112,12 @@ impl NamedDisk {
     /// The digest of a version's bytes as they are now. Absent when they cannot be read to their end.
     pub(crate) fn digest(&self, version: UploadId) -> Result<Option<Sha256Digest>, Fault> {
         let file = self.disk.open_version(version);
-        let mut file = file.map_err(Fault::of_disk(self))?;
-        let mut hasher = Sha256Hasher::default();
-        let mut block = vec![0; DIGEST_BLOCK_BYTES];
-        loop {
-            match file.read(&mut block) {
-                Ok(0) => return Ok(Some(hasher.finish())),
-                Ok(read) => hasher.update(&block[..read]),
-                Err(error) => {
-                    let (step, kind) = (Step::Read, error.kind());
-                    self.note(&DiskError::Failed { step, kind });
-                    return Ok(None);
-                }
+        match hash_of(file.map_err(Fault::of_disk(self))?) {
+            Ok(hasher) => Ok(Some(hasher.finish())),
+            Err(error) => {
+                let (step, kind) = (Step::Read, error.kind());
+                self.note(&DiskError::Failed { step, kind });
+                Ok(None)
             }
         }
     }

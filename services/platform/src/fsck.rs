@@ -16,6 +16,8 @@ use crate::uploads::Uploads;
 
 /// How many rows are looked at between two words about the progress.
 const PAGE: u32 = 1000;
+/// After so many bytes at most it is recorded what was read: each record waits for the catalog's disk.
+const RECORD_BYTES: u64 = 256 << 20;
 /// The most disagreements that are named.
 const MAX_NAMED: usize = 1000;
 
@@ -106,6 +108,8 @@ impl Uploads {
             how,
             progress,
             checked: Checked::default(),
+            verified: Vec::new(),
+            recorded_bytes: 0,
         };
         checking.versions()?;
         checking.paths()?;
@@ -120,6 +124,10 @@ struct Checking<'a> {
     how: &'a Fsck,
     progress: &'a mut dyn FnMut(&Checked),
     checked: Checked,
+    /// Versions that are what was stored, which is not recorded yet.
+    verified: Vec<UploadId>,
+    /// How many bytes had been read when that was last recorded.
+    recorded_bytes: u64,
 }
 
 impl Checking<'_> {
@@ -137,6 +145,7 @@ impl Checking<'_> {
             for (_, version) in page {
                 self.version(&version)?;
             }
+            self.record_verified()?;
             (self.progress)(&self.checked);
         }
     }
@@ -166,8 +175,29 @@ impl Checking<'_> {
             self.found(Disagreement::OtherDigest, version, false);
             return Ok(());
         }
-        let (upload, now) = (version.upload, self.uploads.clock().now());
-        self.run(move |rows| Ok(VersionRow::set_verified(rows, upload, now)?))
+        self.verified.push(version.upload);
+        if self.checked.bytes - self.recorded_bytes >= RECORD_BYTES {
+            self.record_verified()?;
+        }
+        Ok(())
+    }
+
+    /// What is recorded is not read again by whoever goes on.
+    fn record_verified(&mut self) -> Result<(), Fault> {
+        let (verified, now) = (
+            std::mem::take(&mut self.verified),
+            self.uploads.clock().now(),
+        );
+        self.recorded_bytes = self.checked.bytes;
+        if verified.is_empty() {
+            return Ok(());
+        }
+        self.run(move |rows| {
+            for upload in verified {
+                VersionRow::set_verified(rows, upload, now)?;
+            }
+            Ok(())
+        })
     }
 
     /// A version whose bytes are visible at its path is made of them again. Another one is lost, and said to be.
@@ -259,20 +289,13 @@ impl Checking<'_> {
     fn others(&mut self) -> Result<(), Fault> {
         let failed = Fault::of_disk(self.disk);
         for id in self.disk.disk().versions().map_err(&failed)? {
-            let known = self.read(move |rows| {
-                Ok((
-                    VersionRow::is_kept(rows, id)?,
-                    UploadRow::find(rows, id)?.is_some(),
-                ))
-            })?;
-            if let (false, is_known) = known {
+            if !self.read(move |rows| Ok(VersionRow::is_kept(rows, id)?))? {
                 self.checked.others += 1;
-                self.other(id, is_known)?;
+                self.other(id)?;
             }
         }
         for id in self.disk.disk().stages().map_err(&failed)? {
-            let is_known = self.read(move |rows| Ok(UploadRow::find(rows, id)?.is_some()))?;
-            if !is_known {
+            if !self.is_known(id)? {
                 self.checked.others += 1;
                 let mended = self.how.mend.is_some();
                 if mended {
@@ -285,7 +308,11 @@ impl Checking<'_> {
         Ok(())
     }
 
-    fn other(&mut self, id: UploadId, is_known: bool) -> Result<(), Fault> {
+    fn is_known(&self, id: UploadId) -> Result<bool, Fault> {
+        self.read(move |rows| Ok(UploadRow::exists(rows, id)?))
+    }
+
+    fn other(&mut self, id: UploadId) -> Result<(), Fault> {
         let failed = Fault::of_disk(self.disk);
         let Some(facts) = self.disk.disk().examine(id).map_err(&failed)? else {
             return Ok(());
@@ -294,7 +321,7 @@ impl Checking<'_> {
         if now.since(facts.changed) < self.how.settled {
             return Ok(());
         }
-        let what = match (is_known, facts.names) {
+        let what = match (self.is_known(id)?, facts.names) {
             (true, _) => Disagreement::LeftOver,
             (false, 0 | 1) => Disagreement::Unknown,
             (false, _) => Disagreement::UnknownShown,

@@ -233,6 +233,11 @@ fn stream(body: Body) -> ByteStream {
     )
 }
 
+/// A call that cannot be understood, and what is wrong with it.
+fn bad(detail: &str) -> Failure {
+    Problem::new(ProblemKind::BadRequest, detail).into()
+}
+
 /// What the query of a call says.
 fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Failure> {
     let parsed = Query::try_from_uri(uri).map(|Query(parsed)| parsed);
@@ -241,13 +246,12 @@ fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Failure> {
             "{}; compare the call with its description.",
             error.body_text()
         );
-        Problem::new(ProblemKind::BadRequest, detail).into()
+        bad(&detail)
     })
 }
 
 /// A whole JSON body within its limit.
 async fn parsed<T: DeserializeOwned>(body: Body) -> Result<T, Failure> {
-    let bad = |detail: &str| Failure::from(Problem::new(ProblemKind::BadRequest, detail));
     let bytes = axum::body::to_bytes(body, wire::MAX_JSON_BYTES)
         .await
         .map_err(|_| bad("The body of the call broke off or is too large; send it again."))?;

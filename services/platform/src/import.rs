@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 
-use portcullis_hop::{
-    Commit, Disposition, Epoch, NewUpload, Receipt, Status, StoreError, UploadState,
-};
+use portcullis_hop::{Epoch, NewUpload, StoreError, UploadState};
 use portcullis_storage::{Entry, EntryKind, Facts, Identity, Shown};
 use portcullis_telemetry::{Span, SpanName};
-use portcullis_types::{Attributes, DiskPath, Findings, Offset, Principal, Sha256Digest, UploadId};
+use portcullis_types::{Attributes, DiskPath, Offset, Principal, Sha256Digest, UploadId};
 use serde_json::json;
 
 use crate::catalog::{Action, AuditEntry, Rows, UploadRow, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
+use crate::files::whole;
 use crate::quarantine::Decision;
 use crate::uploads::Uploads;
+use crate::uploads::publish::receipt;
 
 /// Who stored them, as far as anybody knows.
 const UNKNOWN: &str = "import";
@@ -183,9 +183,8 @@ impl Importing<'_> {
             let failed = Fault::of_disk(self.disk);
             let mut orphans = HashMap::new();
             for id in self.disk.disk().versions().map_err(&failed)? {
-                let is_known =
-                    move |rows: &Rows| Ok::<_, Fault>(UploadRow::find(rows, id)?.is_some());
-                if !self.uploads.catalog().read_blocking(is_known)?
+                let exists = move |rows: &Rows| Ok::<_, Fault>(UploadRow::exists(rows, id)?);
+                if !self.uploads.catalog().read_blocking(exists)?
                     && let Some(facts) = self.disk.disk().examine(id).map_err(&failed)?
                 {
                     orphans.insert(facts.identity, id);
@@ -229,15 +228,8 @@ impl Importing<'_> {
             received_at: facts.modified,
             expires_at: now,
         };
-        let commit = Commit {
-            epoch: Epoch::FIRST,
-            length: Offset::new(facts.length),
-            sha256,
-            path: path.clone(),
-            disposition: Disposition::Publish,
-            policies: Vec::new(),
-            findings: Findings::default(),
-        };
+        let length = Offset::new(facts.length);
+        let commit = whole(Epoch::FIRST, length, sha256, path.clone(), None)?;
         self.uploads.catalog().run_blocking(move |rows| {
             let version = VersionRow {
                 upload: id,
@@ -255,22 +247,7 @@ impl Importing<'_> {
                 purged_at: None,
                 verified_at: Some(now),
             };
-            let receipt = Receipt {
-                id,
-                status: Status::Accepted,
-                disk: version.disk.clone(),
-                path: version.path.clone(),
-                version: version.version,
-                size: version.size,
-                sha256,
-                stored_sha256: sha256,
-                refusal: None,
-                policies: Vec::new(),
-                findings: Vec::new(),
-                tallies: Vec::new(),
-                stored_at: version.stored_at,
-                trace_id: upload.traceparent.trace_id(),
-            };
+            let receipt = receipt(&version, &commit, &upload);
             UploadRow::create(rows, &upload)?;
             version.insert(rows)?;
             VersionRow::set_linked(rows, &version.disk, &version.path)?;

@@ -2,7 +2,7 @@
 
 mod active;
 mod append;
-mod publish;
+pub(crate) mod publish;
 mod sweep;
 
 use std::io::Read;
@@ -17,7 +17,7 @@ use portcullis_hop::{
 use portcullis_server::Cut;
 use portcullis_storage::{CrashPoint, crash_point};
 use portcullis_telemetry::{Span, SpanName};
-use portcullis_types::{Clock, Offset, UploadId};
+use portcullis_types::{Clock, Offset, Sha256Digest, UploadId};
 use tokio::sync::Semaphore;
 
 use self::active::Active;
@@ -127,6 +127,7 @@ impl Uploads {
     }
 
     /// Stores an upload as [`UploadStore::store`] does, and records in the same transaction what its call was answered.
+    /// Length and digest in the commit are those of the bytes.
     pub(crate) async fn store_answering(
         &self,
         upload: NewUpload,
@@ -451,6 +452,10 @@ impl UploadStore for Uploads {
         bytes: Bytes,
         span: &Span,
     ) -> Result<Receipt, StoreError> {
+        let found = (Offset::new(bytes.len() as u64), Sha256Digest::of(&bytes));
+        if (commit.length, commit.sha256) != found {
+            return Err(StoreError::DigestMismatch);
+        }
         self.store_answering(upload.clone(), commit.clone(), bytes, None, span)
             .await
     }

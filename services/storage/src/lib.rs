@@ -21,4 +21,4 @@ pub use disk_id::{DiskId, Known};
 pub use error::{DiskError, Step};
 pub use local::{LocalDisk, Settings};
 pub use looks::Looks;
-pub use stage::{Checkpoint, OpenStage, SealedStage};
+pub use stage::{Checkpoint, OpenStage, SealedStage, hash_of};

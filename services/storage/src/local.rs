@@ -183,15 +183,18 @@ impl LocalDisk {
         }
     }
 
-    /// Whether what stands at a name is one of these versions.
-    fn is_known(&self, parent: &Folder, name: &str, known: &[UploadId]) -> Result<bool, DiskError> {
+    /// Which of these versions stands at a name.
+    fn which(&self, parent: &Folder, name: &str, known: &[UploadId]) -> Result<Shown, DiskError> {
         let shown = parent.inode(name)?;
+        if shown.is_none() {
+            return Ok(Shown::Nothing);
+        }
         for version in known {
-            if shown.is_some() && self.versions.inode(&version.to_string())? == shown {
-                return Ok(true);
+            if self.versions.inode(&version.to_string())? == shown {
+                return Ok(Shown::Version(*version));
             }
         }
-        Ok(false)
+        Ok(Shown::Other)
     }
 
     /// Puts a version in the place of what stands at a name. A rename of one name of a file over another
@@ -322,11 +325,9 @@ impl Disk for LocalDisk {
         let Some(parent) = self.root.parent_of(path)? else {
             return Ok(());
         };
-        let name = path.file_name();
-        if parent.inode(name)?.is_none() || self.is_known(&parent, name, known)? {
-            Ok(())
-        } else {
-            Err(DiskError::Occupied)
+        match self.which(&parent, path.file_name(), known)? {
+            Shown::Nothing | Shown::Version(_) => Ok(()),
+            Shown::Other => Err(DiskError::Occupied),
         }
     }
 
@@ -343,8 +344,10 @@ impl Disk for LocalDisk {
         let wanted = wanted.ok_or(DiskError::Missing)?;
         match parent.inode(name)? {
             Some(shown) if shown == wanted => parent.sync(),
-            Some(_) if self.is_known(&parent, name, known)? => self.replace(&parent, name, version),
-            Some(_) => Err(DiskError::Occupied),
+            Some(_) => match self.which(&parent, name, known)? {
+                Shown::Version(_) => self.replace(&parent, name, version),
+                Shown::Nothing | Shown::Other => Err(DiskError::Occupied),
+            },
             None => {
                 parent.link_new(&self.versions, &version.to_string(), name)?;
                 crash_point(CrashPoint::LinkMade);
@@ -359,7 +362,7 @@ impl Disk for LocalDisk {
             return Ok(());
         };
         let name = path.file_name();
-        if self.is_known(&parent, name, known)? {
+        if let Shown::Version(_) = self.which(&parent, name, known)? {
             parent.unlink(name)?;
             crash_point(CrashPoint::LinkHidden);
             parent.sync()?;
@@ -398,12 +401,8 @@ impl Disk for LocalDisk {
         let (name, unsettled) = (id.to_string(), unsettled_name(id));
         let parent = self.root.parent_of(path)?.ok_or(DiskError::Missing)?;
         let file = parent.open(path.file_name(), OFlags::RDONLY, Step::Read)?;
-        let own = parent.inode(path.file_name())?;
         for (folder, as_name) in [(&self.stages, &unsettled), (&self.versions, &name)] {
-            match folder.link_new(&parent, path.file_name(), as_name) {
-                Err(DiskError::Occupied) if folder.inode(as_name)? == own => {}
-                linked => linked?,
-            }
+            folder.link(&parent, path.file_name(), as_name)?;
         }
         self.settings.looks.give_file(&file)?;
         file.sync_all()
@@ -416,19 +415,10 @@ impl Disk for LocalDisk {
     }
 
     fn shown(&self, path: &DiskPath, known: &[UploadId]) -> Result<Shown, DiskError> {
-        let Some(parent) = self.root.parent_of(path)? else {
-            return Ok(Shown::Nothing);
-        };
-        let shown = parent.inode(path.file_name())?;
-        if shown.is_none() {
-            return Ok(Shown::Nothing);
+        match self.root.parent_of(path)? {
+            None => Ok(Shown::Nothing),
+            Some(parent) => self.which(&parent, path.file_name(), known),
         }
-        for version in known {
-            if self.versions.inode(&version.to_string())? == shown {
-                return Ok(Shown::Version(*version));
-            }
-        }
-        Ok(Shown::Other)
     }
 
     fn restore(
@@ -453,7 +443,8 @@ impl Disk for LocalDisk {
         if !found.is_file() || found.len() != length {
             return Ok(false);
         }
-        if hash_of(&mut file, Offset::new(length))?.finish() != sha256 {
+        let hash = hash_of((&mut file).take(length)).map_err(read)?;
+        if hash.finish() != sha256 {
             return Ok(false);
         }
         self.versions
@@ -474,11 +465,7 @@ impl Disk for LocalDisk {
             if folder.inode(&name)?.is_none() {
                 continue;
             }
-            match aside.link_new(folder, &name, as_name) {
-                // By an earlier attempt.
-                Err(DiskError::Occupied) if aside.inode(as_name)? == folder.inode(&name)? => {}
-                linked => linked?,
-            }
+            aside.link(folder, &name, as_name)?;
             aside.sync()?;
             folder.unlink(&name)?;
             folder.sync()?;

@@ -57,6 +57,7 @@ impl OpenStage {
         looks: Looks,
     ) -> Result<Self, DiskError> {
         let open = |error: std::io::Error| Step::OpenStage.io_failed(&error);
+        let read = |error: std::io::Error| Step::Read.io_failed(&error);
         let found = file.metadata().map_err(open)?.len();
         if found < at.offset.bytes() {
             return Err(DiskError::Shortened {
@@ -67,9 +68,11 @@ impl OpenStage {
         if found > at.offset.bytes() {
             file.set_len(at.offset.bytes()).map_err(open)?;
         }
-        let hasher = match Sha256Hasher::from_state(&at.hash_state) {
-            Some(hasher) => hasher,
-            None => hash_of(&mut file, at.offset)?,
+        let hasher = if let Some(hasher) = Sha256Hasher::from_state(&at.hash_state) {
+            hasher
+        } else {
+            file.seek(SeekFrom::Start(0)).map_err(read)?;
+            hash_of((&mut file).take(at.offset.bytes())).map_err(read)?
         };
         file.seek(SeekFrom::Start(at.offset.bytes()))
             .map_err(open)?;
@@ -166,15 +169,12 @@ impl SealedStage {
     }
 }
 
-/// The hash of a file up to a position: for a state that is not known.
-pub(crate) fn hash_of(file: &mut File, until: Offset) -> Result<Sha256Hasher, DiskError> {
-    let read = |error: std::io::Error| Step::Read.io_failed(&error);
-    file.seek(SeekFrom::Start(0)).map_err(read)?;
+/// The hash of all that can be read from here.
+pub fn hash_of(mut bytes: impl Read) -> std::io::Result<Sha256Hasher> {
     let mut hasher = Sha256Hasher::default();
-    let mut rest = file.take(until.bytes());
     let mut block = vec![0; 256 << 10];
     loop {
-        match rest.read(&mut block).map_err(read)? {
+        match bytes.read(&mut block)? {
             0 => return Ok(hasher),
             n => hasher.update(&block[..n]),
         }

@@ -41,13 +41,19 @@ pub(crate) fn send(to: SocketAddr, request: &Request<'_>, body: &[u8]) -> Result
     exchange(to, request, body).map(|(seconds, _)| seconds)
 }
 
-/// The same, and what follows the status line.
-fn exchange(to: SocketAddr, request: &Request<'_>, body: &[u8]) -> Result<(f64, String)> {
-    let started = Instant::now();
-    let mut stream = TcpStream::connect(to).with_context(|| format!("nobody listens on {to}"))?;
+/// A connection on which neither direction may stand still for long.
+pub(crate) fn connect(to: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(to).with_context(|| format!("nobody listens on {to}"))?;
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(STALL))?;
     stream.set_read_timeout(Some(STALL))?;
+    Ok(stream)
+}
+
+/// The same as [`send`], and what follows the status line.
+fn exchange(to: SocketAddr, request: &Request<'_>, body: &[u8]) -> Result<(f64, String)> {
+    let started = Instant::now();
+    let mut stream = connect(to)?;
     let Request {
         method,
         target,

@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-/// How long either direction may stand still.
-const STALL: Duration = Duration::from_mins(2);
+use crate::bench::client::connect;
+
 /// How much of an answer is read at once.
 const READ_BYTES: usize = 256 << 10;
 
@@ -28,12 +28,7 @@ pub(crate) struct Answered {
 
 impl Connection {
     pub(crate) fn to(host: SocketAddr) -> Result<Self> {
-        let stream =
-            TcpStream::connect(host).with_context(|| format!("nobody listens on {host}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(STALL))?;
-        stream.set_read_timeout(Some(STALL))?;
-        let stream = BufReader::with_capacity(READ_BYTES, stream);
+        let stream = BufReader::with_capacity(READ_BYTES, connect(host)?);
         Ok(Self { stream, host })
     }
 

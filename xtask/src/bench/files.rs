@@ -15,6 +15,7 @@ use crate::bench::connection::Connection;
 use crate::bench::figures::Figure;
 use crate::bench::in_folder;
 use crate::bench::nginx::Nginx;
+use crate::bench::path::{Upload, gigabytes, settle, shown};
 use crate::bench::server::{KEY, Services};
 use crate::bench::table::Seconds;
 use crate::workspace::{Workspace, say};
@@ -33,8 +34,7 @@ const BOUNDARY: &str = "portcullis-bench";
 pub(crate) fn measure(
     workspace: &Workspace,
     storage: &Path,
-    mib: usize,
-    rounds: usize,
+    Upload { mib, rounds }: Upload,
     nginx: Option<&'static str>,
 ) -> Result<Vec<Figure>> {
     in_folder(storage, "files", |folder| {
@@ -92,11 +92,7 @@ fn large(
     let rate = |seconds: &[f64]| gigabytes(bytes) / Seconds::new(seconds.to_vec()).median();
     let figure = |what: &str, seconds: &[f64], beside: &[f64]| Figure {
         what: format!("{mib} MiB {what}"),
-        measured: format!(
-            "{:.2} GB/s ({} s)",
-            rate(seconds),
-            Seconds::new(seconds.to_vec()).spread()
-        ),
+        measured: shown(rate(seconds), seconds),
         beside: format!("{:.2} GB/s", rate(beside)),
         ratio: Some(rate(seconds) / rate(beside)),
         wanted: ">= 0.80".to_owned(),
@@ -350,17 +346,6 @@ fn dd_fsync(path: &Path, mib: usize) -> Result<f64> {
     let seconds = started.elapsed().as_secs_f64();
     fs::remove_file(path)?;
     Ok(seconds)
-}
-
-/// What earlier rounds have not written yet is written now, not in the next measurement.
-fn settle() {
-    // Without `sync` the figures are less steady, not wrong.
-    let _ = Command::new("sync").status();
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a figure with two digits")]
-fn gigabytes(bytes: usize) -> f64 {
-    bytes as f64 / 1e9
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure with four digits")]

@@ -192,7 +192,7 @@ impl Times {
 }
 
 /// A rate, and between which seconds the measurements lie.
-fn shown(rate: f64, seconds: &[f64]) -> String {
+pub(crate) fn shown(rate: f64, seconds: &[f64]) -> String {
     let spread = Seconds::new(seconds.to_vec()).spread();
     format!("{rate:.2} GB/s ({spread} s)")
 }
@@ -233,12 +233,12 @@ fn take_away(file: &Path, bytes: usize) -> Result<()> {
 }
 
 /// What earlier rounds have not written yet is written now, not in the next measurement.
-fn settle() {
+pub(crate) fn settle() {
     // Without `sync` the figures are less steady, not wrong.
     let _ = Command::new("sync").status();
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure with two digits")]
-fn gigabytes(bytes: usize) -> f64 {
+pub(crate) fn gigabytes(bytes: usize) -> f64 {
     bytes as f64 / 1e9
 }

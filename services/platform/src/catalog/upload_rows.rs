@@ -46,6 +46,13 @@ impl UploadRow {
             .transpose()
     }
 
+    /// Whether there is an upload with this id.
+    pub fn exists(rows: &Rows, id: UploadId) -> Result<bool, CatalogError> {
+        Ok(rows
+            .prepare_cached("SELECT 1 FROM uploads WHERE id = ?1")?
+            .exists([id.to_string()])?)
+    }
+
     /// Uploads that are not over and have expired.
     pub fn expired(rows: &Rows, now: Timestamp) -> Result<Vec<Self>, CatalogError> {
         rows.prepare_cached(&format!(

@@ -12,9 +12,10 @@ use anyhow::{Context, Result, ensure};
 use portcullis_services::catalog::audit::{
     AuditFilter, AuditReport, SignedCheckpoint, public_key, verify,
 };
-use portcullis_services::catalog::{Action, Actor, Catalog, CatalogError, Rows, to_read};
-use portcullis_services::quarantine::Decision;
+use portcullis_services::catalog::{Action, Catalog, CatalogError, Rows, to_read};
 use portcullis_types::{Clock, DiskName, DiskPath, PublicKey, Timestamp, UploadId};
+
+use super::{decision, with_catalog};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -146,7 +147,8 @@ pub(crate) async fn run(command: Command, catalog: &Path) -> Result<ExitCode> {
             export(arguments, &rows)?;
         }
         Command::Checkpoint => {
-            let signed = sign(catalog).await.with_context(unusable)?;
+            let sign = async |catalog: &Catalog| Ok(catalog.checkpoint_audit().await?);
+            let signed = with_catalog(catalog, sign).await?;
             let signed = signed.context("there is no row in the audit yet")?;
             write!(std::io::stdout(), "{signed}")?;
         }
@@ -254,31 +256,12 @@ fn write_rows(
     Ok(out.flush()?)
 }
 
-/// Works on the catalog like services do.
-async fn with_catalog<T>(
-    catalog: &Path,
-    work: impl AsyncFnOnce(&Catalog) -> Result<T>,
-) -> Result<T> {
-    let (catalog, thread) = Catalog::open(catalog)?;
-    let done = work(&catalog).await;
-    drop(catalog);
-    thread.join();
-    done
-}
-
-async fn sign(catalog: &Path) -> Result<Option<SignedCheckpoint>> {
-    with_catalog(catalog, async |catalog| {
-        Ok(catalog.checkpoint_audit().await?)
-    })
-    .await
-}
-
 async fn erase(filter: AuditFilter, reason: &str, catalog: &Path) -> Result<()> {
     ensure!(
         !filter.is_empty(),
         "say which rows, such as `--path` or `--subject`: the whole audit is never erased"
     );
-    let decision = Decision::new(Actor::operator(), reason).context("--reason")?;
+    let decision = decision(reason)?;
     let now = Clock::system().now();
     let erased = with_catalog(catalog, async |catalog| {
         let erase = move |rows: &Rows| filter.erase(rows, &decision, now);

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::Subcommand;
 use portcullis_services::catalog::{
-    Action, Actor, AuditEntry, Catalog, CatalogError, DiskRow, Rows, Usage,
+    Action, AuditEntry, Catalog, CatalogError, DiskRow, Rows, Usage,
 };
 use portcullis_services::config::DiskConfig;
-use portcullis_services::quarantine::Decision;
 use portcullis_storage::Known;
 use portcullis_types::{Clock, DiskName};
+
+use super::{decision, with_catalog};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -34,15 +35,11 @@ pub(crate) async fn run(
     catalog: &Path,
     disks: &BTreeMap<DiskName, DiskConfig>,
 ) -> anyhow::Result<()> {
-    let (rows, thread) = Catalog::open(catalog)
-        .with_context(|| format!("the catalog at {} cannot be used", catalog.display()))?;
-    let done = match command {
-        Command::List => list(&rows, disks).await,
-        Command::Adopt { name, reason } => adopt(&rows, disks, name, &reason).await,
-    };
-    drop(rows);
-    thread.join();
-    done
+    with_catalog(catalog, async |catalog| match command {
+        Command::List => list(catalog, disks).await,
+        Command::Adopt { name, reason } => adopt(catalog, disks, name, &reason).await,
+    })
+    .await
 }
 
 async fn list(catalog: &Catalog, disks: &BTreeMap<DiskName, DiskConfig>) -> anyhow::Result<()> {
@@ -74,7 +71,7 @@ async fn adopt(
         disks.contains_key(&name),
         "there is no disk `{name}` in the configuration; see `portcullis-services disk list`"
     );
-    let decision = Decision::new(Actor::operator(), reason).context("--reason")?;
+    let decision = decision(reason)?;
     let (wanted, now) = (name.clone(), Clock::system().now());
     let mut entry = AuditEntry::new(now, Action::DiskAdopted, decision.actor)
         .with(serde_json::json!({ "reason": decision.reason }));

@@ -4,18 +4,15 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use portcullis_services::catalog::Actor;
 use portcullis_services::config::DiskConfig;
 use portcullis_services::fsck::{Checked, Found, Fsck};
-use portcullis_services::quarantine::Decision;
 use portcullis_services::{Fault, NamedDisk, Uploads, server};
 use portcullis_types::{Clock, DiskName};
 
-/// How often the progress is told.
-const PROGRESS: Duration = Duration::from_secs(2);
+use super::{decision, progress};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -45,7 +42,7 @@ pub(crate) async fn run(
     disks: BTreeMap<DiskName, DiskConfig>,
 ) -> Result<ExitCode> {
     let reason = arguments.reason.as_deref().filter(|_| arguments.mend);
-    let mend = reason.map(|reason| Decision::new(Actor::operator(), reason).context("--reason"));
+    let mend = reason.map(decision);
     let within = Duration::from_hours(24 * arguments.read_again_after);
     let how = Fsck {
         mend: mend.transpose()?,
@@ -75,14 +72,7 @@ fn check_all(uploads: &Uploads, only: Option<&DiskName>, how: &Fsck) -> Result<b
     let mut agree = true;
     let wanted = |disk: &&NamedDisk| only.is_none_or(|only| *only == disk.name);
     for disk in uploads.disks().iter().filter(wanted) {
-        let mut told = Instant::now();
-        let mut progress = |checked: &Checked| {
-            if told.elapsed() >= PROGRESS {
-                told = Instant::now();
-                // Whoever does not want to hear it closes standard error.
-                let _ = writeln!(std::io::stderr(), "{}: {}", disk.name, so_far(checked));
-            }
-        };
+        let mut progress = progress(&disk.name, so_far);
         let checked = uploads.fsck(disk, how, &mut progress);
         let checked = checked.map_err(|fault: Fault| fault.0)?;
         tell(&disk.name, &checked)?;

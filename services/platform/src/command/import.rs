@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use portcullis_services::catalog::Actor;
 use portcullis_services::config::DiskConfig;
 use portcullis_services::import::Imported;
 use portcullis_services::quarantine::Decision;
 use portcullis_services::{Fault, Uploads, server};
 use portcullis_types::{DiskName, DiskPath};
 
-/// How often the progress is told.
-const PROGRESS: Duration = Duration::from_secs(2);
+use super::{decision, progress};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -33,10 +30,8 @@ pub(crate) async fn run(
     catalog: PathBuf,
     disks: BTreeMap<DiskName, DiskConfig>,
 ) -> Result<()> {
-    let decision = arguments.reason.as_deref();
-    let decision =
-        decision.map(|reason| Decision::new(Actor::operator(), reason).context("--reason"));
-    let decision = decision.transpose()?;
+    let reason = arguments.reason.as_deref();
+    let decision = reason.map(decision).transpose()?;
     let (disk, folder) = on_disk(&arguments.folder, &disks)?;
     let (uploads, thread) = server::open_uploads(catalog, disks).await?;
     let import = move || import(&uploads, &disk, folder.as_ref(), decision.as_ref());
@@ -76,14 +71,7 @@ fn import(
     decision: Option<&Decision>,
 ) -> Result<()> {
     let disk = uploads.disk_or_default(Some(disk))?;
-    let mut told = Instant::now();
-    let mut progress = |imported: &Imported| {
-        if told.elapsed() >= PROGRESS {
-            told = Instant::now();
-            // Whoever does not want to hear it closes standard error.
-            let _ = writeln!(std::io::stderr(), "{}: {}", disk.name, so_far(imported));
-        }
-    };
+    let mut progress = progress(&disk.name, so_far);
     let imported = uploads.import(disk, folder, decision, &mut progress);
     let imported = imported.map_err(|fault: Fault| fault.0)?;
     let mut out = std::io::stdout().lock();

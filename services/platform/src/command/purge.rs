@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use portcullis_hop::StoreError;
-use portcullis_services::catalog::Actor;
 use portcullis_services::config::DiskConfig;
-use portcullis_services::quarantine::Decision;
 use portcullis_services::server;
 use portcullis_types::{DiskName, DiskPath};
+
+use super::decision;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -29,7 +29,7 @@ pub(crate) async fn run(
     disks: BTreeMap<DiskName, DiskConfig>,
 ) -> Result<()> {
     let Arguments { disk, path, reason } = arguments;
-    let decision = Decision::new(Actor::operator(), &reason).context("--reason")?;
+    let decision = decision(&reason)?;
     let (uploads, thread) = server::open_uploads(catalog, disks).await?;
     let purged = match uploads.disk_or_default(Some(&disk)) {
         Ok(disk) => uploads.purge(disk, &path, decision, None).await,

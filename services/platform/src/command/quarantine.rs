@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use portcullis_hop::{StoreError, UploadState};
 use portcullis_services::catalog::Actor;
 use portcullis_services::config::DiskConfig;
-use portcullis_services::quarantine::Decision;
 use portcullis_services::{Fault, Uploads, server};
 use portcullis_types::{DiskName, UploadId};
+
+use super::decision;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -60,7 +61,7 @@ async fn carry_out(command: Command, uploads: &Uploads) -> Result<()> {
             }
         }
         Command::Release(Named { id, reason }) => {
-            let decision = Decision::new(Actor::operator(), &reason).context("--reason")?;
+            let decision = decision(&reason)?;
             let released = uploads.release(id, decision).await;
             let released = released.map_err(|fault| explained(id, fault))?;
             let (disk, path) = (&released.receipt.disk, &released.receipt.path);
@@ -74,7 +75,7 @@ async fn carry_out(command: Command, uploads: &Uploads) -> Result<()> {
             }
         }
         Command::Discard(Named { id, reason }) => {
-            let decision = Decision::new(Actor::operator(), &reason).context("--reason")?;
+            let decision = decision(&reason)?;
             let discarded = uploads.discard(id, decision).await;
             discarded.map_err(|fault| explained(id, fault))?;
             writeln!(out, "{id} is discarded")?;

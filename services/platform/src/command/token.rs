@@ -3,11 +3,13 @@
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use portcullis_services::catalog::{
     Action, Actor, AuditEntry, Catalog, CatalogError, Rows, Token, TokenRow,
 };
 use portcullis_types::{Clock, Principal};
+
+use super::with_catalog;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -30,13 +32,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(command: Command, catalog: &Path) -> anyhow::Result<()> {
-    let path = catalog.display();
-    let (catalog, thread) =
-        Catalog::open(catalog).with_context(|| format!("the catalog at {path} cannot be used"))?;
-    let done = carry_out(command, &catalog).await;
-    drop(catalog);
-    thread.join();
-    done
+    with_catalog(catalog, async |catalog| carry_out(command, catalog).await).await
 }
 
 async fn carry_out(command: Command, catalog: &Catalog) -> anyhow::Result<()> {

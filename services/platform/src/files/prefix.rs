@@ -24,6 +24,12 @@ impl Prefix {
     }
 }
 
+impl From<DiskPath> for Prefix {
+    fn from(path: DiskPath) -> Self {
+        Self(Some(path))
+    }
+}
+
 impl FromStr for Prefix {
     type Err = InvalidDiskPath;
 

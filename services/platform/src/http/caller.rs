@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::request::Parts;
 use portcullis_server::Peer;
-use portcullis_telemetry::Span;
+use portcullis_telemetry::{Span, TraceId};
 use portcullis_types::Principal;
 
 use crate::catalog::Actor;
@@ -43,19 +43,17 @@ impl Deref for Head {
 /// Whoever calls, and may.
 pub(super) struct Caller {
     pub(super) principal: Principal,
-    actor: Actor,
+    /// From where.
+    pub(super) client: Option<IpAddr>,
+    trace: TraceId,
 }
 
 impl Caller {
     pub(super) fn new(key: &Key, head: &Head, span: &Span) -> Self {
-        let principal = key.principal();
         Self {
-            actor: Actor {
-                subject: principal.subject().to_owned(),
-                client: head.peer,
-                trace: Some(span.context().trace_id()),
-            },
-            principal,
+            principal: key.principal(),
+            client: head.peer,
+            trace: span.context().trace_id(),
         }
     }
 
@@ -66,6 +64,10 @@ impl Caller {
 
     /// The same for the audit.
     pub(super) fn actor(&self) -> Actor {
-        self.actor.clone()
+        Actor {
+            subject: self.subject().to_owned(),
+            client: self.client,
+            trace: Some(self.trace),
+        }
     }
 }

@@ -14,12 +14,12 @@ mod versions;
 use axum::Router;
 use axum::routing::{get, post};
 use http::HeaderMap;
-use portcullis_hop::{Problem, ProblemKind, StoreError};
+use portcullis_hop::StoreError;
 use portcullis_types::{DiskName, DiskPath, InvalidDiskName, InvalidDiskPath};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Caller, Failure, Head, Site, json as answer_json};
+use super::{Caller, Failure, Head, Site, bad, json as answer_json};
 use crate::disks::NamedDisk;
 use crate::files::Prefix;
 use crate::idempotency::{Answering, Asked};
@@ -119,6 +119,16 @@ fn flag(name: &str, text: Option<&str>) -> Result<bool, Failure> {
     }
 }
 
-fn bad(detail: &str) -> Failure {
-    Problem::new(ProblemKind::BadRequest, detail).into()
+/// Writes down that somebody looks what there is, before they are told.
+async fn note_listing(
+    site: &Site,
+    caller: &Caller,
+    call: &str,
+    disk: &DiskName,
+    path: Option<&DiskPath>,
+) -> Result<(), Failure> {
+    let listing = site
+        .uploads()
+        .audit_listing(call, Some(disk), path, caller.actor());
+    Ok(listing.await?)
 }

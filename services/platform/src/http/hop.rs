@@ -10,14 +10,14 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderMap, Uri, header};
 use portcullis_hop::{
-    AppendMode, Build, Commit, Conclusion, Epoch, MAX_WHOLE_BYTES, NewUpload, Problem, ProblemKind,
-    Receipt, StoreError, UploadState, UploadStore, wire,
+    AppendMode, Build, Commit, Conclusion, Epoch, MAX_WHOLE_BYTES, NewUpload, Receipt, StoreError,
+    UploadState, UploadStore, wire,
 };
 use portcullis_telemetry::{Attribute, Span, SpanName};
 use portcullis_types::{Offset, UploadId};
 use serde::Deserialize;
 
-use super::{Failure, Head, Site, json, parsed, query, stream, upload_of};
+use super::{Failure, Head, Site, bad, json, parsed, query, stream, upload_of};
 use crate::catalog::{Rows, TokenRow};
 use crate::fault::Fault;
 use crate::keys::Scope;
@@ -140,10 +140,7 @@ async fn commit(
     let call = async |id, span: Arc<Span>| {
         let commit: Commit = parsed(body).await?;
         let receipt = site.uploads().commit(id, &commit, &span).await?;
-        span.set(Attribute::Disk(receipt.disk.clone()));
-        span.set(Attribute::Bytes(receipt.size));
-        stored(&receipt);
-        Ok(json(&receipt))
+        Ok(committed(&receipt, &span))
     };
     site.on_upload(SpanName::Commit, &head, &id, call).await
 }
@@ -162,10 +159,7 @@ async fn store(
             ));
         }
         let receipt = site.uploads().store(&upload, &commit, bytes, &span).await?;
-        span.set(Attribute::Disk(receipt.disk.clone()));
-        span.set(Attribute::Bytes(receipt.size));
-        stored(&receipt);
-        Ok(json(&receipt))
+        Ok(committed(&receipt, &span))
     };
     site.on_upload(SpanName::Store, &head, &id, call).await
 }
@@ -188,10 +182,6 @@ async fn whole(body: Body) -> Result<(wire::Whole, Bytes), Failure> {
     Ok((whole, bytes))
 }
 
-fn bad(detail: &str) -> Failure {
-    Problem::new(ProblemKind::BadRequest, detail).into()
-}
-
 async fn conclude(
     State(site): State<Site>,
     Path(id): Path<String>,
@@ -206,6 +196,14 @@ async fn conclude(
         Ok(json(&status))
     };
     site.on_upload(SpanName::Conclude, &head, &id, call).await
+}
+
+/// The answer about an upload that was stored, of which span and log say as much as they may.
+fn committed(receipt: &Receipt, span: &Span) -> Response {
+    span.set(Attribute::Disk(receipt.disk.clone()));
+    span.set(Attribute::Bytes(receipt.size));
+    stored(receipt);
+    json(receipt)
 }
 
 /// The one line of an upload that was stored.
@@ -254,5 +252,5 @@ fn mode(headers: &HeaderMap) -> Result<AppendMode, Failure> {
 fn bad_header(name: &'static str) -> Failure {
     let detail =
         format!("The call has no usable header `{name}`; compare the versions of both servers.");
-    Problem::new(ProblemKind::BadRequest, detail).into()
+    bad(&detail)
 }

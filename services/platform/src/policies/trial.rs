@@ -25,7 +25,7 @@ impl Policies {
             if running.map(|(number, _)| number) != Some(number) {
                 return Err(PolicyError::NotOnTrial(number));
             }
-            end(rows, number, TrialState::Dropped, &change, &actor)?;
+            end(rows, number, &change, &actor)?;
             Ok(TrialRows::changes(rows)?)
         };
         let changes = self.0.catalog.run(end).await?;
@@ -54,13 +54,7 @@ impl Policies {
                 }
                 Err(broken) => {
                     let change = itself(now, author, broken);
-                    end(
-                        rows,
-                        number,
-                        TrialState::Dropped,
-                        &change,
-                        &Actor::itself(ITSELF),
-                    )?;
+                    end(rows, number, &change, &Actor::itself(ITSELF))?;
                 }
             }
             Ok::<_, PolicyError>(Some(TrialRows::changes(rows)?))
@@ -87,13 +81,7 @@ impl Policies {
             }
             let why = format!("the web host {name} refuses it: {}", refused.error);
             let change = itself(now, name, why);
-            end(
-                rows,
-                number,
-                TrialState::Dropped,
-                &change,
-                &Actor::itself(ITSELF),
-            )?;
+            end(rows, number, &change, &Actor::itself(ITSELF))?;
             Ok::<_, PolicyError>(Some(TrialRows::changes(rows)?))
         };
         if let Some(changes) = self.0.catalog.run(end).await? {
@@ -144,23 +132,17 @@ pub(super) fn settle(
     }
     let why = format!("revision {active} became active meanwhile");
     let change = itself(change.at, change.author.clone(), why);
-    end(
-        rows,
-        number,
-        TrialState::Dropped,
-        &change,
-        &Actor::itself(ITSELF),
-    )
+    end(rows, number, &change, &Actor::itself(ITSELF))
 }
 
+/// Ends a trial without its revision becoming active.
 fn end(
     rows: &Rows,
     number: RevisionNumber,
-    state: TrialState,
     change: &Change,
     actor: &Actor,
 ) -> Result<(), CatalogError> {
-    TrialRows::end(rows, number, state, &change.note, change.at)?;
+    TrialRows::end(rows, number, TrialState::Dropped, &change.note, change.at)?;
     audit(rows, Action::PoliciesTrialDropped, number, change, actor)
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use portcullis_hop::{Commit, Disposition, NewUpload, Receipt, Status, StoreError, UploadState};
 use portcullis_storage::{Checkpoint, CrashPoint, DiskError, SealedStage, crash_point};
 use portcullis_telemetry::{Span, SpanName, TraceContext};
-use portcullis_types::{DiskName, DiskPath, Offset, Sha256Digest, UploadId};
+use portcullis_types::{DiskName, DiskPath, Offset, UploadId};
 
 use super::active::Turn;
 use super::{Inner, Uploads, another_upload, check_open, no_disk};
@@ -80,7 +80,7 @@ impl Inner {
         Ok(receipt)
     }
 
-    /// Stores an upload that nobody has begun, all of whose bytes are there.
+    /// Stores an upload that nobody has begun, all of whose bytes are there and have the length and digest of the commit.
     pub(super) async fn store(
         self: &Arc<Self>,
         upload: NewUpload,
@@ -90,11 +90,6 @@ impl Inner {
         span: &Span,
     ) -> Result<Receipt, Fault> {
         let id = upload.id;
-        if (commit.length, commit.sha256)
-            != (Offset::new(bytes.len() as u64), Sha256Digest::of(&bytes))
-        {
-            return Err(StoreError::DigestMismatch.into());
-        }
         let permit = Arc::clone(&self.appends).try_acquire_owned();
         let permit = permit.map_err(|_| Fault(StoreError::Unavailable))?;
         let turn = self.active.slot(id).turn().await;
@@ -271,9 +266,9 @@ impl Publishing<'_> {
     /// Removes what is left of an upload that was not committed. What is not removed now, the next start removes.
     fn forget(&self) {
         let id = self.upload.id;
-        let find = move |rows: &Rows| UploadRow::find(rows, id);
+        let exists = move |rows: &Rows| UploadRow::exists(rows, id);
         // It may have been committed although that was not answered.
-        if let Ok(None) = self.inner.catalog.read_blocking(find) {
+        if let Ok(false) = self.inner.catalog.read_blocking(exists) {
             let _ = self.disk.disk().drop_version(id);
             let _ = self.disk.disk().settle(id);
         }
@@ -323,12 +318,15 @@ impl Publishing<'_> {
         let (disk, now) = (self.disk.name.clone(), self.inner.clock.now());
         let (answering, quota) = (self.answering.cloned(), self.disk.limits().quota.clone());
         self.inner.catalog.run_blocking(move |rows| {
-            if begun == Begun::Whole {
-                let length = commit.length.bytes();
-                quota.check_new(rows, &disk, &upload.attributes, length, upload.id)?;
-                UploadRow::create(rows, &upload)?;
-            }
-            let row = UploadRow::find(rows, upload.id)?.ok_or(Fault(StoreError::NotFound))?;
+            let length = commit.length.bytes();
+            let row = match begun {
+                Begun::Created => UploadRow::find(rows, upload.id)?,
+                Begun::Whole => {
+                    quota.check_new(rows, &disk, &upload.attributes, length, upload.id)?;
+                    Some(UploadRow::create(rows, &upload)?)
+                }
+            };
+            let row = row.ok_or(Fault(StoreError::NotFound))?;
             check_open(&row, commit.epoch)?;
             let quarantined = commit.disposition != Disposition::Publish;
             let existing = already_there(rows, &disk, &commit)?;
@@ -336,13 +334,13 @@ impl Publishing<'_> {
             let version = if let Some(existing) = existing {
                 existing
             } else {
-                quota.check(rows, &disk, &upload.attributes, commit.length.bytes())?;
+                quota.check(rows, &disk, &upload.attributes, length)?;
                 let version = VersionRow {
                     upload: upload.id,
                     version: VersionRow::next_number(rows, &disk, &commit.path)?,
                     disk,
                     path: commit.path.clone(),
-                    size: commit.length.bytes(),
+                    size: length,
                     sha256: commit.sha256,
                     media_type: upload.media_type.clone(),
                     metadata: upload.attributes.clone(),
@@ -397,7 +395,8 @@ fn already_there(
     Ok(shown.filter(same))
 }
 
-fn receipt(version: &VersionRow, commit: &Commit, upload: &NewUpload) -> Receipt {
+/// What whoever stored a version is told.
+pub(crate) fn receipt(version: &VersionRow, commit: &Commit, upload: &NewUpload) -> Receipt {
     Receipt {
         id: upload.id,
         status: if version.quarantined {

@@ -149,6 +149,14 @@ impl Folder {
         }
     }
 
+    /// The same, or it has that name already, by an earlier attempt.
+    pub(super) fn link(&self, from: &Self, name: &str, as_name: &str) -> Result<(), DiskError> {
+        match self.link_new(from, name, as_name) {
+            Err(DiskError::Occupied) if self.inode(as_name)? == from.inode(name)? => Ok(()),
+            linked => linked,
+        }
+    }
+
     /// Renames a file of `from` over whatever file stands in this folder under `as_name`.
     pub(super) fn rename_over(
         &self,

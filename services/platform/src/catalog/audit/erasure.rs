@@ -32,28 +32,17 @@ impl AuditFilter {
         now: Timestamp,
     ) -> Result<u64, CatalogError> {
         let mut erased = 0;
-        for Erasure {
-            writer,
-            rows: ranges,
-            ..
-        } in self.ranges(rows)?
-        {
-            for (from, to) in &ranges {
+        for erasure in self.erasures(rows, &decision.reason)? {
+            for (from, to) in &erasure.rows {
                 let count = rows
                     .prepare_cached(
                         "UPDATE audit SET subject = NULL, client = NULL, upload = NULL, disk = NULL, path = NULL,
                              version = NULL, trace_id = NULL, details = NULL, salt = NULL
                          WHERE writer = ?1 AND sequence BETWEEN ?2 AND ?3",
                     )?
-                    .execute((&writer, from, to))?;
+                    .execute((&erasure.writer, from, to))?;
                 erased += count as u64;
             }
-            let reason = decision.reason.clone();
-            let erasure = Erasure {
-                writer,
-                rows: ranges,
-                reason,
-            };
             AuditEntry::new(now, Action::AuditErased, decision.actor.clone())
                 .with(json!(erasure))
                 .write(rows)?;
@@ -61,8 +50,8 @@ impl AuditFilter {
         Ok(erased)
     }
 
-    /// The rows that can be erased, by writer.
-    fn ranges(&self, rows: &Rows) -> Result<Vec<Erasure>, CatalogError> {
+    /// What can be erased, by writer.
+    fn erasures(&self, rows: &Rows, reason: &str) -> Result<Vec<Erasure>, CatalogError> {
         let (conditions, values) = self.conditions();
         let sql = format!(
             "SELECT writer, sequence FROM audit WHERE {KEPT} AND {conditions} ORDER BY writer, sequence"
@@ -77,7 +66,7 @@ impl AuditFilter {
                 erasures.push(Erasure {
                     writer,
                     rows: vec![(sequence, sequence)],
-                    reason: String::new(),
+                    reason: reason.to_owned(),
                 });
                 continue;
             };

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Action, Payload};
 use crate::catalog::{CatalogError, Rows};
+use crate::files::Prefix;
 
 /// Which rows are meant: those for which all of this is true.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,10 +76,31 @@ impl AuditFilter {
     pub fn each<E: From<CatalogError>>(
         &self,
         rows: &Rows,
+        take: impl FnMut(AuditRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.each_in(rows, "at, rowid", take)
+    }
+
+    /// The newest rows, at most so many, oldest first.
+    pub fn newest(&self, rows: &Rows, limit: u32) -> Result<Vec<AuditRow>, CatalogError> {
+        let mut newest = Vec::new();
+        let order = format!("at DESC, rowid DESC LIMIT {limit}");
+        self.each_in(rows, &order, |row| {
+            newest.push(row);
+            Ok::<_, CatalogError>(())
+        })?;
+        newest.reverse();
+        Ok(newest)
+    }
+
+    fn each_in<E: From<CatalogError>>(
+        &self,
+        rows: &Rows,
+        order: &str,
         mut take: impl FnMut(AuditRow) -> Result<(), E>,
     ) -> Result<(), E> {
         let (conditions, values) = self.conditions();
-        let sql = format!("SELECT {COLUMNS} FROM audit WHERE {conditions} ORDER BY at, rowid");
+        let sql = format!("SELECT {COLUMNS} FROM audit WHERE {conditions} ORDER BY {order}");
         let of_catalog = |error: rusqlite::Error| E::from(error.into());
         let mut select = rows.prepare(&sql).map_err(of_catalog)?;
         let mut found = select.query(params_from_iter(values)).map_err(of_catalog)?;
@@ -86,22 +108,6 @@ impl AuditFilter {
             take(AuditRow::read(row)?)?;
         }
         Ok(())
-    }
-
-    /// The newest rows, at most so many, oldest first.
-    pub fn newest(&self, rows: &Rows, limit: u32) -> Result<Vec<AuditRow>, CatalogError> {
-        let (conditions, values) = self.conditions();
-        let sql = format!(
-            "SELECT {COLUMNS} FROM audit WHERE {conditions} ORDER BY at DESC, rowid DESC LIMIT {limit}"
-        );
-        let mut select = rows.prepare(&sql)?;
-        let mut found = select.query(params_from_iter(values))?;
-        let mut newest = Vec::new();
-        while let Some(row) = found.next()? {
-            newest.push(AuditRow::read(row)?);
-        }
-        newest.reverse();
-        Ok(newest)
     }
 
     /// The condition of a query, and the values of its `?`.
@@ -126,12 +132,13 @@ impl AuditFilter {
             let lists = ancestors(path);
             let marks = vec!["?"; lists.len()].join(", ");
             conditions.push(format!(
-                "(path = ? OR path > ? AND path < ?
+                "(path = ? OR path >= ? AND path < ?
                   OR action = ? AND disk IS NOT NULL AND (path IS NULL OR path IN ({marks})))"
             ));
-            // `0` is what comes next after `/`.
-            let beneath = [path.to_string(), format!("{path}/"), format!("{path}0")];
-            values.extend(beneath.map(Value::from));
+            let (from, until) = Prefix::from(path.clone()).beneath();
+            values.push(path.to_string().into());
+            values.push(from.into());
+            values.push(until.into());
             values.push(Action::Listed.as_str().to_owned().into());
             values.extend(lists.into_iter().map(Value::from));
         }

@@ -18,7 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use portcullis_hop::{ByteStream, Problem, ProblemKind, StoreError};
 use portcullis_telemetry::{Attribute, Span, SpanName};
 
-use super::{Caller, Failure, Head, Site, Target};
+use super::{Caller, Failure, Head, Site, Target, note_listing};
 use crate::catalog::VersionRow;
 use crate::http::query;
 use crate::keys::Scope;
@@ -52,11 +52,7 @@ pub(super) async fn download(
         let file = Described::of(&version)?;
         let known = file.refused_or_known(&head)?;
         if known.is_some() || method == Method::HEAD {
-            let (name, actor) = (Some(&disk.name), caller.actor());
-            let audited = site
-                .uploads()
-                .audit_listing("download", name, Some(&path), actor);
-            audited.await?;
+            note_listing(&site, &caller, "download", &disk.name, Some(&path)).await?;
             return Ok(known.unwrap_or_else(|| file.whole(Body::empty())));
         }
         let part = file.part(&head)?;

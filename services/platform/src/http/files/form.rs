@@ -186,7 +186,7 @@ impl Fields {
             metadata: metadata(self.get("metadata"))?,
             sha256: self.sha256()?,
             principal: caller.principal.clone(),
-            client: caller.actor().client,
+            client: caller.client,
         })
     }
 }

@@ -14,7 +14,9 @@ use portcullis_types::{DiskName, DiskPath};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Caller, Failure, Head, Site, Target, answer_json, bad, disk_path, flag, prefix};
+use super::{
+    Caller, Failure, Head, Site, Target, answer_json, bad, disk_path, flag, note_listing, prefix,
+};
 use crate::catalog::VersionRow;
 use crate::fault::Fault;
 use crate::files::{MAX_PAGE, Prefix};
@@ -42,11 +44,7 @@ pub(super) struct What {
 pub(super) async fn list(State(site): State<Site>, uri: Uri, head: Head) -> Response {
     let call = async |caller: Caller, _| {
         let listing = query::<What>(&uri)?.listing(&site)?;
-        let (disk, path) = (Some(&listing.disk), listing.prefix.path());
-        let audited = site
-            .uploads()
-            .audit_listing("list", disk, path, caller.actor());
-        audited.await?;
+        note_listing(&site, &caller, "list", &listing.disk, listing.prefix.path()).await?;
         let head =
             json!({ "success": true, "disk": listing.disk, "prefix": listing.prefix.to_string() });
         // The first page before the answer begins: what fails now is told as a problem.
@@ -67,11 +65,7 @@ pub(super) async fn exists(State(site): State<Site>, uri: Uri, head: Head) -> Re
     let call = async |caller: Caller, _: Arc<Span>| {
         let target: Target = query(&uri)?;
         let (disk, path) = target.file(&site)?;
-        let (name, actor) = (Some(&disk.name), caller.actor());
-        let audited = site
-            .uploads()
-            .audit_listing("exists", name, Some(&path), actor);
-        audited.await?;
+        note_listing(&site, &caller, "exists", &disk.name, Some(&path)).await?;
         let shown = site.uploads().shown(&disk.name, &path).await?;
         Ok(answer_json(&json!({
             "success": true,
@@ -88,11 +82,7 @@ pub(super) async fn metadata(State(site): State<Site>, uri: Uri, head: Head) -> 
     let call = async |caller: Caller, _| {
         let target: Target = query(&uri)?;
         let (disk, path) = target.file(&site)?;
-        let (name, actor) = (Some(&disk.name), caller.actor());
-        let audited = site
-            .uploads()
-            .audit_listing("metadata", name, Some(&path), actor);
-        audited.await?;
+        note_listing(&site, &caller, "metadata", &disk.name, Some(&path)).await?;
         let version = site.uploads().version(&disk.name, &path, target.version);
         let version = version.await?;
         Ok(answer_json(&json!({
