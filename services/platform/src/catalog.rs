@@ -1,7 +1,7 @@
 //! What services remember: uploads, versions, audit, tokens, policies. SQLite on a local disk, never on the NAS.
 //!
-//! One thread owns the connection that writes. Whatever waits for it is done in one transaction, each job within
-//! a savepoint of its own, so that many small commits share one fsync. A job's answer goes out after that
+//! One thread owns the connection that writes. Whatever waits for it is done in one transaction, so that many small
+//! commits share one fsync; each job has a savepoint of its own then. A job's answer goes out after that
 //! commit: what was answered is durable. A second thread reads beside it and sees what was answered before, so
 //! that long lists do not hold up what is stored meanwhile.
 
@@ -18,13 +18,15 @@ mod trial_rows;
 mod upload_rows;
 mod version_rows;
 
+use std::iter;
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use portcullis_storage::{CrashPoint, crash_point};
 use portcullis_types::Clock;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 pub use audit::{Action, Actor, AuditEntry};
@@ -43,6 +45,8 @@ pub use version_rows::VersionRow;
 
 /// Jobs that wait at once; more wait to be let in.
 const MAX_WAITING_JOBS: usize = 1024;
+/// Statements that stay parsed on each connection: more than there are.
+const STATEMENTS: usize = 128;
 /// The most jobs of one transaction.
 const MAX_BATCH: usize = 64;
 /// How long another process, such as `token add`, may hold the catalog.
@@ -110,15 +114,31 @@ impl From<serde_json::Error> for CatalogError {
 /// What a job sees: the catalog, within a transaction.
 pub use rusqlite::Connection as Rows;
 
-/// Does its work within a savepoint, and gives back what sends its answer.
-type Job = Box<dyn FnOnce(&mut Transaction<'_>) -> Reply + Send>;
-/// Sends the answer; told whether the transaction is durable.
-type Reply = Box<dyn FnOnce(bool)>;
+/// Does its work in a transaction, and gives back what sends its answer.
+type Job = Box<dyn FnOnce(&Rows, Share) -> Reply + Send>;
+
+/// Who shares a transaction with a job that may fail.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// Nobody who has written: what the job did goes with the transaction.
+    Alone,
+    /// Others, whose work stays: the job has a savepoint.
+    Others,
+}
+
+/// The end of a job.
+struct Reply {
+    /// Whether it did what it was asked.
+    done: bool,
+    /// Sends the answer; told whether the transaction is durable.
+    send: Box<dyn FnOnce(bool)>,
+}
 
 /// The catalog, while its thread runs. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Catalog {
     jobs: mpsc::Sender<Job>,
+    later: mpsc::Sender<Job>,
     reads: mpsc::Sender<Job>,
 }
 
@@ -134,18 +154,23 @@ impl Catalog {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        connection.set_prepared_statement_cache_capacity(64);
         connection.pragma_update(None, "secure_delete", true)?;
+        keep_statements(&connection)?;
         migrations::run(&mut connection)?;
         let key = AuditKey::of(path)?;
         take_up(&mut connection, &key)?;
         let mut reader = open_to_read(path)?;
-        reader.set_prepared_statement_cache_capacity(64);
+        keep_statements(&reader)?;
         let (jobs, waiting) = mpsc::channel(MAX_WAITING_JOBS);
-        let writing = thread("catalog", move || work(&mut connection, &key, waiting))?;
+        let (later, riding) = mpsc::channel(MAX_WAITING_JOBS);
+        let writing = thread("catalog", move || {
+            work(&mut connection, &key, waiting, riding);
+        })?;
         let (reads, waiting) = mpsc::channel(MAX_WAITING_JOBS);
         let reading = thread("catalog-reader", move || read(&mut reader, waiting))?;
-        Ok((Self { jobs, reads }, CatalogThread([writing, reading])))
+        let threads = CatalogThread([writing, reading]);
+        let catalog = Self { jobs, later, reads };
+        Ok((catalog, threads))
     }
 
     /// Signs for all rows of the audit so far and puts that away. Absent while there is no row.
@@ -184,11 +209,12 @@ impl Catalog {
         asked(&self.jobs, job).await
     }
 
-    /// Does something that nobody waits for, with one of the next transactions. It may be lost with the process.
+    /// Does something that nobody waits for, with the next transaction that somebody does wait for: it costs no fsync.
+    /// It may be lost with the process.
     pub fn run_later(&self, job: impl FnOnce(&Rows) -> Result<(), CatalogError> + Send + 'static) {
         let (job, _) = boxed(job);
         // Where so many jobs wait, it is left to the next start.
-        let _ = self.jobs.try_send(job);
+        let _ = self.later.try_send(job);
     }
 
     /// Looks something up from a thread that may block, as [`read`](Self::read) does.
@@ -224,6 +250,14 @@ impl CatalogThread {
             let _ = thread.join();
         }
     }
+}
+
+/// Statements are parsed and planned once. Without the guarantee of stable plans, SQLite plans a statement again for
+/// each value that it is given, wherever a table has an index over part of its rows.
+fn keep_statements(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 fn thread(
@@ -290,30 +324,43 @@ where
     E: From<CatalogError> + Send + 'static,
 {
     let (sender, answer) = oneshot::channel();
-    let job = Box::new(move |transaction: &mut Transaction<'_>| {
-        let outcome = within_savepoint(transaction, job);
-        Box::new(move |durable: bool| {
+    let job = Box::new(move |rows: &Rows, share: Share| {
+        let outcome = match share {
+            Share::Alone => job(rows),
+            Share::Others => within_savepoint(rows, job),
+        };
+        let done = outcome.is_ok();
+        let send = Box::new(move |durable: bool| {
             let outcome = match outcome {
                 Ok(_) if !durable => Err(CatalogError::NotCommitted.into()),
                 outcome => outcome,
             };
             // Whoever asked may have gone; what was done stays done.
             let _ = sender.send(outcome);
-        }) as Reply
+        });
+        Reply { done, send }
     });
     (job, answer)
 }
 
+/// A savepoint by statements that are parsed once: a small upload is short enough that parsing them counts.
 fn within_savepoint<T, E: From<CatalogError>>(
-    transaction: &mut Transaction<'_>,
+    rows: &Rows,
     job: impl FnOnce(&Rows) -> Result<T, E>,
 ) -> Result<T, E> {
-    let failed = |error: rusqlite::Error| E::from(error.into());
-    // Dropped without a commit, it is rolled back.
-    let rows = transaction.savepoint().map_err(failed)?;
-    let value = job(&rows)?;
-    rows.commit().map_err(failed)?;
-    Ok(value)
+    let run = |statement| {
+        let ran = rows
+            .prepare_cached(statement)
+            .and_then(|mut it| it.execute([]));
+        ran.map(drop).map_err(|error| E::from(error.into()))
+    };
+    run("SAVEPOINT job")?;
+    let outcome = job(rows).and_then(|value| run("RELEASE job").map(|()| value));
+    if outcome.is_err() {
+        // Where that fails, SQLite has rolled back the whole transaction, and its commit says so.
+        let _ = run("ROLLBACK TO job").and_then(|()| run("RELEASE job"));
+    }
+    outcome
 }
 
 /// Goes on with the audit, which this program signs from here on.
@@ -324,43 +371,82 @@ fn take_up(connection: &mut Connection, key: &AuditKey) -> Result<(), CatalogErr
     Ok(transaction.commit()?)
 }
 
-fn work(connection: &mut Connection, key: &AuditKey, mut waiting: mpsc::Receiver<Job>) {
-    while let Some(first) = waiting.blocking_recv() {
-        let mut batch = vec![first];
-        while batch.len() < MAX_BATCH
-            && let Ok(next) = waiting.try_recv()
-        {
-            batch.push(next);
+/// All that waits, up to a number; waits for the first. Nothing when nobody will ask again.
+fn batch(waiting: &mut mpsc::Receiver<Job>) -> Vec<Job> {
+    let mut batch: Vec<Job> = waiting.blocking_recv().into_iter().collect();
+    while !batch.is_empty()
+        && batch.len() < MAX_BATCH
+        && let Ok(next) = waiting.try_recv()
+    {
+        batch.push(next);
+    }
+    batch
+}
+
+fn work(
+    connection: &mut Connection,
+    key: &AuditKey,
+    mut waiting: mpsc::Receiver<Job>,
+    mut riding: mpsc::Receiver<Job>,
+) {
+    loop {
+        let asked = batch(&mut waiting);
+        let is_last = asked.is_empty();
+        // Whoever asks may have left something to do before: that comes first.
+        let left = iter::from_fn(|| riding.try_recv().ok()).take(MAX_WAITING_JOBS);
+        let jobs: Vec<Job> = left.chain(asked).collect();
+        if !jobs.is_empty() {
+            transact(connection, key, jobs);
         }
-        let Ok(mut transaction) =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate)
-        else {
-            // Their answers go with them: those who wait hear that the catalog did not do it.
-            tracing::error!("the catalog takes no transaction; another process may hold it");
-            continue;
-        };
-        let replies: Vec<Reply> = batch.into_iter().map(|job| job(&mut transaction)).collect();
-        let signed = audit::sign(&transaction, key);
-        crash_point(CrashPoint::TransactionComplete);
-        let durable = signed.is_ok() && transaction.commit().is_ok();
-        crash_point(CrashPoint::TransactionDurable);
-        for reply in replies {
-            reply(durable);
+        if is_last {
+            break;
         }
     }
     // A short log file when nobody needs it any more; the data is safe either way.
     let _ = connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
 }
 
+/// Does these jobs in one transaction.
+fn transact(connection: &mut Connection, key: &AuditKey, jobs: Vec<Job>) {
+    let share = match jobs.len() {
+        1 => Share::Alone,
+        _ => Share::Others,
+    };
+    let Ok(transaction) = connection.transaction_with_behavior(TransactionBehavior::Immediate)
+    else {
+        // Their answers go with them: those who wait hear that the catalog did not do it.
+        tracing::error!("the catalog takes no transaction; another process may hold it");
+        return;
+    };
+    let jobs = jobs.into_iter();
+    let replies: Vec<Reply> = jobs.map(|job| job(&transaction, share)).collect();
+    let durable = replies.iter().any(|reply| reply.done) && {
+        let signed = audit::sign(&transaction, key);
+        crash_point(CrashPoint::TransactionComplete);
+        let committed = signed.is_ok() && transaction.commit().is_ok();
+        crash_point(CrashPoint::TransactionDurable);
+        committed
+    };
+    for reply in replies {
+        (reply.send)(durable);
+    }
+}
+
 fn read(connection: &mut Connection, mut waiting: mpsc::Receiver<Job>) {
-    while let Some(job) = waiting.blocking_recv() {
-        let Ok(mut transaction) = connection.transaction() else {
+    loop {
+        let batch = batch(&mut waiting);
+        if batch.is_empty() {
+            break;
+        }
+        // It begins after all of them asked, so that each sees what was answered before.
+        let Ok(transaction) = connection.transaction() else {
             tracing::error!("the catalog cannot be read");
             continue;
         };
-        let reply = job(&mut transaction);
-        drop(transaction);
-        // Nothing was written that could fail to be durable.
-        reply(true);
+        for job in batch {
+            let reply = job(&transaction, Share::Alone);
+            // Nothing was written that could fail to be durable.
+            (reply.send)(true);
+        }
     }
 }

@@ -35,6 +35,8 @@ pub struct Config {
     pub catalog: PathBuf,
     /// The disks by name; at least one. None in the role `testing`, which makes its own.
     pub disks: BTreeMap<DiskName, DiskConfig>,
+    /// The one that callers of the file API mean who name none. Absent: the first by name.
+    pub default_disk: Option<DiskName>,
     /// The keys that are accepted; at least one.
     pub keys: Keys,
     /// Whose components are kept.
@@ -64,6 +66,7 @@ pub struct Flags {
 struct File {
     listen: Option<SocketAddr>,
     catalog: Option<PathBuf>,
+    default_disk: Option<DiskName>,
     disks: BTreeMap<DiskName, DiskConfig>,
     keys: Vec<KeyConfig>,
     policies: PoliciesFile,
@@ -124,6 +127,7 @@ impl Config {
             return Err(ConfigError::value("listen", why));
         }
         let disks = disks(role, file.disks, environment, &mut resolved)?;
+        let default_disk = default_disk(file.default_disk, &disks, environment, &mut resolved)?;
         let keys = keys(file.keys, environment, &mut resolved)?;
         let (limits, uploads) = limits(&file.limits, &mut resolved);
         let PoliciesFile {
@@ -136,6 +140,7 @@ impl Config {
             listen,
             catalog: catalog(flags.catalog, file.catalog, &mut resolved),
             disks,
+            default_disk,
             keys,
             trust,
             limits,
@@ -201,6 +206,37 @@ fn disks(
         );
     }
     Ok(disks)
+}
+
+/// Which disk is meant by those who name none. The first by name would be another one as soon as a disk is added whose
+/// name sorts before it, so that an operator can say which.
+fn default_disk(
+    file: Option<DiskName>,
+    disks: &BTreeMap<DiskName, DiskConfig>,
+    environment: Environment<'_>,
+    resolved: &mut Resolved,
+) -> Result<Option<DiskName>, ConfigError> {
+    const VARIABLE: &str = "STORAGE_DEFAULT_DISK";
+    let given = match environment(VARIABLE) {
+        Some(name) => {
+            let name = name.parse::<DiskName>();
+            let name = name.map_err(|error| ConfigError::value(VARIABLE, error.to_string()))?;
+            Some((name, Source::Variable(VARIABLE)))
+        }
+        None => file.map(|name| (name, Source::File)),
+    };
+    let Some((name, source)) = given else {
+        if let Some(first) = disks.keys().next() {
+            resolved.note("default-disk", first.to_string(), Source::Default);
+        }
+        return Ok(None);
+    };
+    if !disks.contains_key(&name) {
+        let why = format!("there is no disk `{name}`; name one of `disks`");
+        return Err(ConfigError::value("default-disk", why));
+    }
+    resolved.note("default-disk", name.to_string(), source);
+    Ok(Some(name))
 }
 
 fn keys(
@@ -311,6 +347,7 @@ mod tests {
             shown.contains("disks.local = /srv/nas  # STORAGE_CONFIG"),
             "{shown}"
         );
+        assert!(shown.contains("default-disk = local  # default"), "{shown}");
         assert!(!shown.contains(KEY), "{shown}");
     }
 
@@ -330,6 +367,15 @@ mod tests {
             (
                 vec![role, key, ("STORAGE_CONFIG", "{}")],
                 "disks is not set",
+            ),
+            (
+                vec![
+                    role,
+                    key,
+                    ("STORAGE_CONFIG", DISKS),
+                    ("STORAGE_DEFAULT_DISK", "nas"),
+                ],
+                "there is no disk `nas`",
             ),
             (
                 vec![role, key, ("STORAGE_CONFIG", "{")],

@@ -11,7 +11,11 @@ use crate::fault::Fault;
 
 /// The disks of services, by the names in the configuration; at least one.
 #[derive(Clone, Debug)]
-pub struct Disks(Arc<BTreeMap<DiskName, NamedDisk>>);
+pub struct Disks {
+    named: Arc<BTreeMap<DiskName, NamedDisk>>,
+    /// The one that is meant when none is named.
+    usual: Option<DiskName>,
+}
 
 /// A disk with its name, and whether it failed since this process began.
 #[derive(Clone, Debug)]
@@ -26,7 +30,7 @@ pub struct NamedDisk {
 }
 
 impl Disks {
-    /// These disks.
+    /// These disks, of which the first by name is meant when none is named.
     pub fn new(disks: impl IntoIterator<Item = (DiskName, Arc<dyn Disk>, DiskLimits)>) -> Self {
         let named = |(name, disk, limits): (DiskName, _, _)| {
             let disk = NamedDisk {
@@ -38,12 +42,22 @@ impl Disks {
             };
             (name, disk)
         };
-        Self(Arc::new(disks.into_iter().map(named).collect()))
+        Self {
+            named: Arc::new(disks.into_iter().map(named).collect()),
+            usual: None,
+        }
+    }
+
+    /// The same, where another one is meant when none is named.
+    #[must_use]
+    pub fn with_default(mut self, name: Option<DiskName>) -> Self {
+        self.usual = name;
+        self
     }
 
     /// The disk with a name.
     pub fn get(&self, name: &DiskName) -> Option<&NamedDisk> {
-        self.0.get(name)
+        self.named.get(name)
     }
 
     /// The disk that bytes were stored on.
@@ -59,12 +73,15 @@ impl Disks {
 
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = &NamedDisk> {
-        self.0.values()
+        self.named.values()
     }
 
-    /// The one that is meant when none is named: the first.
+    /// The one that is meant when none is named.
     pub fn default_disk(&self) -> Option<&NamedDisk> {
-        self.iter().next()
+        match &self.usual {
+            Some(name) => self.get(name),
+            None => self.iter().next(),
+        }
     }
 }
 

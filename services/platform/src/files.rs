@@ -132,7 +132,7 @@ impl Uploads {
         self.catalog().run(record).await
     }
 
-    /// The disk with a name, or the first when none is named.
+    /// The disk with a name, or the default one when none is named.
     pub fn disk_or_default(&self, name: Option<&DiskName>) -> Result<&NamedDisk, StoreError> {
         let disk = match name {
             Some(name) => self.disks().get(name),

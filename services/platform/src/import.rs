@@ -248,10 +248,9 @@ impl Importing<'_> {
                 verified_at: Some(now),
             };
             let receipt = receipt(&version, &commit, &upload);
-            UploadRow::create(rows, &upload)?;
+            UploadRow::create_committed(rows, &upload, &commit, &receipt, UploadState::Committed)?;
             version.insert(rows)?;
-            VersionRow::set_linked(rows, &version.disk, &version.path)?;
-            UploadRow::commit(rows, &commit, &receipt, UploadState::Committed)?;
+            VersionRow::set_linked(rows, &version.disk, &version.path, Some(id))?;
             AuditEntry::new(now, Action::Imported, decision.actor.clone())
                 .of_version(&version)
                 .with(json!({

@@ -162,7 +162,7 @@ impl Policies {
     /// There is none with this digest.
     pub async fn file(&self, digest: Sha256Digest) -> Result<Vec<u8>, PolicyError> {
         let find = move |rows: &Rows| PolicyRows::file(rows, digest);
-        self.0.catalog.run(find).await?.ok_or(PolicyError::NoFile)
+        self.0.catalog.read(find).await?.ok_or(PolicyError::NoFile)
     }
 
     /// Which of these files are not here.
@@ -171,7 +171,7 @@ impl Policies {
         digests: Vec<Sha256Digest>,
     ) -> Result<Vec<Sha256Digest>, PolicyError> {
         let find = move |rows: &Rows| PolicyRows::missing(rows, &digests);
-        Ok(self.0.catalog.run(find).await?)
+        Ok(self.0.catalog.read(find).await?)
     }
 
     /// Keeps a revision and makes it the active one, or begins its trial, in one transaction with its audit rows. Sent
@@ -249,7 +249,7 @@ impl Policies {
     /// There is no such revision.
     pub async fn revision(&self, number: RevisionNumber) -> Result<PolicyRevision, PolicyError> {
         let find = move |rows: &Rows| PolicyRows::revision(rows, number);
-        let found = self.0.catalog.run(find).await?;
+        let found = self.0.catalog.read(find).await?;
         found.ok_or(PolicyError::NoRevision(number))
     }
 
@@ -259,7 +259,7 @@ impl Policies {
             let revisions = PolicyRows::list(rows, MAX_LISTED)?;
             Ok::<_, CatalogError>((revisions, PolicyRows::activations(rows, MAX_LISTED)?))
         };
-        let (revisions, activations) = self.0.catalog.run(list).await?;
+        let (revisions, activations) = self.0.catalog.read(list).await?;
         Ok(Revisions {
             revisions,
             activations,
@@ -291,7 +291,7 @@ impl Policies {
                 trial: trial.map(|number| kept(rows, number)).transpose()?,
             })
         };
-        let wanted = self.0.catalog.run(find).await?;
+        let wanted = self.0.catalog.read(find).await?;
         let wanted = Some(wanted).filter(|wanted| wanted.change != poll.known);
         Ok(PollAnswer { wanted })
     }

@@ -123,7 +123,7 @@ impl Uploads {
             });
             Ok::<_, Fault>(listed.collect())
         };
-        self.catalog().run(list).await
+        self.catalog().read(list).await
     }
 
     /// Releases a file: it becomes a version like any other, and its path shows it unless it has a newer one.
@@ -152,13 +152,13 @@ impl Uploads {
 
     fn release_blocking(&self, id: UploadId, decision: &Decision) -> Result<Released, Fault> {
         let catalog = self.catalog();
-        let held = catalog.run_blocking(move |rows| Held::find(rows, id))?;
+        let held = catalog.read_blocking(move |rows| Held::find(rows, id))?;
         let disk = self.disks().holding(&held.version.disk)?;
         let path = held.version.path.clone();
         let _publishing = self.lock_path(&disk.name, &path);
         let (name, at) = (disk.name.clone(), path.clone());
         let known = catalog
-            .run_blocking(move |rows| VersionRow::known(rows, &name, &at).map_err(Fault::from))?;
+            .read_blocking(move |rows| VersionRow::known(rows, &name, &at).map_err(Fault::from))?;
         let may = disk.disk().may_show(&path, &known);
         may.map_err(Fault::of_disk(disk))?;
         let (now, decision) = (self.clock().now(), decision.clone());
@@ -178,7 +178,7 @@ impl Uploads {
         self.derive_link(disk, &path)?;
         let (name, at) = (disk.name.clone(), path);
         let latest = catalog
-            .run_blocking(move |rows| VersionRow::latest(rows, &name, &at).map_err(Fault::from))?;
+            .read_blocking(move |rows| VersionRow::latest(rows, &name, &at).map_err(Fault::from))?;
         Ok(Released {
             receipt,
             shown: latest.is_some_and(|latest| latest.upload == id),

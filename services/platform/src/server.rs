@@ -186,7 +186,12 @@ async fn sweep(uploads: Uploads, policies: Policies) {
 }
 
 fn open(config: Config) -> Result<Opened, StartError> {
-    let (uploads, thread) = open_storage(&config.catalog, &config.disks, config.uploads)?;
+    let (uploads, thread) = open_storage(
+        &config.catalog,
+        &config.disks,
+        config.default_disk.clone(),
+        config.uploads,
+    )?;
     probe(uploads.disks(), &config.disks)?;
     uploads
         .recover()
@@ -216,7 +221,7 @@ pub async fn open_uploads(
     catalog: PathBuf,
     disks: BTreeMap<DiskName, DiskConfig>,
 ) -> Result<(Uploads, CatalogThread), StartError> {
-    let open = move || open_storage(&catalog, &disks, UploadLimits::default());
+    let open = move || open_storage(&catalog, &disks, None, UploadLimits::default());
     tokio::task::spawn_blocking(open)
         .await
         .map_err(|_| StartError::Recovery(portcullis_hop::StoreError::StorageFailed))?
@@ -226,6 +231,7 @@ pub async fn open_uploads(
 fn open_storage(
     catalog: &Path,
     disks: &BTreeMap<DiskName, DiskConfig>,
+    default_disk: Option<DiskName>,
     limits: UploadLimits,
 ) -> Result<(Uploads, CatalogThread), StartError> {
     let unusable = |name: &DiskName, root: &Path, why| StartError::Disk {
@@ -257,7 +263,12 @@ fn open_storage(
         let disk = Arc::new(disk) as Arc<dyn Disk>;
         opened.push((name.clone(), disk, local.limits(limits.reserve_bytes)));
     }
-    let uploads = Uploads::new(rows, Disks::new(opened), clock, limits);
+    let uploads = Uploads::new(
+        rows,
+        Disks::new(opened).with_default(default_disk),
+        clock,
+        limits,
+    );
     Ok((uploads, thread))
 }
 
@@ -294,5 +305,6 @@ fn scratch(config: &mut Config) -> Result<tempfile::TempDir, StartError> {
     config.catalog = folder.path().join("catalog.sqlite");
     let name = "local".parse().expect("is a disk's name");
     config.disks = [(name, DiskConfig::local(root))].into();
+    config.default_disk = None;
     Ok(folder)
 }

@@ -170,7 +170,7 @@ impl Inner {
 
     async fn row(&self, id: UploadId) -> Result<UploadRow, Fault> {
         let find = move |rows: &Rows| UploadRow::find(rows, id).map_err(Fault::from);
-        let row = self.catalog.run(find).await?;
+        let row = self.catalog.read(find).await?;
         row.ok_or(Fault(StoreError::NotFound))
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use portcullis_hop::contract::{Subject, new_upload};
 use portcullis_hop::{Conclusion, Ending, Epoch, StoreError, UploadState, UploadStore};
-use portcullis_services::catalog::Actor;
+use portcullis_services::catalog::{Actor, CatalogError, Rows, VersionRow};
 use portcullis_services::{NewFile, Prefix, Uploads};
 use portcullis_telemetry::{Span, SpanName};
 use portcullis_types::{Attributes, Clock, Findings, ManualClock, Offset, UploadId};
@@ -38,6 +38,19 @@ impl Subject for Local {
 }
 
 portcullis_hop::store_contract!(fresh);
+
+/// A file of the file API, of nobody.
+fn new_file(path: &str) -> NewFile {
+    NewFile {
+        disk: "local".parse().expect("is valid"),
+        path: path.parse().expect("is safe"),
+        media_type: None,
+        metadata: Attributes::default(),
+        sha256: None,
+        principal: portcullis_types::Principal::anonymous(),
+        client: None,
+    }
+}
 
 #[tokio::test]
 async fn an_upload_to_which_nothing_comes_expires_and_its_bytes_go() {
@@ -170,20 +183,13 @@ async fn of_what_a_crash_left_of_small_files_the_committed_ones_stay() {
 async fn a_committed_file_whose_link_was_not_made_is_shown_at_the_next_start() {
     let Local { uploads, folder } = fresh().await;
     let span = Span::root(SpanName::Upload, None);
-    let file = NewFile {
-        disk: "local".parse().expect("is valid"),
-        path: "a/b.csv".parse().expect("is safe"),
-        media_type: None,
-        metadata: Attributes::default(),
-        sha256: None,
-        principal: portcullis_types::Principal::anonymous(),
-        client: None,
-    };
     let body = Box::pin(futures_util::stream::iter([Ok("abc".into())]));
     uploads
-        .store_file(file, body, None, &span)
+        .store_file(new_file("a/b.csv"), body, None, &span)
         .await
         .expect("is stored");
+    // The next transaction remembers that the link was made.
+    uploads.sweep().await.expect("runs");
     drop(uploads);
     // As after a crash between the commit and the link.
     let visible = folder.path().join("local/a/b.csv");
@@ -200,21 +206,38 @@ async fn a_committed_file_whose_link_was_not_made_is_shown_at_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_leads_to_an_older_version_is_not_taken_for_the_right_one() {
+    let Local { uploads, folder: _ } = &fresh().await;
+    let span = Span::root(SpanName::Upload, None);
+    let mut versions = Vec::new();
+    for text in ["one", "two"] {
+        let body = Box::pin(futures_util::stream::iter([Ok(text.into())]));
+        let stored = uploads.store_file(new_file("a.csv"), body, None, &span);
+        versions.push(stored.await.expect("is stored").id);
+    }
+    let in_catalog = async |shown: Option<UploadId>| {
+        let job = move |rows: &Rows| {
+            let (disk, path) = ("local".parse().expect("is valid"), "a.csv".parse());
+            match shown {
+                None => drop(rows.execute("UPDATE versions SET linked = 0", [])),
+                shown => VersionRow::set_linked(rows, &disk, &path.expect("is safe"), shown)?,
+            }
+            Ok::<_, CatalogError>(VersionRow::unlinked_paths(rows, &disk)?.len())
+        };
+        uploads.catalog().run(job).await
+    };
+    assert!(matches!(in_catalog(None).await, Ok(1)));
+    assert!(matches!(in_catalog(Some(versions[0])).await, Ok(1)));
+    assert!(matches!(in_catalog(Some(versions[1])).await, Ok(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_file_is_gone_and_what_follows_it_is_a_new_version() {
     let Local { uploads, folder } = fresh().await;
     let span = Span::root(SpanName::Upload, None);
     let store = |text: &'static str| {
-        let file = NewFile {
-            disk: "local".parse().expect("is valid"),
-            path: "a.csv".parse().expect("is safe"),
-            media_type: None,
-            metadata: Attributes::default(),
-            sha256: None,
-            principal: portcullis_types::Principal::anonymous(),
-            client: None,
-        };
         let body = Box::pin(futures_util::stream::iter([Ok(text.into())]));
-        uploads.store_file(file, body, None, &span)
+        uploads.store_file(new_file("a.csv"), body, None, &span)
     };
     assert_eq!(store("one").await.map(|receipt| receipt.version), Ok(1));
     let disk = uploads.disk_or_default(None).expect("is there").clone();

@@ -4,7 +4,7 @@
 
 use portcullis_types::{DiskPath, Offset, Sha256Digest, UploadId};
 
-use crate::{Checkpoint, Disk, DiskError, SealedStage};
+use crate::{Checkpoint, Disk, DiskError, EntryKind, SealedStage, Shown};
 
 /// A disk under test, and how its visible side looks from outside.
 pub trait Subject: Sync {
@@ -40,6 +40,11 @@ macro_rules! disk_contract {
             a_stage_is_read_back_between_two_positions
             an_empty_file_is_a_file
             what_is_there_can_be_listed
+            what_stands_at_a_path_is_told
+            a_small_file_is_unsettled_until_it_is_settled
+            a_file_that_was_there_before_becomes_a_version_where_it_stands
+            a_version_that_is_gone_is_made_of_its_bytes_alone
+            what_nobody_knows_is_set_aside_and_not_removed
             a_disk_says_how_much_room_it_has
             a_disk_that_is_tried_is_as_it_was
             sixty_four_versions_of_one_path_never_mix
@@ -307,6 +312,97 @@ pub fn what_is_there_can_be_listed(subject: &impl Subject) {
     drop(subject.disk().create_stage(stage).expect("a stage"));
     assert_eq!(subject.disk().stages().expect("is read"), [stage]);
     assert_eq!(subject.disk().versions().expect("is read"), [version]);
+}
+
+pub fn what_stands_at_a_path_is_told(subject: &impl Subject) {
+    let disk = subject.disk();
+    let (version, at) = (kept(disk, b"x"), path("in/a.csv"));
+    let known = [version];
+    assert_eq!(disk.shown(&at, &known), Ok(Shown::Nothing));
+    disk.show(version, &at, &known).expect("is shown");
+    assert_eq!(disk.shown(&at, &known), Ok(Shown::Version(version)));
+    assert_eq!(disk.shown(&at, &[]), Ok(Shown::Other));
+    subject.intrude("in/b.csv", b"y");
+    assert_eq!(disk.shown(&path("in/b.csv"), &known), Ok(Shown::Other));
+
+    let entries = disk.entries(Some(&path("in"))).expect("is a folder");
+    let named: Vec<_> = entries.iter().map(|entry| entry.name.as_os_str()).collect();
+    assert_eq!(named, ["a.csv", "b.csv"]);
+    let EntryKind::File(facts) = &entries[0].kind else {
+        panic!("is a file");
+    };
+    assert_eq!((facts.length, facts.names), (1, 2));
+    assert_eq!(
+        disk.examine(version).expect("is read").as_ref(),
+        Some(facts)
+    );
+    assert_eq!(
+        disk.entries(Some(&path("none"))).map(drop),
+        Err(DiskError::Missing)
+    );
+}
+
+pub fn a_small_file_is_unsettled_until_it_is_settled(subject: &impl Subject) {
+    let disk = subject.disk();
+    let id = UploadId::generate();
+    disk.keep_whole(id, b"first").expect("is kept");
+    // Nobody was told, so that another attempt may bring other bytes.
+    disk.keep_whole(id, b"second").expect("is kept");
+    assert_eq!(contents(disk, id), b"second");
+    assert_eq!(subject.reopened().unsettled(), Ok(vec![id]));
+    disk.settle(id).expect("is settled");
+    assert_eq!(disk.unsettled(), Ok(vec![]));
+    assert_eq!(disk.keep_whole(id, b"third"), Err(DiskError::Occupied));
+    assert_eq!(disk.unsettled(), Ok(vec![]));
+    assert_eq!(contents(disk, id), b"second");
+}
+
+pub fn a_file_that_was_there_before_becomes_a_version_where_it_stands(subject: &impl Subject) {
+    let disk = subject.disk();
+    subject.intrude("old/a.csv", b"from before");
+    let (id, at) = (UploadId::generate(), path("old/a.csv"));
+    for _ in 0..2 {
+        disk.take_in(id, &at).expect("is taken in");
+        assert_eq!(contents(disk, id), b"from before");
+        assert_eq!(disk.shown(&at, &[id]), Ok(Shown::Version(id)));
+    }
+    assert_eq!(disk.unsettled(), Ok(vec![id]));
+    disk.settle(id).expect("is settled");
+    assert_eq!(
+        subject.visible("old/a.csv").as_deref(),
+        Some(&b"from before"[..])
+    );
+    let nothing = disk.take_in(UploadId::generate(), &path("old/none.csv"));
+    assert!(nothing.is_err());
+}
+
+pub fn a_version_that_is_gone_is_made_of_its_bytes_alone(subject: &impl Subject) {
+    let disk = subject.disk();
+    let (bytes, at) = (b"what was stored", path("in/a.csv"));
+    let (length, sha256) = (bytes.len() as u64, Sha256Digest::of(bytes));
+    subject.intrude("in/a.csv", b"something else!");
+    let id = UploadId::generate();
+    assert_eq!(disk.restore(id, &at, length, sha256), Ok(false));
+    subject.intrude("in/a.csv", bytes);
+    assert_eq!(disk.restore(id, &at, length + 1, sha256), Ok(false));
+    assert_eq!(disk.versions(), Ok(vec![]));
+    assert_eq!(disk.restore(id, &at, length, sha256), Ok(true));
+    assert_eq!(contents(disk, id), bytes);
+    assert_eq!(disk.shown(&at, &[id]), Ok(Shown::Version(id)));
+}
+
+pub fn what_nobody_knows_is_set_aside_and_not_removed(subject: &impl Subject) {
+    let disk = subject.disk();
+    let (strange, own) = (kept(disk, b"strange"), kept(disk, b"own"));
+    drop(disk.create_stage(strange).expect("a stage"));
+    for _ in 0..2 {
+        disk.set_aside(strange).expect("is set aside");
+        assert_eq!(disk.versions(), Ok(vec![own]));
+        assert_eq!(disk.stages(), Ok(vec![]));
+    }
+    let aside = format!(".portcullis/aside/{strange}");
+    assert_eq!(subject.visible(&aside).as_deref(), Some(&b"strange"[..]));
+    assert_eq!(subject.visible(&format!("{aside}.stage")), Some(Vec::new()));
 }
 
 pub fn a_disk_that_is_tried_is_as_it_was(subject: &impl Subject) {

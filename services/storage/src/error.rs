@@ -4,7 +4,7 @@ use portcullis_types::Offset;
 use rustix::io::Errno;
 
 /// Why a disk did not do what it was asked, by what the caller can do about it. No message holds a path.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiskError {
     /// There is no room, or a quota is used up. What was written before stays as it was.
     #[error("the disk has no room for this ({0}); make room, or raise the quota, and try again")]

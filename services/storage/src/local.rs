@@ -14,6 +14,7 @@
 //! on NFSv4.2, `linkat` does not. Each step makes the folder it changed durable before the next begins.
 
 mod folder;
+mod shared_sync;
 
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -23,6 +24,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use self::folder::Folder;
+use self::shared_sync::{Moment, SharedSync};
 use crate::stage::hash_of;
 use crate::{
     Checkpoint, CrashPoint, Disk, DiskError, DiskId, Entry, Facts, Known, Looks, OpenStage,
@@ -49,6 +51,7 @@ pub struct LocalDisk {
     root: Folder,
     stages: Folder,
     versions: Folder,
+    version_syncs: SharedSync,
     links: Folder,
     settings: Settings,
 }
@@ -103,6 +106,7 @@ impl LocalDisk {
                 root,
                 stages,
                 versions,
+                version_syncs: SharedSync::default(),
                 links,
                 settings,
             };
@@ -113,6 +117,7 @@ impl LocalDisk {
         let disk = Self {
             stages: folder("stages")?,
             versions: folder("versions")?,
+            version_syncs: SharedSync::default(),
             links: folder("links")?,
             root,
             settings,
@@ -181,6 +186,20 @@ impl LocalDisk {
         } else {
             Ok(())
         }
+    }
+
+    /// Removes what an earlier attempt left of a small file whose commit is not known.
+    fn forget_whole(&self, name: &str, unsettled: &str) -> Result<(), DiskError> {
+        let version = self.versions.inode(name)?;
+        if version.is_some() && self.stages.inode(unsettled)? == version {
+            self.versions.unlink(name)?;
+        }
+        self.stages.unlink(unsettled).map(|_| ())
+    }
+
+    /// Makes durable what happened to the names of versions before a moment.
+    fn sync_versions(&self, since: Moment) -> Result<(), DiskError> {
+        self.version_syncs.cover(since, || self.versions.sync())
     }
 
     /// Which of these versions stands at a name.
@@ -260,27 +279,31 @@ impl Disk for LocalDisk {
     fn keep_whole(&self, id: UploadId, bytes: &[u8]) -> Result<(), DiskError> {
         self.check_writable()?;
         let (name, unsettled) = (id.to_string(), unsettled_name(id));
-        // What an earlier attempt left. A version that is settled was committed, and stays.
-        if let Some(version) = self.versions.inode(&name)? {
-            if self.stages.inode(&unsettled)? != Some(version) {
-                return Err(DiskError::Occupied);
+        let file = match self.stages.create_new(&unsettled, OWN_FILE_MODE)? {
+            None => {
+                self.forget_whole(&name, &unsettled)?;
+                self.stages.create_new(&unsettled, OWN_FILE_MODE)?
             }
-            self.versions.unlink(&name)?;
-        }
-        self.stages.unlink(&unsettled)?;
-        let file = self.stages.create_new(&unsettled, OWN_FILE_MODE)?;
+            file => file,
+        };
         let mut file = file.ok_or(DiskError::Occupied)?;
         file.write_all(bytes)
             .map_err(|error| Step::Write.io_failed(&error))?;
         crash_point(CrashPoint::WholeWritten);
         self.settings.looks.give_file(&file)?;
         // Named before it is durable, so that most file systems make both durable at once.
-        self.versions.link_new(&self.stages, &unsettled, &name)?;
+        let linked = self.versions.link_new(&self.stages, &unsettled, &name);
+        if let Err(DiskError::Occupied) = linked {
+            // A version that is settled was committed, and stays.
+            self.stages.unlink(&unsettled)?;
+        }
+        linked?;
+        let named = self.version_syncs.moment();
         crash_point(CrashPoint::WholeNamed);
         file.sync_all()
             .map_err(|error| Step::Fsync.io_failed(&error))?;
         crash_point(CrashPoint::WholeDurable);
-        self.versions.sync()?;
+        self.sync_versions(named)?;
         crash_point(CrashPoint::WholeKept);
         Ok(())
     }
@@ -315,7 +338,7 @@ impl Disk for LocalDisk {
             Err(error) => return Err(error),
         }
         crash_point(CrashPoint::VersionNamed);
-        self.versions.sync()?;
+        self.sync_versions(self.version_syncs.moment())?;
         crash_point(CrashPoint::VersionKept);
         Ok(())
     }
@@ -380,7 +403,7 @@ impl Disk for LocalDisk {
         self.check_writable()?;
         if self.versions.unlink(&version.to_string())? {
             crash_point(CrashPoint::VersionDropped);
-            self.versions.sync()?;
+            self.sync_versions(self.version_syncs.moment())?;
         }
         Ok(())
     }
@@ -407,7 +430,7 @@ impl Disk for LocalDisk {
         self.settings.looks.give_file(&file)?;
         file.sync_all()
             .map_err(|error| Step::Fsync.io_failed(&error))?;
-        self.versions.sync()
+        self.sync_versions(self.version_syncs.moment())
     }
 
     fn examine(&self, version: UploadId) -> Result<Option<Facts>, DiskError> {
@@ -449,7 +472,7 @@ impl Disk for LocalDisk {
         }
         self.versions
             .link_new(&parent, name, &version.to_string())?;
-        self.versions.sync()?;
+        self.sync_versions(self.version_syncs.moment())?;
         Ok(true)
     }
 

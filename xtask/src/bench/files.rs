@@ -120,7 +120,7 @@ fn small(
     for round in 1..=rounds {
         say(format!("small files, round {round} of {rounds}"));
         settle();
-        stored.push(by_clients(|client, file| {
+        let seconds = by_clients(|client, file| {
             let address = services.server.address;
             let mut connection = Connection::to(address)?;
             for file in file {
@@ -131,7 +131,9 @@ fn small(
                 )?;
             }
             Ok(())
-        })?);
+        })?;
+        say(format!("{:.0} a second", count(SMALL_FILES) / seconds));
+        stored.push(seconds);
         settle();
         sequence.push(
             fsync_each(

@@ -38,6 +38,34 @@ impl UploadRow {
         Self::find(rows, upload.id)?.ok_or(CatalogError::Damaged)
     }
 
+    /// Adds an upload that ends well at once, unless its id is taken. Says whether it was added.
+    pub fn create_committed(
+        rows: &Rows,
+        upload: &NewUpload,
+        commit: &Commit,
+        receipt: &Receipt,
+        state: UploadState,
+    ) -> Result<bool, CatalogError> {
+        let added = rows
+            .prepare_cached(
+                "INSERT INTO uploads (id, state, epoch, offset, hash_state, disk, created, commitment, receipt, expires_at)
+                 VALUES (:id, :state, :epoch, :offset, x'', :disk, :created, :commitment, :receipt, :expires_at)
+                 ON CONFLICT (id) DO NOTHING",
+            )?
+            .execute(named_params! {
+                ":id": upload.id.to_string(),
+                ":state": state.as_str(),
+                ":epoch": commit.epoch.number().cast_signed(),
+                ":offset": commit.length.bytes().cast_signed(),
+                ":disk": upload.disk.as_ref().map(portcullis_types::DiskName::as_str),
+                ":created": serde_json::to_string(upload)?,
+                ":commitment": serde_json::to_string(commit)?,
+                ":receipt": serde_json::to_string(receipt)?,
+                ":expires_at": upload.expires_at.as_ms(),
+            })?;
+        Ok(added == 1)
+    }
+
     /// The row of an upload.
     pub fn find(rows: &Rows, id: UploadId) -> Result<Option<Self>, CatalogError> {
         rows.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?

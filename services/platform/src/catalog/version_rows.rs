@@ -272,12 +272,26 @@ impl VersionRow {
         Ok(purged)
     }
 
-    /// Remembers that the visible link of a path agrees with its rows up to a version.
-    pub fn set_linked(rows: &Rows, disk: &DiskName, path: &DiskPath) -> Result<(), CatalogError> {
+    /// Remembers that the visible link of a path leads to this version, or to none. Where it is to lead elsewhere by
+    /// now, nothing is remembered: whoever changed that makes the link.
+    pub fn set_linked(
+        rows: &Rows,
+        disk: &DiskName,
+        path: &DiskPath,
+        shown: Option<UploadId>,
+    ) -> Result<(), CatalogError> {
         rows.prepare_cached(
-            "UPDATE versions SET linked = 1 WHERE disk = ?1 AND path = ?2 AND linked = 0",
+            "UPDATE versions SET linked = 1
+             WHERE disk = ?1 AND path = ?2 AND linked = 0
+               AND ?3 IS (SELECT upload FROM versions
+                          WHERE disk = ?1 AND path = ?2 AND deleted_at IS NULL AND quarantined = 0
+                          ORDER BY version DESC LIMIT 1)",
         )?
-        .execute([disk.as_str(), path.as_str()])?;
+        .execute(params![
+            disk.as_str(),
+            path.as_str(),
+            shown.map(|version| version.to_string())
+        ])?;
         Ok(())
     }
 

@@ -91,7 +91,7 @@ impl Uploads {
         let (name, at, now) = (disk.name.clone(), path.clone(), self.clock().now());
         let known = self
             .catalog()
-            .run_blocking(move |rows| VersionRow::known(rows, &name, &at).map_err(Fault::from))?;
+            .read_blocking(move |rows| VersionRow::known(rows, &name, &at).map_err(Fault::from))?;
         let may = disk.disk().may_show(path, &known);
         may.map_err(Fault::of_disk(disk))?;
         let (name, at, answer) = (disk.name.clone(), path.clone(), changed(disk, path));

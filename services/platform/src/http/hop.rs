@@ -55,7 +55,7 @@ async fn authenticate(State(site): State<Site>, head: Head, body: Body) -> Respo
     let call = async |_, _| {
         let wire::TokenToCheck { token } = parsed(body).await?;
         let find = move |rows: &Rows| TokenRow::principal_of(rows, &token).map_err(Fault::from);
-        let principal = site.uploads().catalog().run(find).await?;
+        let principal = site.uploads().catalog().read(find).await?;
         Ok(json(&principal.ok_or(StoreError::NotFound)?))
     };
     site.answer(SpanName::Authenticate, &head, Scope::Stages, call)

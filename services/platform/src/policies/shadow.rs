@@ -41,7 +41,7 @@ impl Policies {
             let found = ShadowRows::find(rows, &query, MAX_VERDICTS)?;
             Ok::<_, CatalogError>(found)
         };
-        let verdicts = self.0.catalog.run(find).await?;
+        let verdicts = self.0.catalog.read(find).await?;
         let mut policies: BTreeMap<_, Counted> = BTreeMap::new();
         for row in &verdicts {
             let key = (row.policy.clone(), row.candidate, row.digest);

@@ -6,7 +6,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use portcullis_hop::{Commit, Disposition, NewUpload, Receipt, Status, StoreError, UploadState};
+use portcullis_hop::{
+    Commit, Disposition, Epoch, NewUpload, Receipt, Status, StoreError, UploadState,
+};
 use portcullis_storage::{Checkpoint, CrashPoint, DiskError, SealedStage, crash_point};
 use portcullis_telemetry::{Span, SpanName, TraceContext};
 use portcullis_types::{DiskName, DiskPath, Offset, UploadId};
@@ -93,10 +95,6 @@ impl Inner {
         let permit = Arc::clone(&self.appends).try_acquire_owned();
         let permit = permit.map_err(|_| Fault(StoreError::Unavailable))?;
         let turn = self.active.slot(id).turn().await;
-        let find = move |rows: &Rows| UploadRow::find(rows, id).map_err(Fault::from);
-        if let Some(row) = self.catalog.read(find).await? {
-            return repeated(&row, &commit)?.ok_or_else(another_upload);
-        }
         let (inner, parent) = (Arc::clone(self), span.context());
         let publishing = tokio::task::spawn_blocking(move || {
             inner.check_room(&upload)?;
@@ -127,32 +125,58 @@ impl Inner {
     /// this one do not hold it. So whoever has made a link looks again, until nothing has changed meanwhile:
     /// the last to look has made the right one.
     pub(super) fn derive_link(&self, disk: &NamedDisk, path: &DiskPath) -> Result<(), Fault> {
-        let read = || {
-            let (name, at) = (disk.name.clone(), path.clone());
-            self.catalog.read_blocking(move |rows| {
-                let latest = VersionRow::latest(rows, &name, &at)?;
-                let latest = latest.map(|version| version.upload);
-                Ok::<_, Fault>((latest, VersionRow::known(rows, &name, &at)?))
-            })
-        };
-        let (mut latest, mut known) = read()?;
+        let standing = self.standing(disk, path)?;
+        self.derive_link_of(disk, path, standing)
+    }
+
+    fn standing(&self, disk: &NamedDisk, path: &DiskPath) -> Result<Standing, Fault> {
+        let (name, at) = (disk.name.clone(), path.clone());
+        let read = move |rows: &Rows| Standing::of(rows, &name, &at).map_err(Fault::from);
+        self.catalog.read_blocking(read)
+    }
+
+    /// The same where it is known already what the catalog said a moment ago.
+    fn derive_link_of(
+        &self,
+        disk: &NamedDisk,
+        path: &DiskPath,
+        mut standing: Standing,
+    ) -> Result<(), Fault> {
         loop {
-            match latest {
-                Some(version) => disk.disk().show(version, path, &known),
-                None => disk.disk().hide(path, &known),
+            match standing.latest {
+                Some(version) => disk.disk().show(version, path, &standing.known),
+                None => disk.disk().hide(path, &standing.known),
             }
             .map_err(Fault::of_disk(disk))?;
-            let before = latest;
-            (latest, known) = read()?;
-            if latest == before {
+            let now = self.standing(disk, path)?;
+            if now.latest == standing.latest {
                 break;
             }
+            standing = now;
         }
         let (name, at) = (disk.name.clone(), path.clone());
         // Nobody waits for that: until it is done, the next start looks at the link again.
         self.catalog
-            .run_later(move |rows| VersionRow::set_linked(rows, &name, &at));
+            .run_later(move |rows| VersionRow::set_linked(rows, &name, &at, standing.latest));
         Ok(())
+    }
+}
+
+/// What the catalog says of a path.
+struct Standing {
+    /// The version that is to be shown there.
+    latest: Option<UploadId>,
+    /// Every version that it ever had.
+    known: Vec<UploadId>,
+}
+
+impl Standing {
+    fn of(rows: &Rows, disk: &DiskName, path: &DiskPath) -> Result<Self, CatalogError> {
+        let latest = VersionRow::latest(rows, disk, path)?;
+        Ok(Self {
+            latest: latest.map(|version| version.upload),
+            known: VersionRow::known(rows, disk, path)?,
+        })
     }
 }
 
@@ -199,16 +223,22 @@ impl Publishing<'_> {
     ) -> Result<Receipt, Fault> {
         let (disk, path) = (self.disk, &self.commit.path);
         let _publishing = self.inner.publishing.lock(&disk.name, path);
-        self.check_path()?;
+        if let Some(receipt) = self.look(begun)? {
+            return Ok(receipt);
+        }
         let publish = Span::child_of(SpanName::Publish, Some(self.parent));
         keep().map_err(Fault::of_disk(disk))?;
         let catalog = Span::child_of(SpanName::Catalog, Some(self.parent));
-        let (receipt, is_new) = self.record(begun)?;
+        let Recorded {
+            receipt,
+            is_new,
+            standing,
+        } = self.record(begun)?;
         drop(catalog);
         crash_point(CrashPoint::UploadCommitted);
         // From here on nothing fails the upload: it is stored. What is not done now, recovery does.
         if self.commit.disposition == Disposition::Publish {
-            self.inner.derive_link(disk, path)?;
+            self.inner.derive_link_of(disk, path, standing)?;
         }
         if !is_new {
             disk.disk()
@@ -297,48 +327,58 @@ impl Publishing<'_> {
         entry
     }
 
-    fn check_path(&self) -> Result<(), Fault> {
-        if self.commit.disposition != Disposition::Publish {
-            return Ok(());
+    /// Looks whether the same commit came before, and whether the path may show the upload.
+    fn look(&self, begun: Begun) -> Result<Option<Receipt>, Fault> {
+        let (id, name, path) = (
+            self.upload.id,
+            self.disk.name.clone(),
+            self.commit.path.clone(),
+        );
+        let (earlier, known) = self.inner.catalog.read_blocking(move |rows| {
+            let earlier = match begun {
+                // Whoever has the turn has looked.
+                Begun::Created => None,
+                Begun::Whole => UploadRow::find(rows, id)?,
+            };
+            Ok::<_, Fault>((earlier, VersionRow::known(rows, &name, &path)?))
+        })?;
+        if let Some(row) = earlier {
+            let receipt = repeated(&row, self.commit)?.ok_or_else(another_upload)?;
+            return Ok(Some(receipt));
         }
-        let (name, path) = (self.disk.name.clone(), self.commit.path.clone());
-        let known = move |rows: &Rows| VersionRow::known(rows, &name, &path);
-        let known = self
-            .inner
-            .catalog
-            .read_blocking(move |rows| known(rows).map_err(Fault::from))?;
-        let may = self.disk.disk().may_show(&self.commit.path, &known);
-        may.map_err(Fault::of_disk(self.disk))
+        if self.commit.disposition == Disposition::Publish {
+            let may = self.disk.disk().may_show(&self.commit.path, &known);
+            may.map_err(Fault::of_disk(self.disk))?;
+        }
+        Ok(None)
     }
 
-    /// The commit point: version, receipt and audit row in one transaction. Says whether there is a new version, or the
-    /// path had these very bytes already.
-    fn record(&self, begun: Begun) -> Result<(Receipt, bool), Fault> {
+    /// The commit point: version, receipt and audit row in one transaction.
+    fn record(&self, begun: Begun) -> Result<Recorded, Fault> {
         let (upload, commit) = (self.upload.clone(), self.commit.clone());
         let (disk, now) = (self.disk.name.clone(), self.inner.clock.now());
         let (answering, quota) = (self.answering.cloned(), self.disk.limits().quota.clone());
         self.inner.catalog.run_blocking(move |rows| {
             let length = commit.length.bytes();
-            let row = match begun {
-                Begun::Created => UploadRow::find(rows, upload.id)?,
-                Begun::Whole => {
-                    quota.check_new(rows, &disk, &upload.attributes, length, upload.id)?;
-                    Some(UploadRow::create(rows, &upload)?)
+            match begun {
+                Begun::Created => {
+                    let row = UploadRow::find(rows, upload.id)?;
+                    check_open(&row.ok_or(Fault(StoreError::NotFound))?, commit.epoch)?;
                 }
-            };
-            let row = row.ok_or(Fault(StoreError::NotFound))?;
-            check_open(&row, commit.epoch)?;
+                Begun::Whole if commit.epoch != Epoch::FIRST => {
+                    return Err(StoreError::Fenced.into());
+                }
+                Begun::Whole => {}
+            }
             let quarantined = commit.disposition != Disposition::Publish;
             let existing = already_there(rows, &disk, &commit)?;
             let is_new = existing.is_none();
-            let version = if let Some(existing) = existing {
-                existing
-            } else {
-                quota.check(rows, &disk, &upload.attributes, length)?;
-                let version = VersionRow {
+            let version = match existing {
+                Some(existing) => existing,
+                None => VersionRow {
                     upload: upload.id,
                     version: VersionRow::next_number(rows, &disk, &commit.path)?,
-                    disk,
+                    disk: disk.clone(),
                     path: commit.path.clone(),
                     size: length,
                     sha256: commit.sha256,
@@ -350,9 +390,7 @@ impl Publishing<'_> {
                     deleted_at: None,
                     purged_at: None,
                     verified_at: None,
-                };
-                version.insert(rows)?;
-                version
+                },
             };
             let receipt = receipt(&version, &commit, &upload);
             let (state, action) = if quarantined {
@@ -360,7 +398,26 @@ impl Publishing<'_> {
             } else {
                 (UploadState::Committed, Action::Created)
             };
-            UploadRow::commit(rows, &commit, &receipt, state)?;
+            match begun {
+                Begun::Created if is_new => quota.check(rows, &disk, &upload.attributes, length)?,
+                Begun::Whole if is_new => {
+                    quota.check_new(rows, &disk, &upload.attributes, length, upload.id)?;
+                }
+                Begun::Created | Begun::Whole => {}
+            }
+            match begun {
+                Begun::Created => UploadRow::commit(rows, &commit, &receipt, state)?,
+                Begun::Whole => {
+                    let added =
+                        UploadRow::create_committed(rows, &upload, &commit, &receipt, state);
+                    if !added? {
+                        return Err(another_upload());
+                    }
+                }
+            }
+            if is_new {
+                version.insert(rows)?;
+            }
             AuditEntry::new(now, action, Actor::of_upload(&upload))
                 .of_version(&version)
                 .of_upload(upload.id)
@@ -375,9 +432,23 @@ impl Publishing<'_> {
             if let Some(answering) = answering {
                 answering.record(rows, &stored(&receipt), now)?;
             }
-            Ok::<_, Fault>((receipt, is_new))
+            let standing = Standing::of(rows, &disk, &commit.path)?;
+            Ok::<_, Fault>(Recorded {
+                receipt,
+                is_new,
+                standing,
+            })
         })
     }
+}
+
+/// What the commit point did.
+struct Recorded {
+    receipt: Receipt,
+    /// Whether there is a new version, or the path had these very bytes already.
+    is_new: bool,
+    /// What the path shows from then on.
+    standing: Standing,
 }
 
 /// The version that a path shows, if it has the very bytes that are to be shown there.
