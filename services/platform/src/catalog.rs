@@ -47,6 +47,8 @@ pub use version_rows::VersionRow;
 const MAX_WAITING_JOBS: usize = 1024;
 /// Statements that stay parsed on each connection: more than there are.
 const STATEMENTS: usize = 128;
+/// Pages of the catalog that each connection keeps: the upper levels of its indexes for millions of files.
+const CACHE_KIB: i64 = 16 * 1024;
 /// The most jobs of one transaction.
 const MAX_BATCH: usize = 64;
 /// How long another process, such as `token add`, may hold the catalog.
@@ -155,12 +157,12 @@ impl Catalog {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "secure_delete", true)?;
-        keep_statements(&connection)?;
+        prepare_well(&connection)?;
         migrations::run(&mut connection)?;
         let key = AuditKey::of(path)?;
         take_up(&mut connection, &key)?;
         let mut reader = open_to_read(path)?;
-        keep_statements(&reader)?;
+        prepare_well(&reader)?;
         let (jobs, waiting) = mpsc::channel(MAX_WAITING_JOBS);
         let (later, riding) = mpsc::channel(MAX_WAITING_JOBS);
         let writing = thread("catalog", move || {
@@ -252,10 +254,12 @@ impl CatalogThread {
     }
 }
 
-/// Statements are parsed and planned once. Without the guarantee of stable plans, SQLite plans a statement again for
+/// Statements are parsed and planned once, and what they look up often stays at hand. Without the guarantee of stable plans, SQLite plans a statement again for
 /// each value that it is given, wherever a table has an index over part of its rows.
-fn keep_statements(connection: &Connection) -> Result<(), rusqlite::Error> {
+fn prepare_well(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Negative: in KiB.
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }

@@ -81,6 +81,13 @@ impl UploadRow {
             .exists([id.to_string()])?)
     }
 
+    /// Whether an upload is not over.
+    pub fn is_under_way(rows: &Rows, id: UploadId) -> Result<bool, CatalogError> {
+        Ok(rows
+            .prepare_cached("SELECT 1 FROM uploads WHERE id = ?1 AND state IN ('open', 'held')")?
+            .exists([id.to_string()])?)
+    }
+
     /// Uploads that are not over and have expired.
     pub fn expired(rows: &Rows, now: Timestamp) -> Result<Vec<Self>, CatalogError> {
         rows.prepare_cached(&format!(

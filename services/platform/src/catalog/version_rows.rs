@@ -312,8 +312,9 @@ impl VersionRow {
         limit: u32,
     ) -> Result<Vec<(i64, Self)>, CatalogError> {
         let select = SELECT.replace(" FROM ", ", rowid FROM ");
+        // `+`: not by the index of disks, for which each page would be sorted out of all rows.
         rows.prepare_cached(&format!(
-            "{select} WHERE disk = ?1 AND rowid > ?2 AND purged_at IS NULL
+            "{select} WHERE +disk = ?1 AND rowid > ?2 AND purged_at IS NULL
                AND NOT (quarantined = 1 AND deleted_at IS NOT NULL)
              ORDER BY rowid LIMIT ?3"
         ))?

@@ -557,30 +557,27 @@ impl Uploads {
                 tracing::error!(disk = %disk.name, "a stored file cannot be shown: something else stands at its path");
             }
         }
-        for id in disk.disk().unsettled().map_err(&failed)? {
-            let left = self.left(id, |rows, row| VersionRow::is_kept(rows, row.status().id));
-            if !matches!(left?, Left::Needed) {
+        let unsettled = disk.disk().unsettled().map_err(&failed)?;
+        for (id, left) in self.left(&unsettled, VersionRow::is_kept)? {
+            if !matches!(left, Left::Needed) {
                 disk.disk().drop_version(id).map_err(&failed)?;
             }
             disk.disk().settle(id).map_err(&failed)?;
         }
         let mut strange = 0;
-        for version in disk.disk().versions().map_err(&failed)? {
-            match self.left(version, |rows, row| {
-                VersionRow::is_kept(rows, row.status().id)
-            })? {
+        let versions = disk.disk().versions().map_err(&failed)?;
+        for (id, left) in self.left(&versions, VersionRow::is_kept)? {
+            match left {
                 Left::Needed => {}
-                Left::Over => disk.disk().drop_version(version).map_err(&failed)?,
+                Left::Over => disk.disk().drop_version(id).map_err(&failed)?,
                 Left::Strange => strange += 1,
             }
         }
-        for stage in disk.disk().stages().map_err(&failed)? {
-            let is_open = |row: &UploadRow| {
-                matches!(row.status().state, UploadState::Open | UploadState::Held)
-            };
-            match self.left(stage, move |_, row| Ok(is_open(row)))? {
+        let stages = disk.disk().stages().map_err(&failed)?;
+        for (id, left) in self.left(&stages, UploadRow::is_under_way)? {
+            match left {
                 Left::Needed => {}
-                Left::Over => disk.disk().discard_stage(stage).map_err(&failed)?,
+                Left::Over => disk.disk().discard_stage(id).map_err(&failed)?,
                 Left::Strange => strange += 1,
             }
         }
@@ -595,19 +592,19 @@ impl Uploads {
         Ok(())
     }
 
-    /// What is to become of a file that an upload left on a disk. Each upload has its row before it has a file, so that
+    /// What is to become of files that uploads left on a disk. Each upload has its row before it has a file, so that
     /// one without a row comes from another catalog, or from after the backup of this one: it is not ours to remove.
     fn left(
         &self,
-        id: UploadId,
-        is_needed: impl FnOnce(&Rows, &UploadRow) -> Result<bool, CatalogError> + Send + 'static,
-    ) -> Result<Left, Fault> {
-        let left = self.0.catalog.run_blocking(move |rows| {
-            Ok::<_, CatalogError>(match UploadRow::find(rows, id)? {
-                None => Left::Strange,
-                Some(row) if is_needed(rows, &row)? => Left::Needed,
-                Some(_) => Left::Over,
-            })
+        ids: &[UploadId],
+        is_needed: fn(&Rows, UploadId) -> Result<bool, CatalogError>,
+    ) -> Result<Vec<(UploadId, Left)>, Fault> {
+        let ids = ids.to_vec();
+        let left = self.0.catalog.read_blocking(move |rows| {
+            let left = |id| Ok((id, Left::of(rows, id, is_needed)?));
+            ids.into_iter()
+                .map(left)
+                .collect::<Result<_, CatalogError>>()
         });
         Ok(left?)
     }
@@ -620,4 +617,20 @@ enum Left {
     Over,
     /// The catalog does not know the upload.
     Strange,
+}
+
+impl Left {
+    fn of(
+        rows: &Rows,
+        id: UploadId,
+        is_needed: fn(&Rows, UploadId) -> Result<bool, CatalogError>,
+    ) -> Result<Self, CatalogError> {
+        Ok(if is_needed(rows, id)? {
+            Self::Needed
+        } else if UploadRow::exists(rows, id)? {
+            Self::Over
+        } else {
+            Self::Strange
+        })
+    }
 }
