@@ -120,3 +120,18 @@ def test_a_setting_that_cannot_be_is_said(tmp_path, settings, says):
     services = Services(tmp_path, {"local": settings}, start=False)
     said = services.refuses_to_start()
     assert says in said and "\n" not in said.strip()
+
+
+def test_who_names_no_disk_means_the_one_that_the_site_says(tmp_path):
+    services = Services(tmp_path, {"archive": {}, "local": {}}, start=False)
+    keys = services.config.read_text()
+    services.config.write_text(f'default-disk = "tape"\n{keys}')
+    assert "there is no disk `tape`" in services.refuses_to_start()
+    for setting, disk in (('default-disk = "local"\n', "local"), ("", "archive")):
+        services.config.write_text(setting + keys)
+        services.start()
+        saved = services.client().call("POST", "upload", data={"path": "a.csv"}, files={"file": TEXT})
+        assert saved.json()["disk"] == disk
+        assert (services.disks[disk] / "a.csv").read_bytes() == TEXT
+        services.stop()
+        services.address = "127.0.0.1:0"

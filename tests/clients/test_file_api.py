@@ -43,6 +43,20 @@ def test_a_file_goes_through_all_its_life(services, disk):
     assert refused(lambda: client.delete(saved["path"])) == 404
 
 
+def test_who_asks_for_a_file_that_is_not_there_is_told_of_files(services):
+    client, file = services.client(), {"path": "none.csv", "disk": "local"}
+    for method, name, more in [
+        ("GET", "download", {"params": file}),
+        ("GET", "metadata", {"params": file}),
+        ("DELETE", "delete", {"params": file}),
+        ("POST", "undelete", {"json": file}),
+    ]:
+        with pytest.raises(requests.HTTPError) as error:
+            client.call(method, name, **more)
+        answer = error.value.response
+        assert (answer.status_code, "no such file" in answer.json()["error"]) == (404, True), answer.text
+
+
 def test_a_large_file_comes_in_chunks(services):
     client = services.client()
     saved = client.save_chunked("big.bin", LARGE, metadata={"cohort_id": 1})

@@ -169,6 +169,7 @@ impl Failure {
                     ProblemKind::Unauthenticated | ProblemKind::Forbidden => {
                         ErrorType::Unauthorized
                     }
+                    ProblemKind::NotFound => ErrorType::NotFound,
                     ProblemKind::VersionSkew => ErrorType::VersionSkew,
                     _ => ErrorType::BadRequest,
                 };

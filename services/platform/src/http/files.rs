@@ -14,13 +14,14 @@ mod versions;
 use axum::Router;
 use axum::routing::{get, post};
 use http::HeaderMap;
-use portcullis_hop::StoreError;
+use portcullis_hop::{Problem, ProblemKind, StoreError};
 use portcullis_types::{DiskName, DiskPath, InvalidDiskName, InvalidDiskPath};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Caller, Failure, Head, Site, bad, json as answer_json};
 use crate::disks::NamedDisk;
+use crate::fault::Fault;
 use crate::files::Prefix;
 use crate::idempotency::{Answering, Asked};
 
@@ -88,6 +89,18 @@ async fn begin(
         Some(earlier) => Begun::Answered(earlier.answer_to(asked)?),
         None => Begun::New(Some(once.asking(asked))),
     })
+}
+
+const NO_FILE: &str = "There is no such file or version on the disk, or it was deleted; `list` says which files there are.";
+const NOTHING_DELETED: &str =
+    "There is no such file on the disk of which something was deleted and not purged.";
+
+/// Whoever asks for a file is told of files; that they were uploads is another matter.
+fn not_found(detail: &'static str) -> impl Fn(Fault) -> Failure {
+    move |fault| match fault {
+        Fault(StoreError::NotFound) => Problem::new(ProblemKind::NotFound, detail).into(),
+        fault => fault.into(),
+    }
 }
 
 fn disk_name(text: Option<&str>) -> Result<Option<DiskName>, Failure> {

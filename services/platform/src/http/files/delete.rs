@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Begun, Caller, Failure, Head, Site, Target, answer_json, bad, begin, disk_name, prefix,
+    Begun, Caller, Failure, Head, NO_FILE, Site, Target, answer_json, bad, begin, disk_name,
+    not_found, prefix,
 };
 use crate::files::changed;
 use crate::http::{parsed, query};
@@ -41,7 +42,7 @@ pub(super) async fn delete(State(site): State<Site>, uri: Uri, head: Head, body:
             .uploads()
             .delete(disk, &path, caller.actor(), answering)
             .await;
-        gone?;
+        gone.map_err(not_found(NO_FILE))?;
         Ok::<_, Failure>(answer_json(&changed(disk, &path)))
     };
     site.answer(SpanName::StorageDelete, &head, Scope::Files, call)

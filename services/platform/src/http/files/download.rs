@@ -18,7 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use portcullis_hop::{ByteStream, Problem, ProblemKind, StoreError};
 use portcullis_telemetry::{Attribute, Span, SpanName};
 
-use super::{Caller, Failure, Head, Site, Target, note_listing};
+use super::{Caller, Failure, Head, NO_FILE, Site, Target, not_found, note_listing};
 use crate::catalog::VersionRow;
 use crate::http::query;
 use crate::keys::Scope;
@@ -48,7 +48,7 @@ pub(super) async fn download(
         let target: Target = query(&uri)?;
         let (disk, path) = target.file(&site)?;
         let version = site.uploads().version(&disk.name, &path, target.version);
-        let version = version.await?;
+        let version = version.await.map_err(not_found(NO_FILE))?;
         let file = Described::of(&version)?;
         let known = file.refused_or_known(&head)?;
         if known.is_some() || method == Method::HEAD {

@@ -15,7 +15,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Caller, Failure, Head, Site, Target, answer_json, bad, disk_path, flag, note_listing, prefix,
+    Caller, Failure, Head, NO_FILE, Site, Target, answer_json, bad, disk_path, flag, not_found,
+    note_listing, prefix,
 };
 use crate::catalog::VersionRow;
 use crate::fault::Fault;
@@ -84,7 +85,7 @@ pub(super) async fn metadata(State(site): State<Site>, uri: Uri, head: Head) -> 
         let (disk, path) = target.file(&site)?;
         note_listing(&site, &caller, "metadata", &disk.name, Some(&path)).await?;
         let version = site.uploads().version(&disk.name, &path, target.version);
-        let version = version.await?;
+        let version = version.await.map_err(not_found(NO_FILE))?;
         Ok(answer_json(&json!({
             "success": true,
             "disk": disk.name,

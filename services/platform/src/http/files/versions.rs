@@ -6,7 +6,10 @@ use axum::response::Response;
 use portcullis_telemetry::SpanName;
 use serde::Deserialize;
 
-use super::{Begun, Caller, Failure, Head, Site, Target, answer_json, begin};
+use super::{
+    Begun, Caller, Failure, Head, NO_FILE, NOTHING_DELETED, Site, Target, answer_json, begin,
+    not_found,
+};
 use crate::http::parsed;
 use crate::idempotency::Asked;
 use crate::keys::Scope;
@@ -26,7 +29,9 @@ pub(super) async fn undelete(State(site): State<Site>, head: Head, body: Body) -
         let undeleted = site
             .uploads()
             .undelete(disk, &path, caller.actor(), answering);
-        Ok::<_, Failure>(answer_json(&undeleted.await?))
+        Ok::<_, Failure>(answer_json(
+            &undeleted.await.map_err(not_found(NOTHING_DELETED))?,
+        ))
     };
     site.answer(SpanName::StorageUndelete, &head, Scope::Files, call)
         .await
@@ -54,7 +59,7 @@ pub(super) async fn purge(State(site): State<Site>, head: Head, body: Body) -> R
         };
         let decision = Decision::new(caller.actor(), &reason)?;
         let purged = site.uploads().purge(disk, &path, decision, answering);
-        Ok::<_, Failure>(answer_json(&purged.await?))
+        Ok::<_, Failure>(answer_json(&purged.await.map_err(not_found(NO_FILE))?))
     };
     site.answer(SpanName::StoragePurge, &head, Scope::Admin, call)
         .await
