@@ -19,6 +19,7 @@ mod upload_rows;
 mod version_rows;
 
 use std::iter;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -151,6 +152,7 @@ pub struct CatalogThread([JoinHandle<()>; 2]);
 impl Catalog {
     /// Opens the catalog at `path`, makes it when it is not there, and brings its schema up to date.
     pub fn open(path: &Path) -> Result<(Self, CatalogThread), CatalogError> {
+        make_for_owner(path);
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -254,8 +256,16 @@ impl CatalogThread {
     }
 }
 
-/// Statements are parsed and planned once, and what they look up often stays at hand. Without the guarantee of stable plans, SQLite plans a statement again for
-/// each value that it is given, wherever a table has an index over part of its rows.
+/// Makes an empty file that nobody else may read, unless one is there: SQLite takes it for a new database, and gives its
+/// logs the same mode. What goes wrong, SQLite tells.
+fn make_for_owner(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    let _ = options.append(true).create(true).mode(0o600).open(path);
+}
+
+/// Statements are parsed and planned once, and what they look up often stays at hand. Without the guarantee of stable
+/// plans, SQLite plans a statement again for each value that it is given, wherever a table has an index over part of its
+/// rows.
 fn prepare_well(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // Negative: in KiB.

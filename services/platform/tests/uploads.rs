@@ -232,6 +232,28 @@ async fn a_link_that_leads_to_an_older_version_is_not_taken_for_the_right_one() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_catalog_and_its_log_are_for_services_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let Local { uploads, folder } = &fresh().await;
+    uploads.sweep().await.expect("runs");
+    let mut seen = BTreeSet::new();
+    for entry in std::fs::read_dir(folder.path()).expect("is read") {
+        let entry = entry.expect("is read");
+        if entry.file_type().expect("is known").is_file() {
+            let mode = entry.metadata().expect("is known").permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{:?}: {mode:o}", entry.file_name());
+            seen.insert(entry.file_name().into_string().expect("is text"));
+        }
+    }
+    let log = "catalog.sqlite-wal".to_owned();
+    assert!(
+        seen.contains("catalog.sqlite") && seen.contains(&log),
+        "{seen:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_file_is_gone_and_what_follows_it_is_a_new_version() {
     let Local { uploads, folder } = fresh().await;
     let span = Span::root(SpanName::Upload, None);

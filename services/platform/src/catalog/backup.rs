@@ -4,7 +4,7 @@ use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{CatalogError, migrations, open_to_read};
+use super::{CatalogError, make_for_owner, migrations, open_to_read};
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,7 @@ fn write(catalog: &Path, partial: &Path) -> Result<(), BackupError> {
     let of_catalog = |error: rusqlite::Error| failed(catalog, error.into());
     let rows = open_to_read(catalog).map_err(of_catalog)?;
     migrations::check(&rows).map_err(|why| failed(catalog, why))?;
+    make_for_owner(partial);
     // One transaction that reads: others go on writing meanwhile.
     rows.execute("VACUUM INTO ?1", [partial.to_string_lossy()])
         .map_err(of_catalog)?;

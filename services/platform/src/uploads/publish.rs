@@ -398,19 +398,19 @@ impl Publishing<'_> {
             } else {
                 (UploadState::Committed, Action::Created)
             };
+            let attributes = &upload.attributes;
             match begun {
-                Begun::Created if is_new => quota.check(rows, &disk, &upload.attributes, length)?,
-                Begun::Whole if is_new => {
-                    quota.check_new(rows, &disk, &upload.attributes, length, upload.id)?;
+                Begun::Created => {
+                    if is_new {
+                        quota.check(rows, &disk, attributes, length)?;
+                    }
+                    UploadRow::commit(rows, &commit, &receipt, state)?;
                 }
-                Begun::Created | Begun::Whole => {}
-            }
-            match begun {
-                Begun::Created => UploadRow::commit(rows, &commit, &receipt, state)?,
                 Begun::Whole => {
-                    let added =
-                        UploadRow::create_committed(rows, &upload, &commit, &receipt, state);
-                    if !added? {
+                    if is_new {
+                        quota.check_new(rows, &disk, attributes, length, upload.id)?;
+                    }
+                    if !UploadRow::create_committed(rows, &upload, &commit, &receipt, state)? {
                         return Err(another_upload());
                     }
                 }
