@@ -181,15 +181,23 @@ impl Inner {
         Ok(row)
     }
 
-    fn check_room(&self, upload: &NewUpload) -> Result<(), Fault> {
+    /// The disk that an upload names. Absent when it names none.
+    fn disk_of(&self, upload: &NewUpload) -> Result<Option<&NamedDisk>, Fault> {
         let Some(name) = &upload.disk else {
-            return Ok(());
+            return Ok(None);
         };
-        let Some(disk) = self.disks.get(name) else {
+        let disk = self.disks.get(name).ok_or_else(|| {
             let detail = format!(
                 "Services have no disk `{name}`; tell the operator to compare the routing policy with the disks of services."
             );
-            return Err(StoreError::Invalid(detail).into());
+            StoreError::Invalid(detail)
+        })?;
+        Ok(Some(disk))
+    }
+
+    fn check_room(&self, upload: &NewUpload) -> Result<(), Fault> {
+        let Some(disk) = self.disk_of(upload)? else {
+            return Ok(());
         };
         disk.check_writable()?;
         let space = disk.disk().space().map_err(Fault::of_disk(disk))?;

@@ -5,14 +5,18 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytes::Bytes;
 use portcullis_hop::contract::{Subject, new_upload};
-use portcullis_hop::{Conclusion, Ending, Epoch, StoreError, UploadState, UploadStore};
+use portcullis_hop::{
+    Commit, Conclusion, Disposition, Ending, Epoch, StoreError, UploadState, UploadStore,
+};
 use portcullis_services::catalog::{Actor, CatalogError, Rows, VersionRow};
+use portcullis_services::config::DiskLimits;
 use portcullis_services::{NewFile, Prefix, Uploads};
 use portcullis_telemetry::{Span, SpanName};
-use portcullis_types::{Attributes, Clock, Findings, ManualClock, Offset, UploadId};
+use portcullis_types::{Attributes, Clock, Findings, ManualClock, Offset, Sha256Digest, UploadId};
 
-use common::open;
+use common::{open, open_limited};
 
 struct Local {
     uploads: Uploads,
@@ -203,6 +207,46 @@ async fn a_committed_file_whose_link_was_not_made_is_shown_at_the_next_start() {
     let recovered = tokio::task::spawn_blocking(move || uploads.recover());
     recovered.await.expect("runs").expect("recovers");
     assert_eq!(std::fs::read(visible).expect("is shown"), b"abc");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_upload_whose_answer_got_lost_has_its_receipt_when_the_disk_takes_nothing_more() {
+    let Local { uploads, folder } = fresh().await;
+    let span = Span::root(SpanName::Upload, None);
+    let (upload, bytes) = (new_upload(&span), Bytes::from_static(b"abc"));
+    let commit = Commit {
+        epoch: Epoch::FIRST,
+        length: Offset::new(3),
+        sha256: Sha256Digest::of(&bytes),
+        path: "a.csv".parse().expect("is safe"),
+        disposition: Disposition::Publish,
+        policies: Vec::new(),
+        findings: Findings::default(),
+    };
+    let stored = uploads.store(&upload, &commit, bytes.clone(), &span).await;
+    let receipt = stored.expect("is stored");
+    let full = DiskLimits {
+        reserve_bytes: u64::MAX,
+        ..DiskLimits::default()
+    };
+    let read_only = DiskLimits {
+        read_only: true,
+        ..DiskLimits::default()
+    };
+    for (limits, refusal) in [
+        (full, StoreError::DiskFull),
+        (
+            read_only,
+            StoreError::ReadOnly("local".parse().expect("is valid")),
+        ),
+    ] {
+        let uploads = open_limited(folder.path(), Clock::system(), limits);
+        let again = uploads.store(&upload, &commit, bytes.clone(), &span).await;
+        assert_eq!(again.as_ref(), Ok(&receipt));
+        let another = new_upload(&span);
+        let refused = uploads.store(&another, &commit, bytes.clone(), &span).await;
+        assert_eq!(refused, Err(refusal));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

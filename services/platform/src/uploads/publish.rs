@@ -97,11 +97,9 @@ impl Inner {
         let turn = self.active.slot(id).turn().await;
         let (inner, parent) = (Arc::clone(self), span.context());
         let publishing = tokio::task::spawn_blocking(move || {
-            inner.check_room(&upload)?;
-            let disk = upload.disk.as_ref().and_then(|name| inner.disks.get(name));
             let publishing = Publishing {
                 inner: &inner,
-                disk: disk.ok_or_else(no_disk)?,
+                disk: inner.disk_of(&upload)?.ok_or_else(no_disk)?,
                 upload: &upload,
                 commit: &commit,
                 answering: answering.as_ref(),
@@ -327,7 +325,7 @@ impl Publishing<'_> {
         entry
     }
 
-    /// Looks whether the same commit came before, and whether the path may show the upload.
+    /// Looks whether the same commit came before, and whether there is room and the path may show the upload.
     fn look(&self, begun: Begun) -> Result<Option<Receipt>, Fault> {
         let (id, name, path) = (
             self.upload.id,
@@ -345,6 +343,10 @@ impl Publishing<'_> {
         if let Some(row) = earlier {
             let receipt = repeated(&row, self.commit)?.ok_or_else(another_upload)?;
             return Ok(Some(receipt));
+        }
+        // Only now: a call that came before needs no room.
+        if begun == Begun::Whole {
+            self.inner.check_room(self.upload)?;
         }
         if self.commit.disposition == Disposition::Publish {
             let may = self.disk.disk().may_show(&self.commit.path, &known);
