@@ -121,7 +121,7 @@ pub use rusqlite::Connection as Rows;
 type Job = Box<dyn FnOnce(&Rows, Share) -> Reply + Send>;
 
 /// Who shares a transaction with a job that may fail.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Share {
     /// Nobody who has written: what the job did goes with the transaction.
     Alone,

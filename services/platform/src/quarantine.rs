@@ -156,11 +156,7 @@ impl Uploads {
         let disk = self.disks().holding(&held.version.disk)?;
         let path = held.version.path.clone();
         let _publishing = self.lock_path(&disk.name, &path);
-        let (name, at) = (disk.name.clone(), path.clone());
-        let known = catalog
-            .read_blocking(move |rows| VersionRow::known(rows, &name, &at).map_err(Fault::from))?;
-        let may = disk.disk().may_show(&path, &known);
-        may.map_err(Fault::of_disk(disk))?;
+        self.check_path(disk, &path)?;
         let (now, decision) = (self.clock().now(), decision.clone());
         let receipt = catalog.run_blocking(move |rows| {
             // Again, in the transaction that decides.
@@ -175,13 +171,10 @@ impl Uploads {
         })?;
         crash_point(CrashPoint::FileReleased);
         // From here on it is released; what is not done now, recovery does.
-        self.derive_link(disk, &path)?;
-        let (name, at) = (disk.name.clone(), path);
-        let latest = catalog
-            .read_blocking(move |rows| VersionRow::latest(rows, &name, &at).map_err(Fault::from))?;
+        let shown = self.derive_link(disk, &path)?;
         Ok(Released {
             receipt,
-            shown: latest.is_some_and(|latest| latest.upload == id),
+            shown: shown == Some(id),
         })
     }
 

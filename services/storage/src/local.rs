@@ -24,7 +24,6 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use self::folder::Folder;
-use self::shared_sync::{Moment, SharedSync};
 use crate::stage::hash_of;
 use crate::{
     Checkpoint, CrashPoint, Disk, DiskError, DiskId, Entry, Facts, Known, Looks, OpenStage,
@@ -51,7 +50,6 @@ pub struct LocalDisk {
     root: Folder,
     stages: Folder,
     versions: Folder,
-    version_syncs: SharedSync,
     links: Folder,
     settings: Settings,
 }
@@ -106,7 +104,6 @@ impl LocalDisk {
                 root,
                 stages,
                 versions,
-                version_syncs: SharedSync::default(),
                 links,
                 settings,
             };
@@ -117,7 +114,6 @@ impl LocalDisk {
         let disk = Self {
             stages: folder("stages")?,
             versions: folder("versions")?,
-            version_syncs: SharedSync::default(),
             links: folder("links")?,
             root,
             settings,
@@ -195,11 +191,6 @@ impl LocalDisk {
             self.versions.unlink(name)?;
         }
         self.stages.unlink(unsettled).map(|_| ())
-    }
-
-    /// Makes durable what happened to the names of versions before a moment.
-    fn sync_versions(&self, since: Moment) -> Result<(), DiskError> {
-        self.version_syncs.cover(since, || self.versions.sync())
     }
 
     /// Which of these versions stands at a name.
@@ -298,12 +289,12 @@ impl Disk for LocalDisk {
             self.stages.unlink(&unsettled)?;
         }
         linked?;
-        let named = self.version_syncs.moment();
+        let named = self.versions.moment();
         crash_point(CrashPoint::WholeNamed);
         file.sync_all()
             .map_err(|error| Step::Fsync.io_failed(&error))?;
         crash_point(CrashPoint::WholeDurable);
-        self.sync_versions(named)?;
+        self.versions.sync_since(named)?;
         crash_point(CrashPoint::WholeKept);
         Ok(())
     }
@@ -338,7 +329,7 @@ impl Disk for LocalDisk {
             Err(error) => return Err(error),
         }
         crash_point(CrashPoint::VersionNamed);
-        self.sync_versions(self.version_syncs.moment())?;
+        self.versions.sync()?;
         crash_point(CrashPoint::VersionKept);
         Ok(())
     }
@@ -403,7 +394,7 @@ impl Disk for LocalDisk {
         self.check_writable()?;
         if self.versions.unlink(&version.to_string())? {
             crash_point(CrashPoint::VersionDropped);
-            self.sync_versions(self.version_syncs.moment())?;
+            self.versions.sync()?;
         }
         Ok(())
     }
@@ -430,7 +421,7 @@ impl Disk for LocalDisk {
         self.settings.looks.give_file(&file)?;
         file.sync_all()
             .map_err(|error| Step::Fsync.io_failed(&error))?;
-        self.sync_versions(self.version_syncs.moment())
+        self.versions.sync()
     }
 
     fn examine(&self, version: UploadId) -> Result<Option<Facts>, DiskError> {
@@ -472,7 +463,7 @@ impl Disk for LocalDisk {
         }
         self.versions
             .link_new(&parent, name, &version.to_string())?;
-        self.sync_versions(self.version_syncs.moment())?;
+        self.versions.sync()?;
         Ok(true)
     }
 

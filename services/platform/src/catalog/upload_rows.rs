@@ -23,18 +23,7 @@ pub struct UploadRow {
 impl UploadRow {
     /// Adds a new upload, unless its id is taken. Gives the row that then stands there.
     pub fn create(rows: &Rows, upload: &NewUpload) -> Result<Self, CatalogError> {
-        rows.prepare_cached(
-            "INSERT INTO uploads (id, state, epoch, offset, hash_state, disk, created, expires_at)
-             VALUES (:id, 'open', :epoch, 0, x'', :disk, :created, :expires_at)
-             ON CONFLICT (id) DO NOTHING",
-        )?
-        .execute(named_params! {
-            ":id": upload.id.to_string(),
-            ":epoch": Epoch::FIRST.number().cast_signed(),
-            ":disk": upload.disk.as_ref().map(portcullis_types::DiskName::as_str),
-            ":created": serde_json::to_string(upload)?,
-            ":expires_at": upload.expires_at.as_ms(),
-        })?;
+        Self::insert(rows, upload, UploadState::Open, Offset::ZERO, None)?;
         Self::find(rows, upload.id)?.ok_or(CatalogError::Damaged)
     }
 
@@ -46,6 +35,18 @@ impl UploadRow {
         receipt: &Receipt,
         state: UploadState,
     ) -> Result<bool, CatalogError> {
+        Self::insert(rows, upload, state, commit.length, Some((commit, receipt)))
+    }
+
+    fn insert(
+        rows: &Rows,
+        upload: &NewUpload,
+        state: UploadState,
+        offset: Offset,
+        stored: Option<(&Commit, &Receipt)>,
+    ) -> Result<bool, CatalogError> {
+        let commitment = stored.map(|(commit, _)| serde_json::to_string(commit));
+        let receipt = stored.map(|(_, receipt)| serde_json::to_string(receipt));
         let added = rows
             .prepare_cached(
                 "INSERT INTO uploads (id, state, epoch, offset, hash_state, disk, created, commitment, receipt, expires_at)
@@ -55,12 +56,12 @@ impl UploadRow {
             .execute(named_params! {
                 ":id": upload.id.to_string(),
                 ":state": state.as_str(),
-                ":epoch": commit.epoch.number().cast_signed(),
-                ":offset": commit.length.bytes().cast_signed(),
+                ":epoch": Epoch::FIRST.number().cast_signed(),
+                ":offset": offset.bytes().cast_signed(),
                 ":disk": upload.disk.as_ref().map(portcullis_types::DiskName::as_str),
                 ":created": serde_json::to_string(upload)?,
-                ":commitment": serde_json::to_string(commit)?,
-                ":receipt": serde_json::to_string(receipt)?,
+                ":commitment": commitment.transpose()?,
+                ":receipt": receipt.transpose()?,
                 ":expires_at": upload.expires_at.as_ms(),
             })?;
         Ok(added == 1)

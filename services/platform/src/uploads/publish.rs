@@ -117,12 +117,16 @@ impl Inner {
         receipt
     }
 
-    /// Makes the visible link of a path what the catalog says: the newest version, or none.
+    /// Makes the visible link of a path what the catalog says: the newest version, or none. Gives what it shows then.
     ///
     /// Another process may do the same at this moment (`portcullis-services quarantine`), and the locks of
     /// this one do not hold it. So whoever has made a link looks again, until nothing has changed meanwhile:
     /// the last to look has made the right one.
-    pub(super) fn derive_link(&self, disk: &NamedDisk, path: &DiskPath) -> Result<(), Fault> {
+    pub(super) fn derive_link(
+        &self,
+        disk: &NamedDisk,
+        path: &DiskPath,
+    ) -> Result<Option<UploadId>, Fault> {
         let standing = self.standing(disk, path)?;
         self.derive_link_of(disk, path, standing)
     }
@@ -139,7 +143,7 @@ impl Inner {
         disk: &NamedDisk,
         path: &DiskPath,
         mut standing: Standing,
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<UploadId>, Fault> {
         loop {
             match standing.latest {
                 Some(version) => disk.disk().show(version, path, &standing.known),
@@ -156,7 +160,7 @@ impl Inner {
         // Nobody waits for that: until it is done, the next start looks at the link again.
         self.catalog
             .run_later(move |rows| VersionRow::set_linked(rows, &name, &at, standing.latest));
-        Ok(())
+        Ok(standing.latest)
     }
 }
 
@@ -235,7 +239,7 @@ impl Publishing<'_> {
         drop(catalog);
         crash_point(CrashPoint::UploadCommitted);
         // From here on nothing fails the upload: it is stored. What is not done now, recovery does.
-        if self.commit.disposition == Disposition::Publish {
+        if let Some(standing) = standing {
             self.inner.derive_link_of(disk, path, standing)?;
         }
         if !is_new {
@@ -434,7 +438,13 @@ impl Publishing<'_> {
             if let Some(answering) = answering {
                 answering.record(rows, &stored(&receipt), now)?;
             }
-            let standing = Standing::of(rows, &disk, &commit.path)?;
+            let standing = if quarantined {
+                None
+            } else {
+                let known = VersionRow::known(rows, &disk, &commit.path)?;
+                let latest = Some(version.upload);
+                Some(Standing { latest, known })
+            };
             Ok::<_, Fault>(Recorded {
                 receipt,
                 is_new,
@@ -449,8 +459,8 @@ struct Recorded {
     receipt: Receipt,
     /// Whether there is a new version, or the path had these very bytes already.
     is_new: bool,
-    /// What the path shows from then on.
-    standing: Standing,
+    /// What the path shows from then on: this very version, unless it is kept apart.
+    standing: Option<Standing>,
 }
 
 /// The version that a path shows, if it has the very bytes that are to be shown there.
@@ -501,9 +511,22 @@ impl Uploads {
         self.0.publishing.lock(disk, path)
     }
 
-    /// Makes the visible link of a path what the catalog says. The path must be locked.
-    pub(crate) fn derive_link(&self, disk: &NamedDisk, path: &DiskPath) -> Result<(), Fault> {
+    /// Makes the visible link of a path what the catalog says, and gives what it shows then. The path must be locked.
+    pub(crate) fn derive_link(
+        &self,
+        disk: &NamedDisk,
+        path: &DiskPath,
+    ) -> Result<Option<UploadId>, Fault> {
         self.0.derive_link(disk, path)
+    }
+
+    /// Whether a path may show a version: nothing stands there, or one of its own. The path must be locked.
+    pub(crate) fn check_path(&self, disk: &NamedDisk, path: &DiskPath) -> Result<(), Fault> {
+        let (name, at) = (disk.name.clone(), path.clone());
+        let known = move |rows: &Rows| VersionRow::known(rows, &name, &at).map_err(Fault::from);
+        let known = self.0.catalog.read_blocking(known)?;
+        let may = disk.disk().may_show(path, &known);
+        may.map_err(Fault::of_disk(disk))
     }
 
     /// Does what a crash left undone, before anything else is taken: links follow their rows, versions that

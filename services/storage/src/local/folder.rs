@@ -10,6 +10,7 @@ use portcullis_types::{DiskPath, Timestamp};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+use super::shared_sync::{Moment, SharedSync};
 use crate::{DiskError, Entry, EntryKind, Facts, Identity, Looks, Step};
 
 /// Nothing above, no symbolic link, no other door (such as `/proc/self/fd`).
@@ -17,9 +18,19 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS);
 
-/// A folder that is held open.
+/// A folder that is held open. Whoever needs an fsync of it at the same moment shares one.
 #[derive(Debug)]
-pub(super) struct Folder(OwnedFd);
+pub(super) struct Folder {
+    fd: OwnedFd,
+    syncs: SharedSync,
+}
+
+impl From<OwnedFd> for Folder {
+    fn from(fd: OwnedFd) -> Self {
+        let syncs = SharedSync::default();
+        Self { fd, syncs }
+    }
+}
 
 impl From<Stat> for Identity {
     fn from(stat: Stat) -> Self {
@@ -35,15 +46,15 @@ impl Folder {
     pub(super) fn root(path: &std::path::Path) -> Result<Self, DiskError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(path, flags, Mode::empty())
-            .map(Self)
+            .map(Self::from)
             .map_err(|errno| Step::OpenDisk.failed(errno))
     }
 
     /// A folder in this one. Absent when there is none.
     pub(super) fn folder(&self, name: &str) -> Result<Option<Self>, DiskError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match rustix::fs::openat2(&self.0, name, flags, Mode::empty(), BENEATH) {
-            Ok(fd) => Ok(Some(Self(fd))),
+        match rustix::fs::openat2(&self.fd, name, flags, Mode::empty(), BENEATH) {
+            Ok(fd) => Ok(Some(Self::from(fd))),
             Err(Errno::NOENT) => Ok(None),
             Err(Errno::NOTDIR) => Err(DiskError::Occupied),
             Err(errno) => Err(Step::Resolve.failed(errno)),
@@ -55,7 +66,7 @@ impl Folder {
         if let Some(folder) = self.folder(name)? {
             return Ok(folder);
         }
-        match rustix::fs::mkdirat(&self.0, name, mode) {
+        match rustix::fs::mkdirat(&self.fd, name, mode) {
             // Somebody else made it at the same moment.
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(Step::MakeFolder.failed(errno)),
@@ -91,7 +102,7 @@ impl Folder {
     /// A new folder that others see. What of its mode the umask took away, it gets now.
     fn visible_folder(&self, name: &str, looks: &Looks) -> Result<Self, DiskError> {
         let folder = self.folder_or_new(name, Mode::from_raw_mode(looks.folder_mode))?;
-        looks.give_folder(&folder.0)?;
+        looks.give_folder(&folder.fd)?;
         folder.sync()?;
         Ok(folder)
     }
@@ -99,7 +110,7 @@ impl Folder {
     /// Opens a file that is there.
     pub(super) fn open(&self, name: &str, flags: OFlags, step: Step) -> Result<File, DiskError> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat2(&self.0, name, flags, Mode::empty(), BENEATH)
+        rustix::fs::openat2(&self.fd, name, flags, Mode::empty(), BENEATH)
             .map(File::from)
             .map_err(|errno| step.failed(errno))
     }
@@ -108,7 +119,7 @@ impl Folder {
     pub(super) fn create_new(&self, name: &str, mode: Mode) -> Result<Option<File>, DiskError> {
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::openat2(&self.0, name, flags, mode, BENEATH) {
+        match rustix::fs::openat2(&self.fd, name, flags, mode, BENEATH) {
             Ok(fd) => Ok(Some(fd.into())),
             Err(Errno::EXIST) => Ok(None),
             Err(errno) => Err(Step::OpenStage.failed(errno)),
@@ -117,7 +128,7 @@ impl Folder {
 
     /// Which file a name leads to; a link leads to itself. Absent when there is none.
     pub(super) fn inode(&self, name: &str) -> Result<Option<Identity>, DiskError> {
-        match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat.into())),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(Step::Resolve.failed(errno)),
@@ -126,7 +137,7 @@ impl Folder {
 
     /// What is known of a file. Absent when there is none.
     pub(super) fn facts(&self, name: &str) -> Result<Option<Facts>, DiskError> {
-        match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => facts(&stat).map(Some),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(Step::Resolve.failed(errno)),
@@ -136,7 +147,7 @@ impl Folder {
     /// Gives the file `name` of `from` a name in this folder, unless the name is taken. NFS may say that it
     /// failed after it succeeded: what counts is which file stands there then.
     pub(super) fn link_new(&self, from: &Self, name: &str, as_name: &str) -> Result<(), DiskError> {
-        match rustix::fs::linkat(&from.0, name, &self.0, as_name, AtFlags::empty()) {
+        match rustix::fs::linkat(&from.fd, name, &self.fd, as_name, AtFlags::empty()) {
             Ok(()) => Ok(()),
             Err(Errno::EXIST) => Err(DiskError::Occupied),
             Err(errno) => {
@@ -165,7 +176,7 @@ impl Folder {
         as_name: &str,
     ) -> Result<(), DiskError> {
         let wanted = from.inode(name)?;
-        match rustix::fs::renameat(&from.0, name, &self.0, as_name) {
+        match rustix::fs::renameat(&from.fd, name, &self.fd, as_name) {
             Ok(()) => Ok(()),
             Err(_) if wanted.is_some() && self.inode(as_name)? == wanted => Ok(()),
             Err(errno) => Err(Step::Link.failed(errno)),
@@ -174,7 +185,7 @@ impl Folder {
 
     /// Takes a name away. Says whether it was there.
     pub(super) fn unlink(&self, name: &str) -> Result<bool, DiskError> {
-        match rustix::fs::unlinkat(&self.0, name, AtFlags::empty()) {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
             Err(errno) => Err(Step::Unlink.failed(errno)),
@@ -183,13 +194,25 @@ impl Folder {
 
     /// Makes the names in this folder durable.
     pub(super) fn sync(&self) -> Result<(), DiskError> {
-        rustix::fs::fsync(&self.0).map_err(|errno| Step::Fsync.failed(errno))
+        self.sync_since(self.moment())
+    }
+
+    /// Now, for whoever does something else before it needs the names to be durable.
+    pub(super) fn moment(&self) -> Moment {
+        self.syncs.moment()
+    }
+
+    /// Makes durable what happened to the names before a moment.
+    pub(super) fn sync_since(&self, moment: Moment) -> Result<(), DiskError> {
+        self.syncs.cover(moment, || {
+            rustix::fs::fsync(&self.fd).map_err(|errno| Step::Fsync.failed(errno))
+        })
     }
 
     /// All names in this folder.
     pub(super) fn names(&self) -> Result<Vec<String>, DiskError> {
         let failed = |errno| Step::Read.failed(errno);
-        let entries = rustix::fs::Dir::read_from(&self.0).map_err(failed)?;
+        let entries = rustix::fs::Dir::read_from(&self.fd).map_err(failed)?;
         let mut names = Vec::new();
         for entry in entries {
             // What is no UTF-8 is not ours.
@@ -204,13 +227,13 @@ impl Folder {
     pub(super) fn entries(&self) -> Result<Vec<Entry>, DiskError> {
         let failed = |errno| Step::Read.failed(errno);
         let mut entries = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.0).map_err(failed)? {
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_owned();
             if name == "." || name == ".." {
                 continue;
             }
-            let stat = match rustix::fs::statat(&self.0, &name, AtFlags::SYMLINK_NOFOLLOW) {
+            let stat = match rustix::fs::statat(&self.fd, &name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat,
                 // It has just gone.
                 Err(Errno::NOENT) => continue,
@@ -229,12 +252,12 @@ impl Folder {
 
     /// The file system it lies on.
     pub(super) fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 
     fn again(&self) -> Result<Self, DiskError> {
-        let fd = self.0.try_clone();
-        fd.map(Self)
+        let fd = self.fd.try_clone();
+        fd.map(Self::from)
             .map_err(|error| Step::Resolve.io_failed(&error))
     }
 }
