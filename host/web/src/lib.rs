@@ -4,14 +4,11 @@
 #![forbid(unsafe_code)]
 
 mod answer;
-mod chunks;
 mod client_address;
 pub mod config;
 mod content_disposition;
 pub mod doctor;
-mod forward;
 mod gateway;
-mod held;
 mod lines;
 mod linger;
 mod media_type;
@@ -23,6 +20,7 @@ mod record;
 mod routes;
 pub mod server;
 mod services;
+mod session;
 mod shadow;
 
 pub use answer::{Answer, StoredAnswer};

@@ -8,7 +8,10 @@ use axum::Router;
 use axum::extract::{OriginalUri, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use bytes::Bytes;
+use futures_util::Stream;
 use http::{HeaderMap, StatusCode, header};
+use portcullis_engine::Upload;
 use portcullis_hop::{ApiKey, Build, Problem, ProblemKind};
 use portcullis_server::{Cut, Peer};
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
@@ -18,9 +21,10 @@ use crate::answer::{self, Answer, Format};
 use crate::client_address::client_address;
 use crate::gateway::{Failure, Gateway};
 use crate::lines::{self, Live};
-use crate::linger::LingeringBody;
+use crate::linger::{BodyError, LingeringBody};
 use crate::multipart::{FilePart, Form};
 use crate::policies::Policies;
+use crate::session::{Appended, Source, Staged, UploadSession};
 use crate::{media_type, page, raw};
 
 /// How long the answer to a refused file waits for the next file of the same form.
@@ -28,7 +32,7 @@ const NEXT_FILE_WAIT: Duration = Duration::from_millis(500);
 
 /// What the handlers share.
 pub(crate) struct Site {
-    pub(crate) gateway: Gateway,
+    pub(crate) gateway: Arc<Gateway>,
     pub(crate) policies: Arc<Policies>,
     /// Whoever shows it is told more.
     pub(crate) api_key: ApiKey,
@@ -198,7 +202,7 @@ async fn principal(site: &Site, headers: &HeaderMap, span: &Span) -> Result<Prin
 
 /// Takes what the request brings, by its content type.
 async fn take(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     request: Incoming,
     body: LingeringBody,
     live: &Live,
@@ -225,7 +229,7 @@ async fn take(
 
 /// The body of the request is the file.
 async fn single(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     request: Incoming,
     body: LingeringBody,
     live: &Live,
@@ -237,25 +241,52 @@ async fn single(
     };
     let upload = gateway.receive(headers, request.principal);
     span.set(Attribute::UploadId(upload.id));
-    let outcome = match gateway
-        .stage(&upload, request.client, body, live, span)
-        .await
-    {
+    let source = Source {
+        client: request.client,
+        span: Arc::clone(span),
+    };
+    let outcome = match stage(gateway, &upload, &source, body, live).await {
         Ok(staged) => staged.commit().await,
         Err(failure) => Err(failure),
     };
     answer::file(&upload, outcome, span)
 }
 
+/// Has an upload judged, all of which is this body. One that does not come to its end is cancelled.
+async fn stage<B>(
+    gateway: &Arc<Gateway>,
+    upload: &Upload,
+    source: &Source,
+    body: B,
+    live: &Live,
+) -> Result<Staged, Failure>
+where
+    B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
+{
+    let session = UploadSession::create(gateway, upload.clone(), source, live).await?;
+    let Appended { session, broken } = session.append_whole(body).await?;
+    match broken {
+        None => session.finish().await,
+        Some(error) => {
+            session.cancel().await;
+            Err(Failure::Body(error))
+        }
+    }
+}
+
 /// The body of the request is a form. Its files are committed after the closing boundary: only then is it
 /// known that no field follows them, which the policies would have had to see.
 async fn files(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     mut form: Form,
     request: &Incoming,
     live: &Live,
     span: &Arc<Span>,
 ) -> Vec<Answer> {
+    let source = Source {
+        client: request.client,
+        span: Arc::clone(span),
+    };
     let mut judged = Vec::new();
     let mut next = form.next_file().await;
     let broken = loop {
@@ -271,9 +302,7 @@ async fn files(
         }
         let upload = gateway.receive(headers, request.principal.clone());
         span.set(Attribute::UploadId(upload.id));
-        let staged = gateway
-            .stage(&upload, request.client, &mut body, live, span)
-            .await;
+        let staged = stage(gateway, &upload, &source, &mut body, live).await;
         drop(body);
         let (refused, broke_off) = match &staged {
             Ok(_) => (false, false),

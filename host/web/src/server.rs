@@ -96,7 +96,7 @@ impl Server {
         Ok(Self {
             listener,
             site: Arc::new(Site {
-                gateway,
+                gateway: Arc::new(gateway),
                 policies,
                 api_key: config.api_key,
                 page: config.page,

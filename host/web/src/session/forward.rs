@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 const MAX_WAITING_CHUNKS: usize = 4;
 
 /// The sending end.
-pub(crate) struct Forward {
+pub(super) struct Forward {
     chunks: mpsc::Sender<Part>,
     stall: Duration,
 }
@@ -24,7 +24,7 @@ enum Part {
 
 /// Why a chunk cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ForwardError {
+pub(super) enum ForwardError {
     /// The append has ended; its own outcome says why.
     Ended,
     /// Services took nothing for too long.
@@ -32,7 +32,7 @@ pub(crate) enum ForwardError {
 }
 
 /// Both ends; `stall` is how long services may take for the next chunk.
-pub(crate) fn forward(stall: Duration) -> (Forward, ByteStream) {
+pub(super) fn forward(stall: Duration) -> (Forward, ByteStream) {
     let (chunks, mut received) = mpsc::channel(MAX_WAITING_CHUNKS);
     let mut ended = false;
     let body = futures_util::stream::poll_fn(move |cx| {
@@ -56,12 +56,12 @@ pub(crate) fn forward(stall: Duration) -> (Forward, ByteStream) {
 
 impl Forward {
     /// Sends the next chunk, waiting for room.
-    pub(crate) async fn send(&self, bytes: Bytes) -> Result<(), ForwardError> {
+    pub(super) async fn send(&self, bytes: Bytes) -> Result<(), ForwardError> {
         self.part(Part::Chunk(bytes)).await
     }
 
     /// Says that all was sent.
-    pub(crate) async fn end(self) -> Result<(), ForwardError> {
+    pub(super) async fn end(self) -> Result<(), ForwardError> {
         self.part(Part::End).await
     }
 

@@ -1,10 +1,8 @@
-//! An upload on its way to services, or held here until it is known to be whole.
+//! An upload that services know, as the web host holds it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use portcullis_engine::{RefusalCause, Refused, Upload};
 use portcullis_hop::{
     Commit, Conclusion, Ending, Epoch, HopClient, NewUpload, Receipt, StoreError, UploadStore,
@@ -13,85 +11,47 @@ use portcullis_telemetry::Span;
 use portcullis_types::{DiskName, Findings, Sha256Digest, UploadId};
 use tokio_util::task::TaskTracker;
 
+use super::Source;
+
 /// How long services keep an upload that has not ended, and its record.
 const EXPIRY: Duration = Duration::from_hours(24);
 
-/// Where the bytes of an upload are that every policy has let pass.
-pub(crate) enum Held {
-    /// On services.
-    Open(OpenUpload),
-    /// Here, because they are few; services do not know the upload yet.
-    Whole {
-        upload: Box<NewUpload>,
-        bytes: Bytes,
-        store: Arc<HopClient>,
-    },
-}
-
 /// An upload that services know. Dropped before it has ended, it is cancelled: whatever ends it early, a
 /// client that goes away included, nothing of it stays.
-pub(crate) struct OpenUpload {
-    pub(crate) id: UploadId,
-    pub(crate) epoch: Epoch,
+pub(super) struct OpenUpload {
+    pub(super) id: UploadId,
+    pub(super) epoch: Epoch,
     store: Arc<HopClient>,
-    pub(crate) span: Arc<Span>,
+    span: Arc<Span>,
     tasks: TaskTracker,
     ended: bool,
 }
 
 /// What services are to know of an upload before its bytes.
-pub(crate) fn new_upload(
+pub(super) fn new_upload(
     upload: &Upload,
-    client: Option<IpAddr>,
+    source: &Source,
     disk: Option<DiskName>,
     revision: Option<Sha256Digest>,
-    span: &Span,
 ) -> NewUpload {
     NewUpload {
         id: upload.id,
         principal: upload.principal.clone(),
-        client,
+        client: source.client,
         filename: upload.filename.clone(),
         media_type: upload.media_type.clone(),
         attributes: upload.attributes.clone(),
         length: upload.length,
         disk,
         revision,
-        traceparent: span.context(),
+        traceparent: source.span.context(),
         received_at: upload.received_at,
         expires_at: upload.received_at.plus(EXPIRY),
     }
 }
 
-impl Held {
-    pub(crate) fn epoch(&self) -> Epoch {
-        match self {
-            Self::Open(open) => open.epoch,
-            Self::Whole { .. } => Epoch::FIRST,
-        }
-    }
-
-    pub(crate) async fn commit(self, commit: &Commit, span: &Span) -> Result<Receipt, StoreError> {
-        match self {
-            Self::Open(mut open) => {
-                let store = Arc::clone(&open.store);
-                // A commit without an answer may have happened: cancelling an upload that has ended does nothing,
-                // so it stays armed and clears up what is left of a failed one.
-                let receipt = store.commit(open.id, commit, span).await?;
-                open.ended = true;
-                Ok(receipt)
-            }
-            Self::Whole {
-                upload,
-                bytes,
-                store,
-            } => store.store(&upload, commit, bytes, span).await,
-        }
-    }
-}
-
 impl OpenUpload {
-    pub(crate) async fn create(
+    pub(super) async fn create(
         store: &Arc<HopClient>,
         new: &NewUpload,
         tasks: &TaskTracker,
@@ -119,8 +79,18 @@ impl OpenUpload {
         }
     }
 
+    /// Ends the upload well.
+    pub(super) async fn commit(mut self, commit: &Commit) -> Result<Receipt, StoreError> {
+        let store = Arc::clone(&self.store);
+        // A commit without an answer may have happened: cancelling an upload that has ended does nothing,
+        // so it stays armed and clears up what is left of a failed one.
+        let receipt = store.commit(self.id, commit, &self.span).await?;
+        self.ended = true;
+        Ok(receipt)
+    }
+
     /// Ends the upload with what the policies said; its bytes go, its record stays.
-    pub(crate) async fn reject(mut self, refused: &Refused) {
+    pub(super) async fn reject(mut self, refused: &Refused) {
         let refusal = match &refused.cause {
             RefusalCause::Rejected { refusal, .. } => Some(portcullis_hop::Refusal {
                 rule: refusal.rule.clone(),
@@ -169,6 +139,6 @@ impl Drop for OpenUpload {
 }
 
 /// Services give up what nothing comes to; this only says that it takes until then.
-pub(crate) fn not_recorded(id: UploadId, error: &StoreError) {
+pub(super) fn not_recorded(id: UploadId, error: &StoreError) {
     tracing::warn!(upload = %id, kind = ?error.kind(), "the end of an upload could not be recorded; it expires");
 }

@@ -13,7 +13,7 @@ const MAX_CHUNK_BYTES: usize = 256 << 10;
 
 /// The frames of a body as chunks of 64 to 256 KiB, but for the last one and for those of a slow line.
 /// Frames that are large enough are handed on without being copied.
-pub(crate) struct Chunks<S> {
+pub(super) struct Chunks<S> {
     frames: S,
     ready: Bytes,
     small: BytesMut,
@@ -23,7 +23,7 @@ impl<S, E> Chunks<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    pub(crate) fn new(frames: S) -> Self {
+    pub(super) fn new(frames: S) -> Self {
         Self {
             frames,
             ready: Bytes::new(),
@@ -32,7 +32,7 @@ where
     }
 
     /// The next chunk; absent at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, E> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, E> {
         loop {
             if !self.ready.is_empty() {
                 let size = self.ready.len().min(MAX_CHUNK_BYTES);

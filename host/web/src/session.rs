@@ -1,0 +1,383 @@
+//! One upload, whatever protocol brings it: created, appended to, and finished or cancelled. Whatever ends it early is
+//! concluded on services, so that its record says so and no byte stays.
+
+mod chunks;
+mod forward;
+mod judge;
+mod open_upload;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use portcullis_engine::{
+    Admission, End, Passed, PolicyRecord, RefusalCause, Refused, Shadow, Upload,
+};
+use portcullis_hop::{
+    AppendMode, Commit, Disposition, Epoch, Gathered, NewUpload, Receipt, StoreError, UploadStatus,
+    UploadStore, gather,
+};
+use portcullis_telemetry::{Attribute, Span};
+use portcullis_types::{Offset, Sha256Digest};
+use tokio::sync::OwnedSemaphorePermit;
+
+use self::chunks::Chunks;
+use self::forward::{ForwardError, forward};
+use self::judge::{Judge, Stopped};
+use self::open_upload::{OpenUpload, new_upload, not_recorded};
+use crate::gateway::{Failure, Gateway};
+use crate::lines::Live;
+use crate::linger::BodyError;
+use crate::record;
+use crate::shadow::Decision;
+
+/// Where an upload comes from, and its span.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) span: Arc<Span>,
+}
+
+/// An upload under way: it has been admitted, and neither has every policy passed all of it nor any refused it.
+pub(crate) struct UploadSession {
+    gateway: Arc<Gateway>,
+    upload: Upload,
+    new: Box<NewUpload>,
+    judge: Judge,
+    place: Place,
+    span: Arc<Span>,
+    permit: OwnedSemaphorePermit,
+}
+
+/// Where the bytes are that every policy has let pass.
+enum Place {
+    /// There are none, and services do not know the upload.
+    Nowhere,
+    /// Here, because they are few and all of the upload; services do not know it yet.
+    Here(Bytes),
+    /// On services.
+    Services(OpenUpload),
+}
+
+/// An upload to which was appended, and why the body ended before its end, if it did. Until there it is kept.
+pub(crate) struct Appended {
+    pub(crate) session: UploadSession,
+    pub(crate) broken: Option<BodyError>,
+}
+
+/// An upload that every policy has let pass; not yet visible.
+pub(crate) struct Staged {
+    gateway: Arc<Gateway>,
+    upload: Upload,
+    new: Box<NewUpload>,
+    place: Place,
+    commit: Commit,
+    span: Arc<Span>,
+    /// Once it is committed, what they would have said is reported.
+    shadow: Shadow,
+    decision: Decision,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl UploadSession {
+    /// Shows the headers of an upload to the policies. Findings are told at once. Services hear of it with its first byte.
+    pub(crate) async fn create(
+        gateway: &Arc<Gateway>,
+        upload: Upload,
+        source: &Source,
+        live: &Live,
+    ) -> Result<Self, Failure> {
+        let permit = gateway.permit()?;
+        let limit = gateway.limits().upload_bytes;
+        if upload.length.is_some_and(|length| length > limit) {
+            return Err(Failure::TooLarge { limit });
+        }
+        let revision = gateway.engine().revision();
+        let revision = revision.map(|revision| revision.digest());
+        let listener = live.listener(upload.id);
+        let (admission, shadow) = gateway.engine().begin(&upload, listener).await;
+        let inspection = match admission {
+            Admission::Inspect(inspection) => *inspection,
+            Admission::Refused(refused) => {
+                let new = new_upload(&upload, source, None, revision);
+                keep_refusal(gateway, &new, &refused, &source.span).await;
+                if let Some(revision) = revision {
+                    report_refusal(gateway, upload, shadow, revision, &refused);
+                }
+                return Err(refusal(refused, &source.span));
+            }
+        };
+        let (disk, revision) = (inspection.disk().clone(), inspection.revision());
+        Ok(Self {
+            gateway: Arc::clone(gateway),
+            new: Box::new(new_upload(&upload, source, Some(disk), Some(revision))),
+            upload,
+            judge: Judge::new(inspection, shadow),
+            place: Place::Nowhere,
+            span: Arc::clone(&source.span),
+            permit,
+        })
+    }
+
+    /// Appends a body that is all of the upload: a small one stays here until it is stored in one call.
+    pub(crate) async fn append_whole<B>(mut self, mut body: B) -> Result<Appended, Failure>
+    where
+        B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
+    {
+        match gather(&mut body).await {
+            Ok(Gathered::Whole(bytes)) => {
+                let all = Chunks::new(stream::iter([Ok(bytes.clone())]));
+                let limit = self.gateway.limits().upload_bytes;
+                match self.judge.show(all, None, limit).await {
+                    Ok(broken) => {
+                        self.place = Place::Here(bytes);
+                        let session = self;
+                        Ok(Appended { session, broken })
+                    }
+                    Err(stopped) => Err(self.stop(stopped, None).await),
+                }
+            }
+            Ok(Gathered::Beginning(frames)) => {
+                let body = stream::iter(frames.into_iter().map(Ok)).chain(body);
+                self.open().await?.append(body).await
+            }
+            Err(error) => {
+                let (session, broken) = (self, Some(error));
+                Ok(Appended { session, broken })
+            }
+        }
+    }
+
+    /// Tells services of it.
+    pub(crate) async fn open(mut self) -> Result<Self, Failure> {
+        let (store, tasks) = (self.gateway.store(), self.gateway.tasks());
+        match OpenUpload::create(store, &self.new, tasks, &self.span).await {
+            Ok(open) => {
+                self.place = Place::Services(open);
+                Ok(self)
+            }
+            Err(error) => {
+                self.judge.abandon(&self.span).await;
+                Err(Failure::Store(error))
+            }
+        }
+    }
+
+    /// Appends a body to an upload that services know. When this succeeds, what came of it is durable.
+    pub(crate) async fn append<B>(mut self, body: B) -> Result<Appended, Failure>
+    where
+        B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
+    {
+        let Place::Services(open) = &self.place else {
+            unreachable!("services know it");
+        };
+        let (forward, bytes) = forward(self.gateway.limits().stall);
+        let limit = self.gateway.limits().upload_bytes;
+        let (store, span) = (Arc::clone(self.gateway.store()), Arc::clone(&self.span));
+        let from = Offset::new(self.judge.offset());
+        let mode = AppendMode::Acknowledged;
+        let append = store.append(open.id, open.epoch, from, mode, bytes, &span);
+        tokio::pin!(append);
+        // The two ends of the forward side by side: judging and sending here, the append there.
+        let shown = tokio::select! {
+            appended = &mut append => Err((Stopped::Forward(ForwardError::Ended), Some(ended_error(appended)))),
+            shown = self.judge.show(Chunks::new(body), Some(forward), limit) => shown.map_err(|stopped| (stopped, None)),
+        };
+        let broken = match shown {
+            Ok(broken) => broken,
+            Err((stopped, error)) => {
+                let error = match (&stopped, error) {
+                    (Stopped::Forward(ForwardError::Ended), None) => {
+                        Some(ended_error(append.await))
+                    }
+                    (_, error) => error,
+                };
+                return Err(self.stop(stopped, error).await);
+            }
+        };
+        match append.await {
+            Ok(status) if status.offset.bytes() == self.judge.offset() => {
+                let session = self;
+                Ok(Appended { session, broken })
+            }
+            appended => {
+                let failure = Failure::Store(ended_error(appended));
+                self.judge.abandon(&span).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Says that all of it has come, and asks the policies for their last word.
+    pub(crate) async fn finish(self) -> Result<Staged, Failure> {
+        let arrived = self.judge.offset();
+        if let Some(declared) = self.upload.length.filter(|declared| *declared != arrived) {
+            self.judge.abandon(&self.span).await;
+            return Err(Failure::Length { declared, arrived });
+        }
+        let revision = self.judge.inspection().revision();
+        let (finished, end, shadow) = self.judge.finish().await;
+        let passed = match finished {
+            Ok(passed) => passed,
+            Err(refused) => {
+                keep(&self.gateway, self.place, &self.new, &refused, &self.span).await;
+                report_refusal(&self.gateway, self.upload, shadow, revision, &refused);
+                return Err(refusal(refused, &self.span));
+            }
+        };
+        record::policies(&passed.records, &self.span);
+        self.span.set(Attribute::Bytes(end.length));
+        let decision = Decision::passed(revision, &passed);
+        Ok(Staged {
+            commit: commit(self.place.epoch(), passed, &end),
+            gateway: self.gateway,
+            upload: self.upload,
+            new: self.new,
+            place: self.place,
+            span: self.span,
+            shadow,
+            decision,
+            _permit: self.permit,
+        })
+    }
+
+    /// Gives it up: nothing of it stays.
+    pub(crate) async fn cancel(self) {
+        self.judge.abandon(&self.span).await;
+    }
+
+    /// Ends it because judging ended; where services did not go on, this is why.
+    async fn stop(self, stopped: Stopped, error: Option<StoreError>) -> Failure {
+        let failure = match stopped {
+            Stopped::Refused(cause) => {
+                let revision = self.judge.inspection().revision();
+                let (refused, shadow) = self.judge.refuse(cause).await;
+                keep(&self.gateway, self.place, &self.new, &refused, &self.span).await;
+                report_refusal(&self.gateway, self.upload, shadow, revision, &refused);
+                return refusal(refused, &self.span);
+            }
+            Stopped::TooLarge => Failure::TooLarge {
+                limit: self.gateway.limits().upload_bytes,
+            },
+            Stopped::Forward(_) => Failure::Store(error.unwrap_or(StoreError::Timeout)),
+        };
+        self.judge.abandon(&self.span).await;
+        failure
+    }
+}
+
+impl Place {
+    fn epoch(&self) -> Epoch {
+        match self {
+            Self::Services(open) => open.epoch,
+            Self::Nowhere | Self::Here(_) => Epoch::FIRST,
+        }
+    }
+}
+
+impl Staged {
+    /// Makes the upload durable and visible.
+    pub(crate) async fn commit(self) -> Result<Receipt, Failure> {
+        let (store, commit) = (self.gateway.store(), &self.commit);
+        let receipt = match self.place {
+            Place::Services(open) => open.commit(commit).await,
+            Place::Here(bytes) => store.store(&self.new, commit, bytes, &self.span).await,
+            Place::Nowhere => {
+                store
+                    .store(&self.new, commit, Bytes::new(), &self.span)
+                    .await
+            }
+        };
+        let receipt = receipt.map_err(Failure::Store)?;
+        report(&self.gateway, self.upload, self.shadow, self.decision);
+        Ok(receipt)
+    }
+}
+
+/// Records on services that an upload was refused.
+async fn keep(
+    gateway: &Gateway,
+    place: Place,
+    new: &NewUpload,
+    refused: &Refused,
+    span: &Arc<Span>,
+) {
+    match place {
+        Place::Services(open) => open.reject(refused).await,
+        Place::Nowhere | Place::Here(_) => keep_refusal(gateway, new, refused, span).await,
+    }
+}
+
+/// The same of one that services do not know.
+async fn keep_refusal(gateway: &Gateway, new: &NewUpload, refused: &Refused, span: &Arc<Span>) {
+    if !is_verdict(&refused.cause) {
+        return;
+    }
+    let new = NewUpload {
+        disk: None,
+        ..new.clone()
+    };
+    match OpenUpload::create(gateway.store(), &new, gateway.tasks(), span).await {
+        Ok(open) => open.reject(refused).await,
+        Err(error) => not_recorded(new.id, &error),
+    }
+}
+
+/// Has reported what shadow policies would have said about an upload of which this became.
+fn report(gateway: &Gateway, upload: Upload, shadow: Shadow, decision: Decision) {
+    if !shadow.is_empty() {
+        let report = gateway.shadows().clone().report(upload, shadow, decision);
+        gateway.tasks().spawn(report);
+    }
+}
+
+fn report_refusal(
+    gateway: &Gateway,
+    upload: Upload,
+    shadow: Shadow,
+    revision: Sha256Digest,
+    refused: &Refused,
+) {
+    if let Some(decision) = Decision::refused(revision, refused) {
+        report(gateway, upload, shadow, decision);
+    }
+}
+
+fn refusal(refused: Box<Refused>, span: &Span) -> Failure {
+    record::policies(&refused.records, span);
+    Failure::Refused(refused)
+}
+
+/// Whether the refusal is about the upload: one for want of room or policies is not.
+fn is_verdict(cause: &RefusalCause) -> bool {
+    match cause {
+        RefusalCause::Rejected { .. } | RefusalCause::Failed(_) | RefusalCause::NoRoute => true,
+        RefusalCause::NoPolicies | RefusalCause::Overloaded => false,
+    }
+}
+
+/// An append that ends well before its body does has lost bytes.
+fn ended_error(appended: Result<UploadStatus, StoreError>) -> StoreError {
+    appended.err().unwrap_or(StoreError::DigestMismatch)
+}
+
+fn commit(epoch: Epoch, passed: Passed, end: &End) -> Commit {
+    Commit {
+        epoch,
+        length: Offset::new(end.length),
+        sha256: end.sha256,
+        path: passed.path,
+        disposition: match passed.disposition {
+            portcullis_engine::Disposition::Publish => Disposition::Publish,
+            portcullis_engine::Disposition::Quarantine(refusal) => {
+                Disposition::Quarantine(portcullis_hop::Refusal {
+                    rule: refusal.rule,
+                    message: refusal.message,
+                })
+            }
+        },
+        policies: passed.records.iter().map(PolicyRecord::verdict).collect(),
+        findings: passed.findings,
+    }
+}

@@ -1,0 +1,139 @@
+//! What judges an upload: its policies, those in the shadow and its digest, all at the same byte. A block goes on only
+//! after every policy has passed it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use portcullis_engine::{End, Inspection, Passed, RefusalCause, Refused, Shadow};
+use portcullis_telemetry::Span;
+use portcullis_types::Sha256Hasher;
+
+use super::chunks::Chunks;
+use super::forward::{Forward, ForwardError};
+use crate::linger::BodyError;
+use crate::record;
+
+/// How many blocks of an upload may be shown to the policies before they have passed.
+const BLOCKS_IN_FLIGHT: usize = 2;
+
+/// An upload before its policies.
+pub(super) struct Judge {
+    inspection: Inspection,
+    shadow: Shadow,
+    hasher: Sha256Hasher,
+    offset: u64,
+}
+
+/// Why judging ended early. What was shown and has not passed went nowhere.
+pub(super) enum Stopped {
+    Refused(RefusalCause),
+    Forward(ForwardError),
+    TooLarge,
+}
+
+impl Judge {
+    pub(super) fn new(inspection: Inspection, shadow: Shadow) -> Self {
+        Self {
+            inspection,
+            shadow,
+            hasher: Sha256Hasher::default(),
+            offset: 0,
+        }
+    }
+
+    /// The policies.
+    pub(super) fn inspection(&self) -> &Inspection {
+        &self.inspection
+    }
+
+    /// How much has passed, in bytes.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Shows every chunk to the policies and only then passes it on, if it is to be. An upload may have so many bytes
+    /// in all. A body that breaks off is no reason to stop: what came of it is judged and passed on, and the error given.
+    pub(super) async fn show<B>(
+        &mut self,
+        mut chunks: Chunks<B>,
+        forward: Option<Forward>,
+        limit: u64,
+    ) -> Result<Option<BodyError>, Stopped>
+    where
+        B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
+    {
+        // Shown to the policies, and not passed yet.
+        let mut shown: VecDeque<Bytes> = VecDeque::with_capacity(BLOCKS_IN_FLIGHT);
+        let mut offset = self.offset;
+        let (mut is_over, mut broken) = (false, None);
+        loop {
+            tokio::select! {
+                passed = self.inspection.judged(), if !shown.is_empty() => {
+                    for block in shown.drain(..passed?) {
+                        self.offset += block.len() as u64;
+                        if let Some(forward) = &forward {
+                            forward.send(block).await?;
+                        }
+                    }
+                }
+                next = chunks.next(), if !is_over && shown.len() < BLOCKS_IN_FLIGHT => {
+                    let block = match next {
+                        Ok(Some(block)) => block,
+                        ended => {
+                            is_over = true;
+                            broken = ended.err();
+                            continue;
+                        }
+                    };
+                    offset += block.len() as u64;
+                    if offset > limit {
+                        return Err(Stopped::TooLarge);
+                    }
+                    // Judged there, hashed here, and the next one received meanwhile.
+                    self.inspection.show(block.clone());
+                    self.shadow.show(&block);
+                    self.hasher.update(&block);
+                    shown.push_back(block);
+                }
+                else => break,
+            }
+        }
+        if let Some(forward) = forward {
+            forward.end().await?;
+        }
+        Ok(broken)
+    }
+
+    /// Says that the upload is complete, and asks for the last word. Beside it stand the policies in the shadow.
+    pub(super) async fn finish(self) -> (Result<Passed, Box<Refused>>, End, Shadow) {
+        let end = End {
+            length: self.offset,
+            sha256: self.hasher.finish(),
+        };
+        self.shadow.end(&end);
+        (self.inspection.finish(end).await, end, self.shadow)
+    }
+
+    /// Ends the judgement for this reason, and gives what the policies did and noticed.
+    pub(super) async fn refuse(self, cause: RefusalCause) -> (Box<Refused>, Shadow) {
+        (self.inspection.refuse(cause).await, self.shadow)
+    }
+
+    /// Ends it for another reason than theirs; the span says what they did.
+    pub(super) async fn abandon(self, span: &Span) {
+        record::policies(&self.inspection.abandon().await, span);
+    }
+}
+
+impl From<RefusalCause> for Stopped {
+    fn from(cause: RefusalCause) -> Self {
+        Self::Refused(cause)
+    }
+}
+
+impl From<ForwardError> for Stopped {
+    fn from(error: ForwardError) -> Self {
+        Self::Forward(error)
+    }
+}
