@@ -7,6 +7,7 @@ mod form;
 mod policies;
 mod proxy;
 mod server;
+mod tus;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use form::{Contents, Form};
 pub use policies::{Policies, component, guest, set_folder};
 pub use proxy::{Behaviour, Proxy, Switch};
 pub use server::{Server, binary, check_config, refuses_to_start, start, start_with};
+pub use tus::{TusUpload, tus_metadata};
 
 /// The key between the two servers.
 pub const KEY: &str = "a-key-for-tests-0123456789abcdef";
@@ -372,6 +374,14 @@ impl TestGateway {
     /// Another web host of the same services, with the same configuration.
     pub async fn another_web(&self) -> Result<Server> {
         self.another_web_through(self.services.address()).await
+    }
+
+    /// Another web host of the same services, with the usual policies from a file.
+    pub async fn another_web_with_own_policies(&self) -> Result<Server> {
+        let folder = self.folder.path().join("another");
+        std::fs::create_dir_all(&folder)?;
+        let web = Setup::default();
+        web.web(&folder, self.services.address())?.start().await
     }
 
     /// The same, which reaches services at another address.

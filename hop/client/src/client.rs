@@ -217,6 +217,18 @@ impl UploadStore for HopClient {
         self.post(SpanName::TakeOverCall, &path, &(), span).await
     }
 
+    async fn declare_length(
+        &self,
+        id: UploadId,
+        epoch: Epoch,
+        length: u64,
+        span: &Span,
+    ) -> Result<UploadStatus, StoreError> {
+        let path = wire::target(wire::LENGTH, id);
+        let body = wire::Length { epoch, length };
+        self.post(SpanName::LengthCall, &path, &body, span).await
+    }
+
     async fn append(
         &self,
         id: UploadId,

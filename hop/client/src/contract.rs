@@ -46,6 +46,7 @@ macro_rules! store_contract {
             a_concluded_upload_keeps_its_record_and_takes_nothing_more
             a_quarantined_upload_is_not_visible
             uploads_to_one_path_become_one_version_each
+            the_length_is_told_once_and_no_shorter_than_what_came
             an_upload_is_read_back_up_to_its_acknowledged_offset
             an_empty_upload_is_a_file
             what_is_not_there_is_not_found
@@ -76,6 +77,7 @@ pub fn new_upload(span: &Span) -> NewUpload {
         filename: "patient.csv".to_owned(),
         media_type: Some("text/csv".to_owned()),
         attributes,
+        metadata: None,
         length: None,
         disk: "local".parse().ok(),
         revision: Some(Sha256Digest::of(b"a revision")),
@@ -459,6 +461,23 @@ pub async fn an_upload_is_read_back_up_to_its_acknowledged_offset(subject: &impl
         .await
         .expect("is read");
     assert_eq!(bytes.concat(), b"456789");
+}
+
+pub async fn the_length_is_told_once_and_no_shorter_than_what_came(subject: &impl Subject) {
+    let id = filled(subject, b"0123456789").await;
+    let declare = async |epoch: Epoch, length: u64| {
+        let span = span();
+        let declared = subject.store().declare_length(id, epoch, length, &span);
+        declared.await.map(|status| status.offset.bytes())
+    };
+    let invalid = |declared| matches!(declared, Err(StoreError::Invalid(_)));
+    assert!(invalid(declare(Epoch::FIRST, 9).await));
+    assert_eq!(declare(Epoch::new(7), 12).await, Err(StoreError::Fenced));
+    assert_eq!(declare(Epoch::FIRST, 12).await, Ok(10));
+    assert_eq!(declare(Epoch::FIRST, 12).await, Ok(10));
+    assert!(invalid(declare(Epoch::FIRST, 13).await));
+    let record = subject.store().record(id, &span()).await.expect("is there");
+    assert_eq!((record.length, record.upload.length), (Some(12), None));
 }
 
 pub async fn an_empty_upload_is_a_file(subject: &impl Subject) {

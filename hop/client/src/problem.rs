@@ -30,6 +30,14 @@ pub enum ProblemKind {
     Fenced,
     /// The upload has ended: ask for its record.
     Ended,
+    /// The upload was given up or has expired: start it anew.
+    Gone,
+    /// The upload cannot be gone on with now: come back in a moment.
+    Locked,
+    /// The version of the upload protocol is not one that is spoken here.
+    UnsupportedProtocol,
+    /// The bytes of a request do not have the checksum that was sent with them: send them again.
+    ChecksumMismatch,
     /// Another revision of the policies is active than the caller believes: look at it first.
     RevisionConflict,
     /// The bytes did not keep coming: send it again over a better line.
@@ -86,7 +94,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 41] = [
         Self::BadRequest,
         Self::FieldAfterFile,
         Self::UnsafePath,
@@ -98,6 +106,10 @@ impl ProblemKind {
         Self::OffsetMismatch,
         Self::Fenced,
         Self::Ended,
+        Self::Gone,
+        Self::Locked,
+        Self::UnsupportedProtocol,
+        Self::ChecksumMismatch,
         Self::RevisionConflict,
         Self::TooSlow,
         Self::TooLarge,
@@ -172,6 +184,18 @@ impl ProblemKind {
             Self::OffsetMismatch => ("offset-mismatch", S::CONFLICT, "The offset is another"),
             Self::Fenced => ("fenced", S::CONFLICT, "The upload is in other hands"),
             Self::Ended => ("upload-ended", S::CONFLICT, "The upload has ended"),
+            Self::Gone => ("upload-gone", S::GONE, "The upload was given up"),
+            Self::Locked => ("upload-locked", S::LOCKED, "The upload waits"),
+            Self::UnsupportedProtocol => (
+                "unsupported-protocol",
+                S::PRECONDITION_FAILED,
+                "The protocol is not spoken here",
+            ),
+            Self::ChecksumMismatch => (
+                "checksum-mismatch",
+                checksum_mismatch(),
+                "The checksum is another",
+            ),
             Self::RevisionConflict => (
                 "revision-conflict",
                 S::CONFLICT,
@@ -266,6 +290,11 @@ impl ProblemKind {
     }
 }
 
+/// The status code of the tus protocol 1.0 for this; HTTP has none.
+fn checksum_mismatch() -> http::StatusCode {
+    http::StatusCode::from_u16(460).expect("has three digits")
+}
+
 impl From<ProblemKind> for String {
     fn from(kind: ProblemKind) -> Self {
         format!("{}{}", ProblemKind::TYPE_PREFIX, kind.slug())
@@ -345,7 +374,7 @@ impl Problem {
         self
     }
 
-    /// The whole answer. A 503 asks to come back after a second, a 401 names the scheme.
+    /// The whole answer. A 503 and a 423 ask to come back after a second, a 401 names the scheme.
     pub fn into_response(self) -> http::Response<bytes::Bytes> {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = http::Response::new(body.into());
@@ -355,7 +384,7 @@ impl Problem {
         headers.insert(http::header::CONTENT_TYPE, value(Self::MEDIA_TYPE));
         headers.insert(http::header::CACHE_CONTROL, value("no-store"));
         match self.kind.status() {
-            http::StatusCode::SERVICE_UNAVAILABLE => {
+            http::StatusCode::SERVICE_UNAVAILABLE | http::StatusCode::LOCKED => {
                 headers.insert(http::header::RETRY_AFTER, value("1"));
             }
             http::StatusCode::UNAUTHORIZED => {

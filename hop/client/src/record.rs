@@ -27,6 +27,9 @@ pub struct NewUpload {
     /// What the client says about it.
     #[serde(default)]
     pub attributes: Attributes,
+    /// The same as it came, where the protocol has it that the client may ask for it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
     /// The length in bytes, when it is known beforehand: services refuse at once what cannot fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<u64>,
@@ -151,6 +154,11 @@ pub struct UploadRecord {
     pub status: UploadStatus,
     /// What it was created as.
     pub upload: NewUpload,
+    /// Its length in bytes, as soon as it is known: from the beginning, or told later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+    /// When it is given up unless something comes or it ends: later than what it was created with, as it goes on.
+    pub expires_at: Timestamp,
     /// What the client was told, when it was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,

@@ -60,6 +60,16 @@ pub trait UploadStore: Send + Sync + 'static {
         span: &Span,
     ) -> impl Future<Output = Result<UploadRecord, StoreError>> + Send;
 
+    /// Says how long an upload will be that was created without a length, in bytes. Repeating it changes nothing;
+    /// another length, or one that is shorter than what has come, is [`StoreError::Invalid`].
+    fn declare_length(
+        &self,
+        id: UploadId,
+        epoch: Epoch,
+        length: u64,
+        span: &Span,
+    ) -> impl Future<Output = Result<UploadStatus, StoreError>> + Send;
+
     /// Raises the epoch of an open upload: whoever had it before is refused from now on, and bytes that
     /// were not acknowledged are dropped.
     fn take_over(

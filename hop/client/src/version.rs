@@ -20,7 +20,7 @@ pub struct HopVersion(u16);
 
 impl HopVersion {
     /// What this build speaks.
-    pub const CURRENT: Self = Self(2);
+    pub const CURRENT: Self = Self(3);
     /// The oldest that services of this build understand.
     pub const OLDEST: Self = Self(1);
 
@@ -104,6 +104,6 @@ mod tests {
         let newer = HopVersion::parse("999").expect("is a version");
         assert!(!newer.is_understood());
         assert_eq!(HopVersion::parse("one"), None);
-        assert!(version_line(Some("0.1")).contains("hop 2, policy contract 0.1)"));
+        assert!(version_line(Some("0.1")).contains("hop 3, policy contract 0.1)"));
     }
 }

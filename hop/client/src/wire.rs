@@ -7,6 +7,7 @@
 //! | create | `POST /internal/uploads`, a [`NewUpload`](crate::NewUpload) | 200, an [`UploadStatus`](crate::UploadStatus) |
 //! | record | `GET /internal/uploads/{id}` | 200, an [`UploadRecord`](crate::UploadRecord) |
 //! | take over | `POST /internal/uploads/{id}/epoch` | 200, an `UploadStatus` |
+//! | declare length | `POST /internal/uploads/{id}/length`, a [`Length`] | 200, an `UploadStatus` |
 //! | append | `PATCH /internal/uploads/{id}`, [`UPLOAD_EPOCH`], [`UPLOAD_OFFSET`], [`UPLOAD_MODE`], bytes | 200, an `UploadStatus` |
 //! | checkpoint | `POST /internal/uploads/{id}/checkpoint`, a [`Checkpoint`] | 200, an `UploadStatus` |
 //! | read back | `GET /internal/uploads/{id}/content?from=N` | 200, bytes |
@@ -53,6 +54,8 @@ pub const UPLOADS: &str = "/internal/uploads";
 pub const UPLOAD: &str = "/internal/uploads/{id}";
 /// The epoch of an upload, as a route.
 pub const EPOCH: &str = "/internal/uploads/{id}/epoch";
+/// The length of an upload, as a route.
+pub const LENGTH: &str = "/internal/uploads/{id}/length";
 /// What counts of provisional bytes, as a route.
 pub const CHECKPOINT: &str = "/internal/uploads/{id}/checkpoint";
 /// The bytes of an upload, as a route.
@@ -98,6 +101,16 @@ pub struct Ready {
 pub struct TokenToCheck {
     /// The token itself.
     pub token: String,
+}
+
+/// How long an upload will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Length {
+    /// Whose the upload is.
+    pub epoch: Epoch,
+    /// All of it, in bytes.
+    pub length: u64,
 }
 
 /// What a checkpoint says.

@@ -11,6 +11,16 @@ use portcullis_types::PolicyName;
 pub enum SpanName {
     /// A request with uploads at the web host: the root.
     Upload,
+    /// A request that brings more of an upload.
+    UploadMore,
+    /// A request that asks how far an upload has come.
+    UploadOffset,
+    /// A request that asks for all that is known about an upload.
+    UploadRecord,
+    /// A request that gives an upload up.
+    UploadCancel,
+    /// The policies are shown again what services have of an upload.
+    Replay,
     /// Somebody asks the web host whether it could take an upload.
     Ready,
     /// The web host asks services the same.
@@ -27,6 +37,8 @@ pub enum SpanName {
     StatusCall,
     /// The web host takes an upload over.
     TakeOverCall,
+    /// The web host says how long an upload will be.
+    LengthCall,
     /// The web host sends bytes.
     AppendCall,
     /// The web host makes provisional bytes count.
@@ -47,6 +59,8 @@ pub enum SpanName {
     Status,
     /// Services give an upload to another request.
     TakeOver,
+    /// Services hear how long an upload will be.
+    Length,
     /// Services take bytes.
     Append,
     /// Services make provisional bytes count.
@@ -142,6 +156,7 @@ const PRINCIPALS: &str = "/internal/principals";
 const UPLOADS: &str = "/internal/uploads";
 const UPLOAD: &str = "/internal/uploads/{id}";
 const EPOCH: &str = "/internal/uploads/{id}/epoch";
+const LENGTH: &str = "/internal/uploads/{id}/length";
 const CHECKPOINT: &str = "/internal/uploads/{id}/checkpoint";
 const CONTENT: &str = "/internal/uploads/{id}/content";
 const COMMIT: &str = "/internal/uploads/{id}/commit";
@@ -162,6 +177,7 @@ impl SpanName {
             (Some((_, method, route)), _) => Cow::Owned(format!("{method} {route}")),
             (None, Self::Policy(name)) => Cow::Owned(format!("policy {}", name.as_str())),
             (None, Self::Fsync) => Cow::Borrowed("fsync"),
+            (None, Self::Replay) => Cow::Borrowed("replay"),
             (None, Self::Publish) => Cow::Borrowed("publish"),
             (None, Self::PolicyFollow) => Cow::Borrowed("follow policies"),
             (None, Self::PolicyAdminCall) => Cow::Borrowed("change policies"),
@@ -194,6 +210,10 @@ impl SpanName {
         use SpanKind::{Client, Server};
         Some(match self {
             Self::Upload => (Server, "POST", "/uploads"),
+            Self::UploadMore => (Server, "PATCH", "/uploads/{id}"),
+            Self::UploadOffset => (Server, "HEAD", "/uploads/{id}"),
+            Self::UploadRecord => (Server, "GET", "/uploads/{id}"),
+            Self::UploadCancel => (Server, "DELETE", "/uploads/{id}"),
             Self::Ready => (Server, "GET", "/readyz"),
             Self::ReadyCall => (Client, "GET", READY),
             Self::ServicesReady => (Server, "GET", READY),
@@ -201,6 +221,7 @@ impl SpanName {
             Self::CreateCall => (Client, "POST", UPLOADS),
             Self::StatusCall => (Client, "GET", UPLOAD),
             Self::TakeOverCall => (Client, "POST", EPOCH),
+            Self::LengthCall => (Client, "POST", LENGTH),
             Self::AppendCall => (Client, "PATCH", UPLOAD),
             Self::CheckpointCall => (Client, "POST", CHECKPOINT),
             Self::ReadCall => (Client, "GET", CONTENT),
@@ -211,6 +232,7 @@ impl SpanName {
             Self::Create => (Server, "POST", UPLOADS),
             Self::Status => (Server, "GET", UPLOAD),
             Self::TakeOver => (Server, "POST", EPOCH),
+            Self::Length => (Server, "POST", LENGTH),
             Self::Append => (Server, "PATCH", UPLOAD),
             Self::Checkpoint => (Server, "POST", CHECKPOINT),
             Self::Read => (Server, "GET", CONTENT),
@@ -251,6 +273,7 @@ impl SpanName {
             Self::Policy(_)
             | Self::PolicyFollow
             | Self::PolicyAdminCall
+            | Self::Replay
             | Self::StageWrite
             | Self::Fsync
             | Self::Publish

@@ -4,14 +4,15 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use portcullis_engine::{RefusalCause, Refused, Upload};
-use portcullis_hop::{Problem, ProblemKind, Receipt, StoreError};
+use portcullis_hop::{Conclusion, Epoch, Problem, ProblemKind, Receipt, StoreError};
 use portcullis_telemetry::{Attribute, ErrorType, Span};
+use portcullis_types::{UploadId, Verdict};
 use serde::Serialize;
 
 use crate::gateway::Failure;
 use crate::lines;
 use crate::linger::{BodyError, STOPPING};
-use crate::page;
+use crate::{page, session};
 
 /// One file of a request, in the end.
 #[derive(Clone, Debug, Serialize)]
@@ -68,25 +69,37 @@ impl Format {
 
 /// The answer to one file, and its one line in the log.
 pub(crate) fn file(upload: &Upload, outcome: Result<Receipt, Failure>, span: &Span) -> Answer {
+    match ended(upload.id, outcome, span) {
+        Ok(receipt) => Answer::Stored(Box::new(StoredAnswer {
+            filename: upload.filename.clone(),
+            receipt,
+        })),
+        Err(problem) => {
+            let problem = problem.with("filename", &upload.filename);
+            Answer::Problem(Box::new(problem))
+        }
+    }
+}
+
+/// How an upload ended, and its one line in the log.
+pub(crate) fn ended(
+    id: UploadId,
+    outcome: Result<Receipt, Failure>,
+    span: &Span,
+) -> Result<Receipt, Problem> {
     let trace_id = span.context().trace_id();
     match outcome {
         Ok(receipt) => {
             let bytes = receipt.size;
-            tracing::info!(upload = %upload.id, outcome = "stored", bytes, %trace_id, "upload ended");
-            Answer::Stored(Box::new(StoredAnswer {
-                filename: upload.filename.clone(),
-                receipt,
-            }))
+            tracing::info!(upload = %id, outcome = "stored", bytes, %trace_id, "upload ended");
+            Ok(receipt)
         }
         Err(failure) => {
             span.fail(error_type(&failure));
             let problem = problem(failure);
             let outcome = problem.kind.slug();
-            tracing::info!(upload = %upload.id, outcome, %trace_id, "upload ended");
-            let problem = problem
-                .with("id", upload.id)
-                .with("filename", &upload.filename);
-            Answer::Problem(Box::new(problem.with_support_id(trace_id)))
+            tracing::info!(upload = %id, outcome, %trace_id, "upload ended");
+            Err(problem.with("id", id).with_support_id(trace_id))
         }
     }
 }
@@ -183,9 +196,9 @@ fn status(answers: &[Answer]) -> StatusCode {
 }
 
 /// The one place in which failures become problems.
-fn problem(failure: Failure) -> Problem {
+pub(crate) fn problem(failure: Failure) -> Problem {
     match failure {
-        Failure::Refused(refused) => refusal_problem(*refused),
+        Failure::Refused(refused) => refusal_problem(&refused),
         Failure::Store(StoreError::Stopping { .. }) => Problem::new(
             ProblemKind::Stopping,
             "Storage is being stopped; nothing was stored, send the file again in a moment.",
@@ -203,6 +216,9 @@ fn problem(failure: Failure) -> Problem {
                 idle.as_secs()
             ),
         ),
+        Failure::Body(error @ (BodyError::Overtaken | BodyError::TooLong)) => {
+            Problem::saying(ProblemKind::BadRequest, &error)
+        }
         Failure::Length { declared, arrived } => Problem::new(
             ProblemKind::BadRequest,
             format!("{arrived} bytes came where {declared} were announced; send the file again."),
@@ -224,38 +240,43 @@ fn overloaded() -> Problem {
     )
 }
 
-fn refusal_problem(refused: Refused) -> Problem {
-    let problem = match &refused.cause {
-        RefusalCause::Rejected { policy, refusal } => {
-            Problem::new(ProblemKind::PolicyRejected, refusal.message.clone())
-                .with("policy", policy)
-                .with("rule", &refusal.rule)
-        }
-        // The cause is for the operator, in the log and the span; the uploader cannot mend it.
-        RefusalCause::Failed(failure) => Problem::new(
-            ProblemKind::PolicyFailed,
-            format!("The check `{}` failed on this file, so the file was not stored; tell the operator, with the support id.", failure.policy),
-        )
-        .with("policy", failure.policy.as_str()),
-        RefusalCause::NoRoute => Problem::new(
-            ProblemKind::PolicyRejected,
-            "No policy says where an upload with these fields goes; check the fields, or ask the operator.",
-        ),
+fn refusal_problem(refused: &Refused) -> Problem {
+    match &refused.cause {
         RefusalCause::NoPolicies => {
             let detail = "This site has no policies in force yet and takes nothing without them; try again in a moment, and tell the operator if it lasts.";
-            return Problem::new(ProblemKind::NotReady, detail);
+            Problem::new(ProblemKind::NotReady, detail)
         }
-        RefusalCause::Overloaded => return overloaded(),
+        RefusalCause::Overloaded => overloaded(),
+        _ => concluded_problem(&session::conclusion(refused, Epoch::FIRST)),
+    }
+}
+
+/// What a client is told of an upload that policies refused: the same in the moment in which they do, and whenever it
+/// asks again.
+pub(crate) fn concluded_problem(conclusion: &Conclusion) -> Problem {
+    let said = |verdict| {
+        let mut policies = conclusion.policies.iter();
+        policies.find(|policy| policy.verdict == verdict)
     };
-    let policies: Vec<_> = refused
-        .records
-        .iter()
-        .map(portcullis_engine::PolicyRecord::verdict)
-        .collect();
+    let problem = if let Some(refusal) = &conclusion.refusal {
+        let problem = Problem::new(ProblemKind::PolicyRejected, refusal.message.clone());
+        let by = said(Verdict::Reject).map(|policy| &policy.name);
+        problem.with("policy", by).with("rule", &refusal.rule)
+    } else if let Some(policy) = said(Verdict::Failed) {
+        // The cause is for the operator, in the log and the span; the uploader cannot mend it.
+        let detail = format!(
+            "The check `{}` failed on this file, so the file was not stored; tell the operator, with the support id.",
+            policy.name
+        );
+        Problem::new(ProblemKind::PolicyFailed, detail).with("policy", &policy.name)
+    } else {
+        let detail = "No policy says where an upload with these fields goes; check the fields, or ask the operator.";
+        Problem::new(ProblemKind::PolicyRejected, detail)
+    };
     problem
-        .with("policies", policies)
-        .with("findings", refused.findings.listed)
-        .with("tallies", refused.findings.tallies)
+        .with("policies", &conclusion.policies)
+        .with("findings", &conclusion.findings.listed)
+        .with("tallies", &conclusion.findings.tallies)
 }
 
 /// The one place in which failures become `error.type`.
@@ -269,7 +290,9 @@ fn error_type(failure: &Failure) -> ErrorType {
         Failure::Store(error) => error.error_type(),
         Failure::Body(BodyError::ClientGone) => ErrorType::ClientGone,
         Failure::Body(BodyError::Idle(_)) => ErrorType::Timeout,
-        Failure::Length { .. } | Failure::TooLarge { .. } => ErrorType::BadRequest,
+        Failure::Length { .. }
+        | Failure::TooLarge { .. }
+        | Failure::Body(BodyError::Overtaken | BodyError::TooLong) => ErrorType::BadRequest,
         Failure::Overloaded | Failure::Body(BodyError::Stopping) => ErrorType::Overloaded,
     }
 }

@@ -10,8 +10,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::linger::BodyError;
-use crate::raw::Headers;
+use crate::metadata::Headers;
+use crate::sessions::{Held, Sessions};
 use crate::shadow::ShadowDesk;
+
+/// How many uploads are shown to the policies again at once.
+const MAX_RESTORES: usize = 4;
 
 /// What every upload passes.
 pub(crate) struct Gateway {
@@ -20,6 +24,8 @@ pub(crate) struct Gateway {
     clock: Clock,
     limits: GateLimits,
     permits: Arc<Semaphore>,
+    restores: Arc<Semaphore>,
+    sessions: Arc<Sessions>,
     tasks: TaskTracker,
     shadows: ShadowDesk,
 }
@@ -72,6 +78,8 @@ impl Gateway {
             store,
             clock: Clock::system(),
             permits: Arc::new(Semaphore::new(limits.uploads)),
+            restores: Arc::new(Semaphore::new(MAX_RESTORES)),
+            sessions: Arc::default(),
             limits,
             tasks,
             shadows,
@@ -104,10 +112,31 @@ impl Gateway {
         &self.shadows
     }
 
-    /// Room for one more upload.
+    /// Uploads between their requests.
+    pub(crate) fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
+    /// Room for one more upload. Where there is none, the upload makes room that has been idle longest.
     pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        let permit = Arc::clone(&self.permits).try_acquire_owned();
-        permit.map_err(|_| Failure::Overloaded)
+        loop {
+            if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+                return Ok(permit);
+            }
+            let idle = self.sessions.take_longest_idle();
+            drop(idle.ok_or(Failure::Overloaded)?);
+        }
+    }
+
+    /// Lets go of uploads that nobody has gone on with for so long, and of those whose policies were retired.
+    pub(crate) fn let_go_of_idle(&self, longest: Duration) {
+        let retired = |held: &Held| !held.is_judged_by(self);
+        drop(self.sessions.take_idle(longest, retired));
+    }
+
+    /// Waits until one more upload may be shown to the policies again.
+    pub(crate) async fn restoring(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.restores).acquire_owned().await.ok()
     }
 
     /// A new upload of somebody, received now.

@@ -12,6 +12,7 @@ mod gateway;
 mod lines;
 mod linger;
 mod media_type;
+mod metadata;
 mod multipart;
 pub mod page;
 mod policies;
@@ -21,6 +22,8 @@ mod routes;
 pub mod server;
 mod services;
 mod session;
+mod sessions;
 mod shadow;
+mod tus;
 
 pub use answer::{Answer, StoredAnswer};

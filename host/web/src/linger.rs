@@ -27,6 +27,12 @@ pub(crate) enum BodyError {
     /// The client paused for too long.
     #[error("no byte came for {} s; send the file again over a better line", .0.as_secs())]
     Idle(Duration),
+    /// A newer request goes on with the same upload.
+    #[error("another request goes on with this upload")]
+    Overtaken,
+    /// More came than the length that was announced.
+    #[error("more bytes came than were announced")]
+    TooLong,
     /// This server is being stopped.
     #[error("the server is being stopped; send the file again in a moment")]
     Stopping,

@@ -7,7 +7,7 @@ use portcullis_hop::{Problem, ProblemKind};
 use portcullis_types::{AttributeName, Attributes};
 
 use crate::linger::{BodyError, STOPPING};
-use crate::raw::{Headers, bad_field, check_filename, declared};
+use crate::metadata::{self, Headers, check_filename, declared};
 
 /// The most files of one form.
 pub(crate) const MAX_FILES: usize = 100;
@@ -125,9 +125,7 @@ impl Form {
                 ),
             )
         })?;
-        self.attributes
-            .insert(name, &value)
-            .map_err(|error| bad_field(&error))
+        metadata::add(&mut self.attributes, name, &value)
     }
 }
 

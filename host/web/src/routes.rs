@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{OriginalUri, Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode, header};
@@ -25,7 +25,7 @@ use crate::linger::{BodyError, LingeringBody};
 use crate::multipart::{FilePart, Form};
 use crate::policies::Policies;
 use crate::session::{Appended, Source, Staged, UploadSession};
-use crate::{media_type, page, raw};
+use crate::{media_type, page, raw, tus};
 
 /// How long the answer to a refused file waits for the next file of the same form.
 const NEXT_FILE_WAIT: Duration = Duration::from_millis(500);
@@ -51,7 +51,8 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
     Router::new()
         .route("/", get(form))
         .route("/assets/{name}", get(asset))
-        .route("/uploads", post(uploads))
+        .route("/uploads", post(uploads).options(tus::options))
+        .route("/uploads/{id}", any(tus::upload))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(not_found)
@@ -129,6 +130,9 @@ async fn method_not_allowed() -> Response {
 /// One request with one or more uploads.
 async fn uploads(State(site): State<Arc<Site>>, uri: OriginalUri, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    if tus::is_spoken(&parts.headers) {
+        return tus::create(site, parts, body).await;
+    }
     let span = Arc::new(Span::root(
         SpanName::Upload,
         inbound(&parts.headers).as_ref(),
@@ -176,7 +180,11 @@ struct Incoming {
 }
 
 /// Who sends this: whoever the token belongs to, or nobody where that is allowed.
-async fn principal(site: &Site, headers: &HeaderMap, span: &Span) -> Result<Principal, Problem> {
+pub(crate) async fn principal(
+    site: &Site,
+    headers: &HeaderMap,
+    span: &Span,
+) -> Result<Principal, Problem> {
     let unauthenticated = |detail| Problem::new(ProblemKind::Unauthenticated, detail);
     let Some(shown) = headers.get(header::AUTHORIZATION) else {
         return if site.allow_anonymous {
@@ -244,9 +252,10 @@ async fn single(
     let source = Source {
         client: request.client,
         span: Arc::clone(span),
+        metadata: None,
     };
     let outcome = match stage(gateway, &upload, &source, body, live).await {
-        Ok(staged) => staged.commit().await,
+        Ok(mut staged) => staged.commit(span).await,
         Err(failure) => Err(failure),
     };
     answer::file(&upload, outcome, span)
@@ -264,11 +273,11 @@ where
     B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
 {
     let session = UploadSession::create(gateway, upload.clone(), source, live).await?;
-    let Appended { session, broken } = session.append_whole(body).await?;
+    let Appended { session, broken } = session.append_whole(body, &source.span).await?;
     match broken {
-        None => session.finish().await,
+        None => session.finish(&source.span).await,
         Some(error) => {
-            session.cancel().await;
+            session.cancel(&source.span).await;
             Err(Failure::Body(error))
         }
     }
@@ -286,6 +295,7 @@ async fn files(
     let source = Source {
         client: request.client,
         span: Arc::clone(span),
+        metadata: None,
     };
     let mut judged = Vec::new();
     let mut next = form.next_file().await;
@@ -332,7 +342,7 @@ async fn files(
     let mut answers = Vec::new();
     for (upload, staged) in judged {
         let outcome = match (staged, &broken) {
-            (Ok(staged), None) => staged.commit().await,
+            (Ok(mut staged), None) => staged.commit(span).await,
             // The whole form is broken: what was staged is cancelled, and the form's own problem is told.
             (Ok(_), Some(_)) => continue,
             (Err(failure), _) => Err(failure),
@@ -351,7 +361,7 @@ async fn files(
 }
 
 /// The caller's span, as a link: the public edge begins traces of its own.
-fn inbound(headers: &HeaderMap) -> Option<TraceContext> {
+pub(crate) fn inbound(headers: &HeaderMap) -> Option<TraceContext> {
     let header = headers.get(portcullis_hop::wire::TRACEPARENT)?;
     header.to_str().ok()?.parse().ok()
 }

@@ -24,6 +24,10 @@ use crate::shadow::ShadowDesk;
 /// How long what is to be reported may take at the end.
 const LAST_REPORTS: Duration = Duration::from_secs(2);
 
+/// How long the policies of an upload are kept in memory while nobody goes on with it, and how often that is looked at.
+const IDLE_HELD: Duration = Duration::from_mins(10);
+const IDLE_BEAT: Duration = Duration::from_secs(5);
+
 /// A web host that has loaded its policies and listens.
 pub struct Server {
     listener: Listener,
@@ -121,16 +125,18 @@ impl Server {
 
     /// Serves until `stop` is ready; then takes no new connection and gives uploads under way their time.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let router = routes::router(self.site);
+        let router = routes::router(Arc::clone(&self.site));
         let mut reporting = tokio::spawn(self.reporting);
         let following = tokio::spawn(self.following.follow(self.listener.address()));
         let watching = tokio::spawn(services::watch(self.store));
+        let idle = tokio::spawn(let_go_of_idle(Arc::clone(&self.site)));
         let served = self
             .listener
             .serve(router, self.limits, self.tasks, stop, self.cut);
         let served = served.await;
         following.abort();
         watching.abort();
+        idle.abort();
         // What is reported already goes out; it ends when nothing more can come.
         let _ = tokio::time::timeout(LAST_REPORTS, &mut reporting).await;
         reporting.abort();
@@ -139,6 +145,15 @@ impl Server {
                 "uploads that were still under way were ended; their clients are told to send them again"
             );
         }
+    }
+}
+
+/// Looks again and again which uploads nobody goes on with.
+async fn let_go_of_idle(site: Arc<Site>) {
+    let mut beat = tokio::time::interval(IDLE_BEAT);
+    loop {
+        beat.tick().await;
+        site.gateway.let_go_of_idle(IDLE_HELD);
     }
 }
 

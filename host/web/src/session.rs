@@ -1,10 +1,12 @@
 //! One upload, whatever protocol brings it: created, appended to, and finished or cancelled. Whatever ends it early is
 //! concluded on services, so that its record says so and no byte stays.
 
+mod atomic;
 mod chunks;
 mod forward;
 mod judge;
 mod open_upload;
+mod resume;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,12 +21,14 @@ use portcullis_hop::{
     UploadStore, gather,
 };
 use portcullis_telemetry::{Attribute, Span};
-use portcullis_types::{Offset, Sha256Digest};
+use portcullis_types::{Offset, Sha256Digest, UploadId};
 use tokio::sync::OwnedSemaphorePermit;
 
+pub(crate) use self::atomic::Checked;
 use self::chunks::Chunks;
 use self::forward::{ForwardError, forward};
 use self::judge::{Judge, Stopped};
+pub(crate) use self::open_upload::{EXPIRY, cancellation, conclusion};
 use self::open_upload::{OpenUpload, new_upload, not_recorded};
 use crate::gateway::{Failure, Gateway};
 use crate::lines::Live;
@@ -37,6 +41,8 @@ use crate::shadow::Decision;
 pub(crate) struct Source {
     pub(crate) client: Option<IpAddr>,
     pub(crate) span: Arc<Span>,
+    /// What its client said of it, as it came.
+    pub(crate) metadata: Option<String>,
 }
 
 /// An upload under way: it has been admitted, and neither has every policy passed all of it nor any refused it.
@@ -46,7 +52,8 @@ pub(crate) struct UploadSession {
     new: Box<NewUpload>,
     judge: Judge,
     place: Place,
-    span: Arc<Span>,
+    /// Its length in bytes, which may have been told later than policies were shown the headers.
+    length: Option<u64>,
     permit: OwnedSemaphorePermit,
 }
 
@@ -73,10 +80,8 @@ pub(crate) struct Staged {
     new: Box<NewUpload>,
     place: Place,
     commit: Commit,
-    span: Arc<Span>,
     /// Once it is committed, what they would have said is reported.
-    shadow: Shadow,
-    decision: Decision,
+    beside: Option<(Shadow, Decision)>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -112,16 +117,20 @@ impl UploadSession {
         Ok(Self {
             gateway: Arc::clone(gateway),
             new: Box::new(new_upload(&upload, source, Some(disk), Some(revision))),
+            length: upload.length,
             upload,
             judge: Judge::new(inspection, shadow),
             place: Place::Nowhere,
-            span: Arc::clone(&source.span),
             permit,
         })
     }
 
     /// Appends a body that is all of the upload: a small one stays here until it is stored in one call.
-    pub(crate) async fn append_whole<B>(mut self, mut body: B) -> Result<Appended, Failure>
+    pub(crate) async fn append_whole<B>(
+        mut self,
+        mut body: B,
+        span: &Arc<Span>,
+    ) -> Result<Appended, Failure>
     where
         B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
     {
@@ -135,12 +144,12 @@ impl UploadSession {
                         let session = self;
                         Ok(Appended { session, broken })
                     }
-                    Err(stopped) => Err(self.stop(stopped, None).await),
+                    Err(stopped) => Err(self.stop(stopped, span).await),
                 }
             }
             Ok(Gathered::Beginning(frames)) => {
                 let body = stream::iter(frames.into_iter().map(Ok)).chain(body);
-                self.open().await?.append(body).await
+                self.open(span).await?.append(body, span).await
             }
             Err(error) => {
                 let (session, broken) = (self, Some(error));
@@ -150,22 +159,64 @@ impl UploadSession {
     }
 
     /// Tells services of it.
-    pub(crate) async fn open(mut self) -> Result<Self, Failure> {
+    pub(crate) async fn open(mut self, span: &Arc<Span>) -> Result<Self, Failure> {
         let (store, tasks) = (self.gateway.store(), self.gateway.tasks());
-        match OpenUpload::create(store, &self.new, tasks, &self.span).await {
+        match OpenUpload::create(store, &self.new, tasks, span).await {
             Ok(open) => {
                 self.place = Place::Services(open);
                 Ok(self)
             }
             Err(error) => {
-                self.judge.abandon(&self.span).await;
+                self.judge.abandon(span).await;
                 Err(Failure::Store(error))
             }
         }
     }
 
+    /// Lets it outlive the request that created it: it ends only when that is asked for, or by itself when nothing comes.
+    pub(crate) fn outlive(&mut self) {
+        if let Place::Services(open) = &mut self.place {
+            open.outlive();
+        }
+    }
+
+    /// Says how long it will be, in bytes.
+    pub(crate) async fn declare_length(
+        &mut self,
+        length: u64,
+        span: &Span,
+    ) -> Result<(), StoreError> {
+        if let Place::Services(open) = &self.place {
+            let store = self.gateway.store();
+            store
+                .declare_length(open.id, open.epoch, length, span)
+                .await?;
+            self.length = Some(length);
+        }
+        Ok(())
+    }
+
     /// Appends a body to an upload that services know. When this succeeds, what came of it is durable.
-    pub(crate) async fn append<B>(mut self, body: B) -> Result<Appended, Failure>
+    pub(crate) async fn append<B>(mut self, body: B, span: &Arc<Span>) -> Result<Appended, Failure>
+    where
+        B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
+    {
+        match self.send(body, AppendMode::Acknowledged, span).await {
+            Ok(broken) => {
+                let session = self;
+                Ok(Appended { session, broken })
+            }
+            Err(stopped) => Err(self.stop(stopped, span).await),
+        }
+    }
+
+    /// Has a body judged while what has passed goes to services.
+    async fn send<B>(
+        &mut self,
+        body: B,
+        mode: AppendMode,
+        span: &Span,
+    ) -> Result<Option<BodyError>, Stopped>
     where
         B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
     {
@@ -174,46 +225,54 @@ impl UploadSession {
         };
         let (forward, bytes) = forward(self.gateway.limits().stall);
         let limit = self.gateway.limits().upload_bytes;
-        let (store, span) = (Arc::clone(self.gateway.store()), Arc::clone(&self.span));
+        let store = Arc::clone(self.gateway.store());
         let from = Offset::new(self.judge.offset());
-        let mode = AppendMode::Acknowledged;
-        let append = store.append(open.id, open.epoch, from, mode, bytes, &span);
+        let append = store.append(open.id, open.epoch, from, mode, bytes, span);
         tokio::pin!(append);
         // The two ends of the forward side by side: judging and sending here, the append there.
         let shown = tokio::select! {
-            appended = &mut append => Err((Stopped::Forward(ForwardError::Ended), Some(ended_error(appended)))),
-            shown = self.judge.show(Chunks::new(body), Some(forward), limit) => shown.map_err(|stopped| (stopped, None)),
+            appended = &mut append => return Err(Stopped::Store(ended_error(appended))),
+            shown = self.judge.show(Chunks::new(body), Some(forward), limit) => shown,
         };
         let broken = match shown {
-            Ok(broken) => broken,
-            Err((stopped, error)) => {
-                let error = match (&stopped, error) {
-                    (Stopped::Forward(ForwardError::Ended), None) => {
-                        Some(ended_error(append.await))
-                    }
-                    (_, error) => error,
-                };
-                return Err(self.stop(stopped, error).await);
+            Err(Stopped::Forward(ForwardError::Ended)) => {
+                return Err(Stopped::Store(ended_error(append.await)));
             }
+            shown => shown?,
         };
-        match append.await {
-            Ok(status) if status.offset.bytes() == self.judge.offset() => {
-                let session = self;
-                Ok(Appended { session, broken })
-            }
-            appended => {
-                let failure = Failure::Store(ended_error(appended));
-                self.judge.abandon(&span).await;
-                Err(failure)
+        let status = append.await.map_err(Stopped::Store)?;
+        let arrived = match mode {
+            AppendMode::Acknowledged => self.judge.offset(),
+            AppendMode::Provisional => from.bytes(),
+        };
+        if status.offset.bytes() == arrived {
+            Ok(broken)
+        } else {
+            Err(Stopped::Store(StoreError::DigestMismatch))
+        }
+    }
+
+    /// Makes what was appended provisionally count.
+    async fn acknowledge(self, span: &Span) -> Result<Self, Failure> {
+        let Place::Services(open) = &self.place else {
+            unreachable!("services know it");
+        };
+        let offset = Offset::new(self.judge.offset());
+        let store = self.gateway.store();
+        match store.checkpoint(open.id, open.epoch, offset, span).await {
+            Ok(_) => Ok(self),
+            Err(error) => {
+                self.judge.abandon(span).await;
+                Err(Failure::Store(error))
             }
         }
     }
 
     /// Says that all of it has come, and asks the policies for their last word.
-    pub(crate) async fn finish(self) -> Result<Staged, Failure> {
+    pub(crate) async fn finish(self, span: &Arc<Span>) -> Result<Staged, Failure> {
         let arrived = self.judge.offset();
-        if let Some(declared) = self.upload.length.filter(|declared| *declared != arrived) {
-            self.judge.abandon(&self.span).await;
+        if let Some(declared) = self.length.filter(|declared| *declared != arrived) {
+            self.judge.abandon(span).await;
             return Err(Failure::Length { declared, arrived });
         }
         let revision = self.judge.inspection().revision();
@@ -221,13 +280,13 @@ impl UploadSession {
         let passed = match finished {
             Ok(passed) => passed,
             Err(refused) => {
-                keep(&self.gateway, self.place, &self.new, &refused, &self.span).await;
+                keep(&self.gateway, self.place, &self.new, &refused, span).await;
                 report_refusal(&self.gateway, self.upload, shadow, revision, &refused);
-                return Err(refusal(refused, &self.span));
+                return Err(refusal(refused, span));
             }
         };
-        record::policies(&passed.records, &self.span);
-        self.span.set(Attribute::Bytes(end.length));
+        record::policies(&passed.records, span);
+        span.set(Attribute::Bytes(end.length));
         let decision = Decision::passed(revision, &passed);
         Ok(Staged {
             commit: commit(self.place.epoch(), passed, &end),
@@ -235,34 +294,69 @@ impl UploadSession {
             upload: self.upload,
             new: self.new,
             place: self.place,
-            span: self.span,
-            shadow,
-            decision,
+            beside: Some((shadow, decision)),
             _permit: self.permit,
         })
     }
 
     /// Gives it up: nothing of it stays.
-    pub(crate) async fn cancel(self) {
-        self.judge.abandon(&self.span).await;
+    pub(crate) async fn cancel(self, span: &Span) {
+        self.judge.abandon(span).await;
     }
 
-    /// Ends it because judging ended; where services did not go on, this is why.
-    async fn stop(self, stopped: Stopped, error: Option<StoreError>) -> Failure {
+    /// Whose it is on services.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.place.epoch()
+    }
+
+    /// Which revision of the policies judges it.
+    pub(crate) fn revision(&self) -> Sha256Digest {
+        self.judge.inspection().revision()
+    }
+
+    /// What it was created as.
+    pub(crate) fn created_as(&self) -> &NewUpload {
+        &self.new
+    }
+
+    /// How far it has come, in bytes.
+    pub(crate) fn offset(&self) -> u64 {
+        self.judge.offset()
+    }
+
+    /// How long it will be in bytes, as soon as that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Whether all of it has come.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.length == Some(self.judge.offset())
+    }
+
+    /// The last byte that has come.
+    pub(crate) fn last_byte(&self) -> Option<u8> {
+        self.judge.last()
+    }
+
+    /// Ends it because judging ended.
+    async fn stop(self, stopped: Stopped, span: &Arc<Span>) -> Failure {
         let failure = match stopped {
             Stopped::Refused(cause) => {
-                let revision = self.judge.inspection().revision();
+                let revision = self.revision();
                 let (refused, shadow) = self.judge.refuse(cause).await;
-                keep(&self.gateway, self.place, &self.new, &refused, &self.span).await;
+                keep(&self.gateway, self.place, &self.new, &refused, span).await;
                 report_refusal(&self.gateway, self.upload, shadow, revision, &refused);
-                return refusal(refused, &self.span);
+                return refusal(refused, span);
             }
             Stopped::TooLarge => Failure::TooLarge {
                 limit: self.gateway.limits().upload_bytes,
             },
-            Stopped::Forward(_) => Failure::Store(error.unwrap_or(StoreError::Timeout)),
+            // Services are asked why by whoever sends.
+            Stopped::Forward(_) => Failure::Store(StoreError::Timeout),
+            Stopped::Store(error) => Failure::Store(error),
         };
-        self.judge.abandon(&self.span).await;
+        self.judge.abandon(span).await;
         failure
     }
 }
@@ -277,20 +371,33 @@ impl Place {
 }
 
 impl Staged {
-    /// Makes the upload durable and visible.
-    pub(crate) async fn commit(self) -> Result<Receipt, Failure> {
+    /// The upload.
+    pub(crate) fn id(&self) -> UploadId {
+        self.upload.id
+    }
+
+    /// Whose it is on services.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.commit.epoch
+    }
+
+    /// Its length in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        self.commit.length.bytes()
+    }
+
+    /// Makes the upload durable and visible. Where that fails it may be tried again.
+    pub(crate) async fn commit(&mut self, span: &Span) -> Result<Receipt, Failure> {
         let (store, commit) = (self.gateway.store(), &self.commit);
-        let receipt = match self.place {
-            Place::Services(open) => open.commit(commit).await,
-            Place::Here(bytes) => store.store(&self.new, commit, bytes, &self.span).await,
-            Place::Nowhere => {
-                store
-                    .store(&self.new, commit, Bytes::new(), &self.span)
-                    .await
-            }
+        let receipt = match &mut self.place {
+            Place::Services(open) => open.commit(commit, span).await,
+            Place::Here(bytes) => store.store(&self.new, commit, bytes.clone(), span).await,
+            Place::Nowhere => store.store(&self.new, commit, Bytes::new(), span).await,
         };
         let receipt = receipt.map_err(Failure::Store)?;
-        report(&self.gateway, self.upload, self.shadow, self.decision);
+        if let Some((shadow, decision)) = self.beside.take() {
+            report(&self.gateway, self.upload.clone(), shadow, decision);
+        }
         Ok(receipt)
     }
 }
@@ -304,7 +411,7 @@ async fn keep(
     span: &Arc<Span>,
 ) {
     match place {
-        Place::Services(open) => open.reject(refused).await,
+        Place::Services(open) => open.reject(refused, span).await,
         Place::Nowhere | Place::Here(_) => keep_refusal(gateway, new, refused, span).await,
     }
 }
@@ -319,7 +426,7 @@ async fn keep_refusal(gateway: &Gateway, new: &NewUpload, refused: &Refused, spa
         ..new.clone()
     };
     match OpenUpload::create(gateway.store(), &new, gateway.tasks(), span).await {
-        Ok(open) => open.reject(refused).await,
+        Ok(open) => open.reject(refused, span).await,
         Err(error) => not_recorded(new.id, &error),
     }
 }

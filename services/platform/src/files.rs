@@ -80,6 +80,7 @@ impl NewFile {
             filename: self.path.file_name().to_owned(),
             media_type: self.media_type,
             attributes: self.metadata,
+            metadata: None,
             length: None,
             disk: Some(self.disk),
             revision: None,

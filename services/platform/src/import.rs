@@ -221,6 +221,7 @@ impl Importing<'_> {
             filename: path.file_name().to_owned(),
             media_type: None,
             attributes: Attributes::default(),
+            metadata: None,
             length: Some(facts.length),
             disk: Some(disk.clone()),
             revision: None,

@@ -208,17 +208,20 @@ impl Inner {
         Ok(())
     }
 
+    /// Whether its disk has room for an upload. Asking a network file system may take a while.
+    async fn room_for(self: &Arc<Self>, upload: NewUpload) -> Result<(), Fault> {
+        let inner = Arc::clone(self);
+        tokio::task::spawn_blocking(move || inner.check_room(&upload))
+            .await
+            .map_err(Fault::lost)?
+    }
+
     async fn create(
         self: &Arc<Self>,
         upload: NewUpload,
         also: impl FnOnce(&Rows) -> Result<(), CatalogError> + Send + 'static,
     ) -> Result<UploadStatus, Fault> {
-        let inner = Arc::clone(self);
-        let wanted = upload.clone();
-        // Asking a network file system for its room may take a while.
-        tokio::task::spawn_blocking(move || inner.check_room(&wanted))
-            .await
-            .map_err(Fault::lost)??;
+        self.room_for(upload.clone()).await?;
         let disk = upload.disk.as_ref().and_then(|name| self.disks.get(name));
         let quota = disk.map(|disk| disk.limits().quota.clone());
         let created = self
@@ -255,6 +258,49 @@ impl Inner {
         }
         // What the older request had acknowledged before it noticed counts.
         Ok(self.row(id).await?.status())
+    }
+
+    async fn declare_length(
+        self: &Arc<Self>,
+        id: UploadId,
+        epoch: Epoch,
+        length: u64,
+    ) -> Result<UploadStatus, Fault> {
+        let row = self.open_row(id, epoch).await?;
+        let status = row.status();
+        if row.record.length == Some(length) {
+            return Ok(status);
+        }
+        if let Some(known) = row.record.length {
+            let detail =
+                format!("The length of this upload is {known} bytes; it cannot be changed.");
+            return Err(StoreError::Invalid(detail).into());
+        }
+        let Some(wanted) = length.checked_sub(status.offset.bytes()) else {
+            let detail = format!(
+                "{} bytes of this upload have come; it cannot be shorter than that.",
+                status.offset
+            );
+            return Err(StoreError::Invalid(detail).into());
+        };
+        let upload = NewUpload {
+            length: Some(wanted),
+            ..row.record.upload
+        };
+        self.room_for(upload).await?;
+        let declare = move |rows: &Rows| {
+            UploadRow::declare_length(rows, id, epoch, length).map_err(Fault::from)
+        };
+        if self.catalog.run(declare).await? {
+            return Ok(status);
+        }
+        // Another call of this upload came in between.
+        let row = self.open_row(id, epoch).await?;
+        if row.record.length == Some(length) {
+            Ok(row.status())
+        } else {
+            Err(StoreError::Fenced.into())
+        }
     }
 
     async fn conclude(
@@ -408,6 +454,17 @@ impl UploadStore for Uploads {
 
     async fn take_over(&self, id: UploadId, _span: &Span) -> Result<UploadStatus, StoreError> {
         self.0.take_over(id).await.map_err(|fault| fault.0)
+    }
+
+    async fn declare_length(
+        &self,
+        id: UploadId,
+        epoch: Epoch,
+        length: u64,
+        _span: &Span,
+    ) -> Result<UploadStatus, StoreError> {
+        let declared = self.0.declare_length(id, epoch, length).await;
+        declared.map_err(|fault| fault.0)
     }
 
     async fn append(

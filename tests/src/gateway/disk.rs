@@ -49,6 +49,11 @@ impl Disk {
             .collect())
     }
 
+    /// How much has come of uploads that are not stored, in bytes.
+    pub fn staged_bytes(&self) -> Result<u64> {
+        Ok(self.staged()?.values().sum())
+    }
+
     /// The SHA-256 of a visible file, in hexadecimal.
     pub fn digest(&self, path: &str) -> Result<String> {
         let path = self.root.join(path);

@@ -33,6 +33,11 @@ impl Contents {
         Self::stream(stream::iter([begin]).chain(stream::pending()))
     }
 
+    /// This text, after which nothing comes, nor an end.
+    pub fn then_stuck(text: String) -> Self {
+        Self::stream(stream::iter([Bytes::from(text)]).chain(stream::pending()))
+    }
+
     /// A request body.
     pub(crate) fn into_body(self) -> reqwest::Body {
         reqwest::Body::wrap_stream(self.blocks.map(Ok::<_, Infallible>))

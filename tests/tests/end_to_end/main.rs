@@ -20,4 +20,5 @@ mod reload;
 mod revisions;
 mod tables;
 mod traces;
+mod tus;
 mod uploads;

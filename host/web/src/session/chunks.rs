@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::Fuse;
 use futures_util::{Stream, StreamExt};
 
 /// Below this many bytes, frames are put together before policies see them: a call has a fixed price.
@@ -14,7 +15,7 @@ const MAX_CHUNK_BYTES: usize = 256 << 10;
 /// The frames of a body as chunks of 64 to 256 KiB, but for the last one and for those of a slow line.
 /// Frames that are large enough are handed on without being copied.
 pub(super) struct Chunks<S> {
-    frames: S,
+    frames: Fuse<S>,
     ready: Bytes,
     small: BytesMut,
 }
@@ -25,7 +26,7 @@ where
 {
     pub(super) fn new(frames: S) -> Self {
         Self {
-            frames,
+            frames: frames.fuse(),
             ready: Bytes::new(),
             small: BytesMut::new(),
         }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use futures_util::Stream;
 use portcullis_engine::{End, Inspection, Passed, RefusalCause, Refused, Shadow};
+use portcullis_hop::StoreError;
 use portcullis_telemetry::Span;
 use portcullis_types::Sha256Hasher;
 
@@ -23,13 +24,26 @@ pub(super) struct Judge {
     shadow: Shadow,
     hasher: Sha256Hasher,
     offset: u64,
+    last: Option<u8>,
 }
 
 /// Why judging ended early. What was shown and has not passed went nowhere.
 pub(super) enum Stopped {
+    /// The policies let it pass no further.
     Refused(RefusalCause),
+    /// What takes what has passed does not go on.
     Forward(ForwardError),
+    /// Services did not go on.
+    Store(StoreError),
+    /// There is more than there may be.
     TooLarge,
+}
+
+impl Stopped {
+    /// Whether it is the bytes that ended it.
+    pub(super) fn is_verdict(&self) -> bool {
+        matches!(self, Self::Refused(cause) if super::is_verdict(cause))
+    }
 }
 
 impl Judge {
@@ -39,6 +53,7 @@ impl Judge {
             shadow,
             hasher: Sha256Hasher::default(),
             offset: 0,
+            last: None,
         }
     }
 
@@ -50,6 +65,11 @@ impl Judge {
     /// How much has passed, in bytes.
     pub(super) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// The last byte that has passed.
+    pub(super) fn last(&self) -> Option<u8> {
+        self.last
     }
 
     /// Shows every chunk to the policies and only then passes it on, if it is to be. An upload may have so many bytes
@@ -72,6 +92,7 @@ impl Judge {
                 passed = self.inspection.judged(), if !shown.is_empty() => {
                     for block in shown.drain(..passed?) {
                         self.offset += block.len() as u64;
+                        self.last = block.last().copied().or(self.last);
                         if let Some(forward) = &forward {
                             forward.send(block).await?;
                         }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::{CatalogError, audit};
 
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("../../migrations/0001_uploads.sql"),
     include_str!("../../migrations/0002_policies.sql"),
     include_str!("../../migrations/0003_shadow.sql"),
@@ -13,6 +13,7 @@ const STEPS: [&str; 8] = [
     include_str!("../../migrations/0006_disks.sql"),
     include_str!("../../migrations/0007_audit_chain.sql"),
     include_str!("../../migrations/0008_verified.sql"),
+    include_str!("../../migrations/0009_length.sql"),
 ];
 
 /// From which schema on a catalog has revisions of the policies.
@@ -82,7 +83,7 @@ mod tests {
             error,
             CatalogError::TooNew {
                 found: 99,
-                known: 8
+                known: 9
             }
         ));
     }

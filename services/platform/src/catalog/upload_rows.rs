@@ -145,6 +145,26 @@ impl UploadRow {
         Ok(changed == 1)
     }
 
+    /// Records how long an open upload will be, unless that is known. Says whether it was recorded.
+    pub fn declare_length(
+        rows: &Rows,
+        id: UploadId,
+        epoch: Epoch,
+        length: u64,
+    ) -> Result<bool, CatalogError> {
+        let changed = rows
+            .prepare_cached(
+                "UPDATE uploads SET length = ?3
+                 WHERE id = ?1 AND epoch = ?2 AND state = 'open' AND length IS NULL",
+            )?
+            .execute(params![
+                id.to_string(),
+                epoch.number().cast_signed(),
+                length.cast_signed()
+            ])?;
+        Ok(changed == 1)
+    }
+
     /// Ends an open upload well.
     pub fn commit(
         rows: &Rows,
@@ -186,7 +206,7 @@ impl UploadRow {
     pub fn forget_content(rows: &Rows, id: UploadId) -> Result<(), CatalogError> {
         rows.prepare_cached(
             "UPDATE uploads SET
-                 created = json_set(created, '$.filename', '', '$.attributes', json('{}')),
+                 created = json_remove(json_set(created, '$.filename', '', '$.attributes', json('{}')), '$.metadata'),
                  commitment = json_set(commitment, '$.findings', json('{}')),
                  receipt = json_remove(receipt, '$.findings', '$.tallies'),
                  conclusion = json_set(conclusion, '$.findings', json('{}'))
@@ -216,7 +236,7 @@ impl UploadRow {
     }
 }
 
-const SELECT: &str = "SELECT id, state, epoch, offset, hash_state, created, commitment, receipt, conclusion FROM uploads";
+const SELECT: &str = "SELECT id, state, epoch, offset, hash_state, created, commitment, receipt, conclusion, length, expires_at FROM uploads";
 
 fn read(row: &rusqlite::Row<'_>) -> Result<UploadRow, CatalogError> {
     let json = |column: usize| row.get::<_, Option<String>>(column);
@@ -235,6 +255,10 @@ fn read(row: &rusqlite::Row<'_>) -> Result<UploadRow, CatalogError> {
                 epoch: Epoch::new(row.get::<_, i64>(2)?.cast_unsigned()),
                 offset: Offset::new(row.get::<_, i64>(3)?.cast_unsigned()),
             },
+            length: upload
+                .length
+                .or(row.get::<_, Option<i64>>(9)?.map(i64::cast_unsigned)),
+            expires_at: Timestamp::from_ms(row.get(10)?).map_err(|_| CatalogError::Damaged)?,
             upload,
             receipt: json(7)?
                 .map(|text| serde_json::from_str(&text))

@@ -29,6 +29,7 @@ pub(super) fn routes() -> Router<Site> {
         .route(wire::UPLOADS, post(create))
         .route(wire::UPLOAD, get(record).patch(append).put(store))
         .route(wire::EPOCH, post(take_over))
+        .route(wire::LENGTH, post(declare_length))
         .route(wire::CHECKPOINT, post(checkpoint))
         .route(wire::CONTENT, get(read))
         .route(wire::COMMIT, post(commit))
@@ -99,6 +100,20 @@ async fn append(
         Ok(json(&appended?))
     };
     site.on_upload(SpanName::Append, &head, &id, call).await
+}
+
+async fn declare_length(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    head: Head,
+    body: Body,
+) -> Response {
+    let call = async |id, span: Arc<Span>| {
+        let wire::Length { epoch, length } = parsed(body).await?;
+        let status = site.uploads().declare_length(id, epoch, length, &span);
+        Ok(json(&status.await?))
+    };
+    site.on_upload(SpanName::Length, &head, &id, call).await
 }
 
 async fn checkpoint(

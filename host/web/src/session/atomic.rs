@@ -1,0 +1,99 @@
+//! Bytes that count only if they have the checksum that was sent with them: for services, and for the policies.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use portcullis_hop::{AppendMode, Gathered, gather};
+use portcullis_telemetry::Span;
+
+use super::UploadSession;
+use crate::gateway::Failure;
+use crate::linger::BodyError;
+use crate::tus::checksum::Checksum;
+
+/// What came of bytes with a checksum.
+pub(crate) enum Checked {
+    /// They have it, and are appended.
+    Appended(UploadSession),
+    /// They have another one, or broke off for this reason, and nobody has seen them.
+    Untouched(UploadSession, Option<BodyError>),
+    /// The same, but the policies have seen them: they have to be shown again what services have.
+    Undone(Option<BodyError>),
+}
+
+impl UploadSession {
+    /// Appends a body to an upload that services know, all of it or nothing.
+    pub(crate) async fn append_checked<B>(
+        self,
+        mut body: B,
+        mut checksum: Checksum,
+        span: &Arc<Span>,
+    ) -> Result<Checked, Failure>
+    where
+        B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
+    {
+        match gather(&mut body).await {
+            Err(error) => Ok(Checked::Untouched(self, Some(error))),
+            // Few enough to be looked at before anybody sees them.
+            Ok(Gathered::Whole(bytes)) => {
+                checksum.update(&bytes);
+                if !checksum.agrees() {
+                    return Ok(Checked::Untouched(self, None));
+                }
+                let appended = self.append(stream::iter([Ok(bytes)]), span).await?;
+                Ok(Checked::Appended(appended.session))
+            }
+            Ok(Gathered::Beginning(frames)) => {
+                let body = stream::iter(frames.into_iter().map(Ok)).chain(body);
+                self.append_provisionally(body, checksum, span).await
+            }
+        }
+    }
+
+    /// Appends what counts only at its end. A refusal before it may be one of bytes that were never sent, so that it
+    /// counts only if the rest shows that they were.
+    async fn append_provisionally<B>(
+        mut self,
+        body: B,
+        mut checksum: Checksum,
+        span: &Arc<Span>,
+    ) -> Result<Checked, Failure>
+    where
+        B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
+    {
+        let mut body = body.inspect(|bytes| {
+            if let Ok(bytes) = bytes {
+                checksum.update(bytes);
+            }
+        });
+        let shown = self.send(&mut body, AppendMode::Provisional, span).await;
+        let (broken, refused) = match shown {
+            Ok(broken) => (broken, None),
+            Err(stopped) if stopped.is_verdict() => (read_on(&mut body).await, Some(stopped)),
+            Err(stopped) => return Err(self.stop(stopped, span).await),
+        };
+        drop(body);
+        if broken.is_some() || !checksum.agrees() {
+            self.judge.abandon(span).await;
+            return Ok(Checked::Undone(broken));
+        }
+        if let Some(stopped) = refused {
+            return Err(self.stop(stopped, span).await);
+        }
+        self.acknowledge(span).await.map(Checked::Appended)
+    }
+}
+
+/// Reads a body to its end. Gives why it broke off, if it did.
+async fn read_on<B>(body: &mut B) -> Option<BodyError>
+where
+    B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
+{
+    while let Some(bytes) = body.next().await {
+        if let Err(error) = bytes {
+            return Some(error);
+        }
+    }
+    None
+}

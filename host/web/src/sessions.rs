@@ -1,0 +1,219 @@
+//! Uploads between their requests. Each has a seat, and whoever has its turn is the only one who works on it: a newer
+//! request asks the older one to stop, and waits until it has. No lock outlives its request.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use portcullis_hop::Epoch;
+use portcullis_telemetry::TraceContext;
+use portcullis_types::{Principal, UploadId};
+use tokio::sync::{OwnedMutexGuard, watch};
+
+use crate::gateway::Gateway;
+use crate::session::{Staged, UploadSession};
+
+/// All of them.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    seats: Mutex<HashMap<UploadId, Arc<Seat>>>,
+}
+
+/// One upload.
+struct Seat {
+    owner: Principal,
+    /// The trace that all requests of the upload are in.
+    trace: TraceContext,
+    held: Arc<tokio::sync::Mutex<Option<Held>>>,
+    /// The number of the newest request.
+    newest: watch::Sender<u64>,
+    /// When its last turn ended.
+    idle_since: Mutex<Instant>,
+}
+
+/// What is kept of an upload between two requests.
+pub(crate) enum Held {
+    /// Its policies wait for more.
+    UnderWay(UploadSession),
+    /// They have said their last word; it is to be committed.
+    Passed(Staged),
+}
+
+impl Held {
+    /// Whether the policies in force judge it. A revision that was retired while an upload paused does not go on with it;
+    /// what has been said is said.
+    pub(crate) fn is_judged_by(&self, gateway: &Gateway) -> bool {
+        let current = gateway.engine().revision();
+        match self {
+            Self::Passed(_) => true,
+            Self::UnderWay(session) => {
+                current.is_some_and(|current| current.digest() == session.revision())
+            }
+        }
+    }
+
+    /// The same, and whether nobody else has taken the upload over since.
+    pub(crate) fn is_current(&self, gateway: &Gateway, epoch: Epoch) -> bool {
+        let own = match self {
+            Self::Passed(staged) => staged.epoch(),
+            Self::UnderWay(session) => session.epoch(),
+        };
+        own == epoch && self.is_judged_by(gateway)
+    }
+}
+
+/// The turn on one upload. What is put into it is there for the next one.
+pub(crate) struct Turn {
+    sessions: Arc<Sessions>,
+    id: UploadId,
+    seat: Arc<Seat>,
+    /// Absent only while it is dropped.
+    held: Option<OwnedMutexGuard<Option<Held>>>,
+    number: u64,
+}
+
+impl Sessions {
+    /// Who owns an upload, and its trace, where that is known here.
+    pub(crate) fn known(&self, id: UploadId) -> Option<(Principal, TraceContext)> {
+        let seats = self.lock();
+        let seat = seats.get(&id)?;
+        Some((seat.owner.clone(), seat.trace.clone()))
+    }
+
+    /// Asks whoever works on an upload to stop, and waits for the turn; absent where that takes longer than this.
+    pub(crate) async fn turn(
+        self: &Arc<Self>,
+        id: UploadId,
+        owner: &Principal,
+        trace: &TraceContext,
+        longest: Duration,
+    ) -> Option<Turn> {
+        let seat = self.seat(id, owner, trace);
+        let mut number = 0;
+        seat.newest.send_modify(|newest| {
+            *newest += 1;
+            number = *newest;
+        });
+        let held = tokio::time::timeout(longest, Arc::clone(&seat.held).lock_owned()).await;
+        let turn = held.ok().map(|held| Turn {
+            sessions: Arc::clone(self),
+            id,
+            seat: Arc::clone(&seat),
+            held: Some(held),
+            number,
+        });
+        drop(seat);
+        if turn.is_none() {
+            self.tidy(id);
+        }
+        turn
+    }
+
+    /// Takes out what has been idle longest, if anything is.
+    pub(crate) fn take_longest_idle(&self) -> Option<Held> {
+        let seats = self.lock();
+        let mut idle: Vec<_> = seats
+            .values()
+            .map(|seat| (*seat.idle_since(), seat))
+            .collect();
+        idle.sort_by_key(|(since, _)| *since);
+        let mut free = idle.iter().filter_map(|(_, seat)| seat.take_if_idle());
+        free.next()
+    }
+
+    /// Takes out whatever has been idle for so long, and what these words are true of.
+    pub(crate) fn take_idle(&self, longest: Duration, or: impl Fn(&Held) -> bool) -> Vec<Held> {
+        let mut taken = Vec::new();
+        self.lock().retain(|_, seat| {
+            let is_over = seat.idle_since().elapsed() >= longest;
+            if let Ok(mut held) = Arc::clone(&seat.held).try_lock_owned()
+                && held.as_ref().is_some_and(|held| is_over || or(held))
+            {
+                taken.extend(held.take());
+            }
+            !seat.is_empty()
+        });
+        taken
+    }
+
+    fn seat(&self, id: UploadId, owner: &Principal, trace: &TraceContext) -> Arc<Seat> {
+        let fresh = || {
+            Arc::new(Seat {
+                owner: owner.clone(),
+                trace: trace.clone(),
+                held: Arc::default(),
+                newest: watch::Sender::new(0),
+                idle_since: Mutex::new(Instant::now()),
+            })
+        };
+        Arc::clone(self.lock().entry(id).or_insert_with(fresh))
+    }
+
+    /// Lets go of a seat with nobody in it.
+    fn tidy(&self, id: UploadId) {
+        let mut seats = self.lock();
+        if seats.get(&id).is_some_and(Seat::is_empty) {
+            seats.remove(&id);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, Arc<Seat>>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    fn idle_since(&self) -> MutexGuard<'_, Instant> {
+        self.idle_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing is held, and nobody waits for it.
+    fn is_empty(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) == 1 && self.held.try_lock().is_ok_and(|held| held.is_none())
+    }
+
+    fn take_if_idle(&self) -> Option<Held> {
+        Arc::clone(&self.held).try_lock_owned().ok()?.take()
+    }
+}
+
+impl Turn {
+    /// Takes what is held.
+    pub(crate) fn take(&mut self) -> Option<Held> {
+        self.held.as_mut().and_then(|held| held.take())
+    }
+
+    /// Leaves this for the next turn.
+    pub(crate) fn put(&mut self, next: Held) {
+        if let Some(held) = &mut self.held {
+            **held = Some(next);
+        }
+    }
+
+    /// Becomes ready when a newer request wants the turn.
+    pub(crate) fn overtaken(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (mut newest, number) = (self.seat.newest.subscribe(), self.number);
+        async move {
+            // The sender lives in the seat, which lives as long as the turn; without it nobody is newer.
+            if newest.wait_for(|newest| *newest > number).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *self.seat.idle_since() = Instant::now();
+        self.held = None;
+        let sessions = Arc::clone(&self.sessions);
+        let mut seats = sessions.lock();
+        // This one and that of the map.
+        let is_last = Arc::strong_count(&self.seat) == 2;
+        if is_last && self.seat.held.try_lock().is_ok_and(|held| held.is_none()) {
+            seats.remove(&self.id);
+        }
+    }
+}

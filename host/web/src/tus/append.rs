@@ -1,0 +1,397 @@
+//! More bytes of an upload, and its end.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use http::{StatusCode, header};
+use portcullis_hop::{Problem, ProblemKind, StoreError, UploadRecord, UploadState};
+use portcullis_telemetry::Span;
+use portcullis_types::{Clock, Principal, UploadId};
+
+use super::body::Wanted;
+use super::call::{self, Call, TURN_WAIT};
+use super::header as said;
+use super::{restore, standing};
+use crate::answer;
+use crate::gateway::Failure;
+use crate::linger::{BodyError, LingeringBody};
+use crate::session::{Appended, Checked, EXPIRY, Staged, UploadSession};
+use crate::sessions::{Held, Turn};
+
+/// Appends a body. It goes on when the client goes away, so that what came is kept and what is complete is committed.
+pub(super) async fn append(call: Call, id: UploadId, body: Body) -> Response {
+    let tasks = call.site.gateway.tasks().clone();
+    let answered = tasks.spawn(async move {
+        let answered = answer_to(&call, id, body).await;
+        let mut response = answered.unwrap_or_else(|problem| call.refuse(&problem));
+        answer::add_trace(&mut response, &call.span());
+        response
+    });
+    answered.await.unwrap_or_else(|_| {
+        let detail = "The web host failed while it took these bytes; ask how far the upload has come and go on from there.";
+        answer::problem_response(Problem::new(ProblemKind::Internal, detail))
+    })
+}
+
+async fn answer_to(call: &Call, id: UploadId, body: Body) -> Result<Response, Problem> {
+    said::check_version(&call.headers)?;
+    said::check_body_type(&call.headers)?;
+    let from = said::offset(&call.headers)?;
+    let body = LingeringBody::new(
+        body,
+        call.site.idle,
+        &call.site.cut,
+        call.site.gateway.tasks().clone(),
+    );
+    let owner = call.principal().await?;
+    let (mut turn, span) = match turn(call, id, &owner, from).await? {
+        Found::Turn(turn, span) => (turn, span),
+        Found::Answer(response) => return Ok(response),
+    };
+    match turn.take() {
+        Some(Held::Passed(staged)) => commit_again(call, turn, staged, from, &span).await,
+        Some(Held::UnderWay(session)) => more(call, turn, session, from, body, &span).await,
+        None => Err(waits()),
+    }
+}
+
+/// What a request finds.
+enum Found {
+    Turn(Turn, Arc<Span>),
+    /// The upload is over, and this is the answer.
+    Answer(Response),
+}
+
+/// The turn on an upload, with the upload in it.
+async fn turn(call: &Call, id: UploadId, owner: &Principal, from: u64) -> Result<Found, Problem> {
+    let gateway = &call.site.gateway;
+    let known = gateway.sessions().known(id);
+    let trace = match known {
+        Some((held_for, trace)) if held_for.subject() == owner.subject() => trace,
+        Some(_) => return Err(call::unknown()),
+        None => {
+            let record = call.owned(id, owner).await?;
+            if record.status.state != UploadState::Open {
+                return over(call, &record, from).map(Found::Answer);
+            }
+            record.upload.traceparent
+        }
+    };
+    let span = call.work(&trace);
+    let turn = gateway.sessions().turn(id, owner, &trace, TURN_WAIT).await;
+    let mut turn = turn.ok_or_else(waits)?;
+    if let Some(held) = turn.take()
+        && held.is_judged_by(gateway)
+    {
+        turn.put(held);
+        return Ok(Found::Turn(turn, span));
+    }
+    let record = call.owned(id, owner).await?;
+    if record.status.state != UploadState::Open {
+        return over(call, &record, from).map(Found::Answer);
+    }
+    let turn = restore::restored(call, turn, record, &span).await?;
+    Ok(Found::Turn(turn, span))
+}
+
+/// The answer to bytes for an upload that is over.
+fn over(call: &Call, record: &UploadRecord, from: u64) -> Result<Response, Problem> {
+    let trace = record.upload.traceparent.trace_id();
+    match record.status.state {
+        UploadState::Committed | UploadState::Quarantined => {
+            let length = record.status.offset.bytes();
+            if from == length {
+                call.done(StatusCode::NO_CONTENT);
+                Ok(stored(length))
+            } else {
+                Err(mismatch(length))
+            }
+        }
+        UploadState::Rejected => match &record.conclusion {
+            Some(conclusion) => Err(answer::concluded_problem(conclusion).with_support_id(trace)),
+            None => Err(StoreError::Ended(UploadState::Rejected).problem()),
+        },
+        UploadState::Cancelled | UploadState::Expired => Err(call::gone()),
+        UploadState::Committing | UploadState::Open | UploadState::Held => Err(waits()),
+    }
+}
+
+async fn more(
+    call: &Call,
+    mut turn: Turn,
+    mut session: UploadSession,
+    from: u64,
+    body: LingeringBody,
+    span: &Arc<Span>,
+) -> Result<Response, Problem> {
+    if let Err(problem) = declare_length(call, &mut session, span).await {
+        turn.put(Held::UnderWay(session));
+        return Err(problem);
+    }
+    let (offset, length) = (session.offset(), session.length());
+    let most = length.unwrap_or(call.site.gateway.limits().upload_bytes);
+    // All has come but for the verdict: the last byte is what a client sends to hear it.
+    let again = session.is_complete() && from + 1 == offset;
+    let checked = if from != offset && !again {
+        Err(mismatch(standing::shown(offset, length)))
+    } else {
+        fits(call, most - from, most).and_then(|()| said::checksum(&call.headers))
+    };
+    let checksum = match checked {
+        Ok(checksum) => checksum,
+        Err(problem) => {
+            turn.put(Held::UnderWay(session));
+            return Err(problem);
+        }
+    };
+    let id = session.created_as().id;
+    let mut body = Wanted::new(body, turn.overtaken(), most - from);
+    if again {
+        if let Err(problem) = same_byte(&mut body, session.last_byte(), offset).await {
+            turn.put(Held::UnderWay(session));
+            return Err(problem);
+        }
+        return finish(call, turn, session, span).await;
+    }
+    let sent = match checksum {
+        None => session.append(body, span).await.map(|appended| {
+            let Appended { session, broken } = appended;
+            match broken {
+                None => (Some(session), None),
+                Some(error) => {
+                    let problem = broke_off(error, session.offset(), most);
+                    (Some(session), Some(problem))
+                }
+            }
+        }),
+        Some(checksum) => {
+            let checked = session.append_checked(body, checksum, span).await;
+            checked.map(|checked| match checked {
+                Checked::Appended(session) => (Some(session), None),
+                Checked::Untouched(session, broken) => (Some(session), Some(not_kept(broken))),
+                Checked::Undone(broken) => (None, Some(not_kept(broken))),
+            })
+        }
+    };
+    match sent.map_err(|failure| failed(id, failure, span))? {
+        (Some(session), None) if session.is_complete() => finish(call, turn, session, span).await,
+        (session, problem) => {
+            let at = session
+                .as_ref()
+                .map(|session| (session.offset(), session.length()));
+            if let Some(session) = session {
+                turn.put(Held::UnderWay(session));
+            }
+            match (problem, at) {
+                (None, Some(at)) => {
+                    call.done(StatusCode::NO_CONTENT);
+                    Ok(appended(at))
+                }
+                (problem, _) => Err(problem.unwrap_or_else(waits)),
+            }
+        }
+    }
+}
+
+/// Takes the length that a request tells of an upload that had none.
+async fn declare_length(
+    call: &Call,
+    session: &mut UploadSession,
+    span: &Span,
+) -> Result<(), Problem> {
+    let Some(length) = said::length(&call.headers)? else {
+        return Ok(());
+    };
+    let limit = call.site.gateway.limits().upload_bytes;
+    match session.length() {
+        Some(known) if known == length => Ok(()),
+        None if length > limit => Err(answer::problem(Failure::TooLarge { limit })),
+        None if length >= session.offset() => {
+            let declared = session.declare_length(length, span).await;
+            declared.map_err(|error| error.problem())
+        }
+        _ => Err(said::bad(
+            "The length of this upload is another; it cannot be changed, nor be less than what has come.",
+        )),
+    }
+}
+
+/// Refuses a body that is longer than what is missing, before it comes.
+fn fits(call: &Call, rest: u64, length: u64) -> Result<(), Problem> {
+    let announced = call.headers.get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|announced| announced > rest) {
+        return Err(too_long(length));
+    }
+    Ok(())
+}
+
+/// Compares the last byte, which has come before, with that of this body.
+async fn same_byte<B>(body: &mut B, last: Option<u8>, offset: u64) -> Result<(), Problem>
+where
+    B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
+{
+    while let Some(bytes) = body.next().await {
+        match bytes {
+            Ok(bytes) if bytes.iter().all(|byte| Some(*byte) == last) => {}
+            Ok(_) => {
+                let detail = "The last byte is another than the one that came before; send the file that was begun, or start the upload anew.";
+                return Err(Problem::new(ProblemKind::DigestMismatch, detail));
+            }
+            Err(error) => return Err(broke_off(error, offset - 1, offset)),
+        }
+    }
+    Ok(())
+}
+
+/// All has come: asks the policies for their last word, and commits what they let pass.
+pub(super) async fn finish(
+    call: &Call,
+    mut turn: Turn,
+    session: UploadSession,
+    span: &Arc<Span>,
+) -> Result<Response, Problem> {
+    // A token may have been revoked while the bytes came.
+    if let Err(problem) = call.principal().await {
+        turn.put(Held::UnderWay(session));
+        return Err(problem);
+    }
+    let id = session.created_as().id;
+    let staged = session.finish(span).await;
+    let staged = staged.map_err(|failure| failed(id, failure, span))?;
+    commit(call, turn, staged, span).await
+}
+
+async fn commit_again(
+    call: &Call,
+    mut turn: Turn,
+    staged: Staged,
+    from: u64,
+    span: &Arc<Span>,
+) -> Result<Response, Problem> {
+    let length = staged.length();
+    if from != length && from + 1 != length {
+        turn.put(Held::Passed(staged));
+        return Err(mismatch(standing::shown(length, Some(length))));
+    }
+    commit(call, turn, staged, span).await
+}
+
+async fn commit(
+    call: &Call,
+    mut turn: Turn,
+    mut staged: Staged,
+    span: &Arc<Span>,
+) -> Result<Response, Problem> {
+    let committed = staged.commit(span).await;
+    let id = staged.id();
+    if let Err(Failure::Store(error)) = &committed
+        && may_be_tried_again(error)
+    {
+        turn.put(Held::Passed(staged));
+    }
+    let receipt = answer::ended(id, committed, span)?;
+    call.done(StatusCode::NO_CONTENT);
+    Ok(stored(receipt.size))
+}
+
+/// Whether the upload still waits to be committed.
+fn may_be_tried_again(error: &StoreError) -> bool {
+    !matches!(
+        error,
+        StoreError::Fenced
+            | StoreError::Ended(_)
+            | StoreError::NotFound
+            | StoreError::DigestMismatch
+    )
+}
+
+/// The answer to bytes that are appended.
+pub(super) fn appended((offset, length): (u64, Option<u64>)) -> Response {
+    let mut response = standing::empty(StatusCode::NO_CONTENT);
+    standing::offset(&mut response, standing::shown(offset, length));
+    standing::expires(&mut response, Clock::system().now().plus(EXPIRY));
+    response
+}
+
+/// The answer to the last byte of an upload that is stored.
+fn stored(length: u64) -> Response {
+    let mut response = standing::empty(StatusCode::NO_CONTENT);
+    standing::offset(&mut response, length);
+    response
+}
+
+/// The offset is another.
+fn mismatch(expected: u64) -> Problem {
+    let expected = portcullis_types::Offset::new(expected);
+    StoreError::OffsetMismatch { expected }.problem()
+}
+
+/// Why a body ended before its end, and what is kept of it.
+fn broke_off(error: BodyError, offset: u64, length: u64) -> Problem {
+    let kept = |why: &str| {
+        format!(
+            "{why} What came is kept up to byte {offset}; ask for the offset and go on from there."
+        )
+    };
+    let problem = match error {
+        BodyError::ClientGone => Problem::new(
+            ProblemKind::BadRequest,
+            kept("The bytes ended before all of them had come."),
+        ),
+        BodyError::Idle(idle) => Problem::new(
+            ProblemKind::TooSlow,
+            kept(&format!("No byte came for {} s.", idle.as_secs())),
+        ),
+        BodyError::Overtaken => Problem::new(
+            ProblemKind::Fenced,
+            kept("Another request goes on with this upload."),
+        ),
+        BodyError::Stopping => Problem::new(
+            ProblemKind::Stopping,
+            kept("This web host is being stopped."),
+        ),
+        BodyError::TooLong => too_long(length),
+    };
+    problem.with("offset", offset)
+}
+
+/// Bytes with a checksum of which nothing is kept.
+pub(super) fn not_kept(broken: Option<BodyError>) -> Problem {
+    match broken {
+        None => Problem::new(
+            ProblemKind::ChecksumMismatch,
+            "The bytes of this request do not have the checksum that was sent with them, and none of them is kept; send them again.",
+        ),
+        Some(error) => Problem::saying(
+            ProblemKind::BadRequest,
+            &format!(
+                "{error}; bytes with a checksum count only as a whole, so none of them is kept, send them again"
+            ),
+        ),
+    }
+}
+
+/// More bytes than the upload has.
+pub(super) fn too_long(length: u64) -> Problem {
+    let detail = format!(
+        "The upload has {length} bytes, and these would be more; send what is missing, or start the upload anew with its right length."
+    );
+    Problem::new(ProblemKind::TooLarge, detail)
+}
+
+/// The upload is not ready for more.
+pub(super) fn waits() -> Problem {
+    let detail = "The checks are going through what came of this upload before, or it is being stored; ask for the offset again in a moment and go on from there.";
+    Problem::new(ProblemKind::NotReady, detail)
+}
+
+pub(super) fn failed(id: UploadId, failure: Failure, span: &Span) -> Problem {
+    match answer::ended(id, Err(failure), span) {
+        Err(problem) => problem,
+        Ok(_) => unreachable!("it failed"),
+    }
+}

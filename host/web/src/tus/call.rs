@@ -1,0 +1,129 @@
+//! One request: who sends it, which upload it is about, and how it is refused.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use portcullis_hop::{Problem, ProblemKind, StoreError, UploadRecord, UploadStore};
+use portcullis_server::Peer;
+use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
+use portcullis_types::{Principal, UploadId};
+
+use super::standing;
+use crate::answer;
+use crate::client_address::client_address;
+use crate::routes::{self, Site};
+
+/// How long a request waits for the one before it to stop.
+pub(super) const TURN_WAIT: Duration = Duration::from_secs(5);
+
+/// A request, but for its body.
+pub(super) struct Call {
+    pub(super) site: Arc<Site>,
+    pub(super) headers: HeaderMap,
+    pub(super) client: Option<IpAddr>,
+    name: SpanName,
+    /// The request itself, until it is known which upload it is about; then what is done for that.
+    span: Mutex<Arc<Span>>,
+}
+
+impl Call {
+    pub(super) fn new(site: Arc<Site>, parts: Parts, name: SpanName) -> Self {
+        let inbound = routes::inbound(&parts.headers);
+        let span = Span::root(name.clone(), inbound.as_ref());
+        let peer = parts.extensions.get();
+        let client =
+            peer.map(|Peer(peer)| client_address(*peer, &parts.headers, &site.trusted_proxies));
+        Self {
+            site,
+            headers: parts.headers,
+            client,
+            name,
+            span: Mutex::new(Arc::new(span)),
+        }
+    }
+
+    /// The span of what is under way.
+    pub(super) fn span(&self) -> Arc<Span> {
+        Arc::clone(&self.span.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From here on it is done for an upload, in whose trace all of its requests stand.
+    pub(super) fn work(&self, trace: &TraceContext) -> Arc<Span> {
+        let span = Arc::new(Span::child_of(self.name.clone(), Some(trace)));
+        *self.span.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&span);
+        span
+    }
+
+    /// Who sends it, now: a token may have been revoked since the last request.
+    pub(super) async fn principal(&self) -> Result<Principal, Problem> {
+        routes::principal(&self.site, &self.headers, &self.span()).await
+    }
+
+    /// What services know of an upload, for its owner. For others there is none.
+    pub(super) async fn owned(
+        &self,
+        id: UploadId,
+        owner: &Principal,
+    ) -> Result<UploadRecord, Problem> {
+        let span = self.span();
+        span.set(Attribute::UploadId(id));
+        let record = self.site.gateway.store().record(id, &span).await;
+        let record = record.map_err(|error| match error {
+            StoreError::NotFound => unknown(),
+            error => error.problem(),
+        })?;
+        if record.upload.principal.subject() == owner.subject() {
+            Ok(record)
+        } else {
+            Err(unknown())
+        }
+    }
+
+    /// Says in the span how it ended.
+    pub(super) fn done(&self, status: StatusCode) {
+        self.span().set(Attribute::StatusCode(status.as_u16()));
+    }
+
+    /// The answer to a request that fails.
+    pub(super) fn refuse(&self, problem: &Problem) -> Response {
+        let span = self.span();
+        let status = problem.kind.status();
+        span.set(Attribute::StatusCode(status.as_u16()));
+        if status.is_server_error() {
+            span.fail(portcullis_telemetry::ErrorType::ServicesUnavailable);
+        }
+        let trace_id = span.context().trace_id();
+        let mut response = answer::problem_response(problem.clone().with_support_id(trace_id));
+        standing::speak(&mut response, problem);
+        answer::add_trace(&mut response, &span);
+        response
+    }
+}
+
+/// There is no such upload, or it is somebody else's.
+pub(super) fn unknown() -> Problem {
+    let detail = "There is no such upload, or no longer; start it anew with POST to /uploads.";
+    Problem::new(ProblemKind::NotFound, detail)
+}
+
+/// It was given up.
+pub(super) fn gone() -> Problem {
+    let detail = "This upload was given up or has expired, and nothing of it is kept; start it anew with POST to /uploads.";
+    Problem::new(ProblemKind::Gone, detail)
+}
+
+/// What a client hears that only asks how far it has come. Refused in any other way it would start from the beginning,
+/// although the upload waits for it: for services, or for a token that is valid.
+pub(super) fn instead_of_losing_it(problem: Problem) -> Problem {
+    match problem.kind {
+        ProblemKind::NotFound | ProblemKind::Gone | ProblemKind::UnsupportedProtocol => problem,
+        _ => Problem {
+            kind: ProblemKind::Locked,
+            ..Problem::new(ProblemKind::Locked, problem.detail)
+        },
+    }
+}

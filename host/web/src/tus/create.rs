@@ -1,0 +1,171 @@
+//! A new upload, which may bring its first bytes or all of them.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+use portcullis_hop::Problem;
+use portcullis_telemetry::{Attribute, Span, SpanName};
+use portcullis_types::UploadId;
+
+use super::append::{self, appended, failed};
+use super::body::Wanted;
+use super::call::{Call, TURN_WAIT};
+use super::header as said;
+use super::standing;
+use crate::answer;
+use crate::gateway::Failure;
+use crate::lines::Live;
+use crate::linger::LingeringBody;
+use crate::metadata::Headers;
+use crate::routes::Site;
+use crate::session::{Appended, Checked, Source, UploadSession};
+use crate::sessions::Held;
+
+/// Creates an upload.
+pub(crate) async fn create(site: Arc<Site>, parts: Parts, body: Body) -> Response {
+    let call = Call::new(site, parts, SpanName::Upload);
+    let created = begin(&call, body).await;
+    created.unwrap_or_else(|problem| call.refuse(&problem))
+}
+
+/// How much of an upload its first request brings.
+enum First {
+    Nothing,
+    Some,
+    All,
+}
+
+impl First {
+    fn of(call: &Call, length: Option<u64>) -> Result<Self, Problem> {
+        let headers = &call.headers;
+        let announced = headers.get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
+        if length == Some(0) {
+            return Ok(Self::All);
+        }
+        if announced.unwrap_or(0) == 0 && !is_chunked {
+            return Ok(Self::Nothing);
+        }
+        said::check_body_type(headers)?;
+        match (announced, length) {
+            (Some(announced), Some(length)) if announced > length => Err(append::too_long(length)),
+            (Some(announced), Some(length)) if announced == length => Ok(Self::All),
+            _ => Ok(Self::Some),
+        }
+    }
+}
+
+async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
+    said::check_version(&call.headers)?;
+    let length = said::creation_length(&call.headers)?;
+    let (pairs, metadata) = said::metadata(&call.headers)?;
+    let described = Headers::of_pairs(pairs, length)?;
+    let checksum = said::checksum(&call.headers)?;
+    let first = First::of(call, length)?;
+    let principal = call.principal().await?;
+    let (site, span) = (&call.site, call.span());
+    let upload = site.gateway.receive(described, principal.clone());
+    let id = upload.id;
+    span.set(Attribute::UploadId(id));
+    let source = Source {
+        client: call.client,
+        span: Arc::clone(&span),
+        metadata: Some(metadata),
+    };
+    let ended = |failure: Failure| failed(id, failure, &span);
+    let live = Live::default();
+    let session = UploadSession::create(&site.gateway, upload, &source, &live).await;
+    let session = session.map_err(&ended)?;
+    let tasks = site.gateway.tasks().clone();
+    let body = LingeringBody::new(body, site.idle, &site.cut, tasks);
+    if let (First::All, None) = (&first, &checksum) {
+        return whole(call, session, body, &span).await;
+    }
+    let session = session.open(&span).await.map_err(&ended)?;
+    let most = length.unwrap_or(site.gateway.limits().upload_bytes);
+    let body = Wanted::new(body, std::future::pending(), most);
+    let mut session = match (first, checksum) {
+        (First::Nothing, _) => session,
+        (_, Some(checksum)) => {
+            let checked = session.append_checked(body, checksum, &span).await;
+            match checked.map_err(&ended)? {
+                Checked::Appended(session) => session,
+                Checked::Untouched(session, broken) => {
+                    session.cancel(&span).await;
+                    return Err(append::not_kept(broken));
+                }
+                Checked::Undone(broken) => return Err(append::not_kept(broken)),
+            }
+        }
+        (_, None) => {
+            let appended = session.append(body, &span).await.map_err(&ended)?;
+            kept_whole(appended, id, &span).await?
+        }
+    };
+    // Its client hears of it in this answer: from now on it outlives whoever sends.
+    session.outlive();
+    let trace = span.context();
+    let turn = site
+        .gateway
+        .sessions()
+        .turn(id, &principal, &trace, TURN_WAIT);
+    let mut turn = turn.await.ok_or_else(append::waits)?;
+    let mut response = if session.is_complete() {
+        append::finish(call, turn, session, &span).await?
+    } else {
+        let at = (session.offset(), session.length());
+        turn.put(Held::UnderWay(session));
+        appended(at)
+    };
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(located(call, response, id))
+}
+
+/// An upload that one request brings whole.
+async fn whole(
+    call: &Call,
+    session: UploadSession,
+    body: LingeringBody,
+    span: &Arc<Span>,
+) -> Result<Response, Problem> {
+    let id = session.created_as().id;
+    let ended = |failure: Failure| failed(id, failure, span);
+    let appended = session.append_whole(body, span).await.map_err(&ended)?;
+    let session = kept_whole(appended, id, span).await?;
+    let mut staged = session.finish(span).await.map_err(&ended)?;
+    let receipt = answer::ended(id, staged.commit(span).await, span)?;
+    let mut response = standing::empty(StatusCode::CREATED);
+    standing::offset(&mut response, receipt.size);
+    Ok(located(call, response, id))
+}
+
+/// An upload of whose first request nothing is missing. Otherwise its client does not know it, and it is given up.
+async fn kept_whole(
+    appended: Appended,
+    id: UploadId,
+    span: &Arc<Span>,
+) -> Result<UploadSession, Problem> {
+    let Appended { session, broken } = appended;
+    match broken {
+        None => Ok(session),
+        Some(error) => {
+            session.cancel(span).await;
+            Err(failed(id, Failure::Body(error), span))
+        }
+    }
+}
+
+/// Says where the upload is.
+fn located(call: &Call, mut response: Response, id: UploadId) -> Response {
+    call.done(StatusCode::CREATED);
+    let location = HeaderValue::from_str(&format!("/uploads/{id}"));
+    if let Ok(location) = location {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    answer::add_trace(&mut response, &call.span());
+    response
+}

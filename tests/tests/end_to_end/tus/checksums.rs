@@ -1,0 +1,104 @@
+//! Bytes with a checksum count as a whole or not at all.
+
+use anyhow::{Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use portcullis_tests::gateway::{Answer, TestGateway, TusUpload, sha256};
+
+/// The header for these bytes.
+fn checksum(bytes: &[u8]) -> String {
+    use portcullis_types::Sha256Digest;
+    let digest = Sha256Digest::of(bytes);
+    format!("sha256 {}", STANDARD.encode(digest.as_bytes()))
+}
+
+async fn send(
+    gateway: &TestGateway,
+    upload: &TusUpload,
+    from: usize,
+    bytes: &str,
+    checksum: &str,
+) -> Result<Answer> {
+    let request = upload.bytes(gateway, from as u64, bytes);
+    Answer::of(request.header("upload-checksum", checksum)).await
+}
+
+#[tokio::test]
+async fn bytes_with_another_checksum_are_kept_by_nobody() -> Result<()> {
+    let gateway = TestGateway::start().await?;
+    let table = "patid,sex\n".repeat(120_000);
+    let upload = gateway.tus_begin("patient.csv", table.len()).await?;
+    let wrong = checksum(b"something else");
+    let (mut offset, path) = (0, "submissions/c1/2024/patient/patient.csv");
+    // Few bytes are looked at before anybody sees them; many go to the policies and to services first.
+    for size in [1000, 700_000, 1000, table.len()] {
+        let end = (offset + size).min(table.len());
+        let piece = &table[offset..end];
+        let answer = send(&gateway, &upload, offset, piece, &wrong).await?;
+        answer.problem("checksum-mismatch", 460)?;
+        ensure!(upload.offset(&gateway).await? == offset as u64);
+        let answer = send(
+            &gateway,
+            &upload,
+            offset,
+            piece,
+            &checksum(piece.as_bytes()),
+        )
+        .await?;
+        ensure!(
+            answer.status == 204 && answer.offset()? == end as u64,
+            "{answer:?}"
+        );
+        offset = end;
+    }
+    ensure!(gateway.disk("local").digest(path)? == sha256([&table]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refusal_of_bytes_that_were_not_sent_is_none() -> Result<()> {
+    let gateway = TestGateway::start().await?;
+    for length in [1000, 600_000] {
+        let upload = gateway.tus_begin("patient.csv", length).await?;
+        let table = "patid,sex\n".repeat(length / 10);
+        let garbled = format!("\x7fELF{}", &table[4..]);
+        let sum = checksum(table.as_bytes());
+        let answer = send(&gateway, &upload, 0, &garbled, &sum).await?;
+        answer.problem("checksum-mismatch", 460)?;
+        ensure!(upload.offset(&gateway).await? == 0);
+        let answer = send(&gateway, &upload, 0, &table, &sum).await?;
+        ensure!(answer.status == 204, "{answer:?}");
+        // And of bytes that were, it is one.
+        let upload = gateway.tus_begin("patient.csv", length).await?;
+        let sum = checksum(garbled.as_bytes());
+        let answer = send(&gateway, &upload, 0, &garbled, &sum).await?;
+        answer.problem("policy-rejected", 422)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_checksum_may_come_with_the_creation() -> Result<()> {
+    let gateway = TestGateway::start().await?;
+    let body = "patid,sex\n1,F\n";
+    let create = |sum: &str| {
+        let create = gateway
+            .tus_create("patient.csv")
+            .header("upload-length", body.len());
+        let create = create.header("content-type", "application/offset+octet-stream");
+        Answer::of(create.header("upload-checksum", sum).body(body))
+    };
+    create(&checksum(b"x"))
+        .await?
+        .problem("checksum-mismatch", 460)?;
+    create("crc32 AAAAAA==")
+        .await?
+        .problem("bad-request", 400)?;
+    let answer = create(&checksum(body.as_bytes())).await?;
+    ensure!(
+        answer.status == 201 && answer.offset()? == body.len() as u64,
+        "{answer:?}"
+    );
+    ensure!(gateway.disk("local").files()?.len() == 1);
+    Ok(())
+}
