@@ -7,17 +7,23 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::workspace::{Workspace, run as run_command};
+use crate::{guests, npm, toolchain};
 
 /// Where they are.
 const FOLDER: &str = "tests/clients";
+/// The one that is written in JavaScript.
+const NODE_FOLDER: &str = "tus-js";
 /// What they need from the Python registry, pinned.
 const REQUIREMENTS: &str = "requirements.txt";
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    toolchain::node()?;
+    guests::build(workspace)?;
     run_command(&mut workspace.cargo(["build", "--locked", "--workspace", "--bins"]))?;
     let folder = workspace.root.join(FOLDER);
     let python = workspace.target.join("clients");
     install(&python, &folder.join(REQUIREMENTS))?;
+    npm::install(&folder.join(NODE_FOLDER))?;
     let mut pytest = Command::new(python.join("bin/python"));
     pytest
         .current_dir(&folder)

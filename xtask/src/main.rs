@@ -14,6 +14,7 @@ mod dist;
 mod documentation;
 mod guests;
 mod lint;
+mod npm;
 mod reproducible;
 mod sample;
 mod test;

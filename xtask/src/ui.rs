@@ -5,12 +5,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::workspace::{Workspace, run as run_command, say};
-use crate::{guests, toolchain};
+use crate::{guests, npm, toolchain};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -25,9 +24,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let folder = workspace.root.join("host/ui");
     let dist = folder.join("dist");
     let before = files(&dist)?;
-    install(&folder)?;
+    npm::install(&folder)?;
     for task in ["check", "test", "build"] {
-        run_command(npm(&folder).args(["run", "--silent", task]))?;
+        run_command(npm::in_folder(&folder).args(["run", "--silent", task]))?;
     }
     let same = files(&dist)? == before;
     ensure!(
@@ -47,25 +46,14 @@ pub(crate) fn browser(workspace: &Workspace) -> Result<()> {
     guests::build(workspace)?;
     run_command(&mut workspace.cargo(["build", "--locked", "--workspace", "--bins", "--tests"]))?;
     let folder = workspace.root.join("tests/browser");
-    install(&folder)?;
+    npm::install(&folder)?;
     run_command(
-        npm(&folder)
+        npm::in_folder(&folder)
             .args(["run", "--silent", "test"])
             .env("CHROMIUM", chromium)
             .env("PORTCULLIS_BIN_DIR", workspace.target.join("debug"))
             .env("PORTCULLIS_GUEST_DIR", workspace.target.join("guests")),
     )
-}
-
-/// What the lock file names, and nothing else.
-fn install(folder: &Path) -> Result<()> {
-    run_command(npm(folder).args(["ci", "--no-audit", "--no-fund"]))
-}
-
-fn npm(folder: &Path) -> Command {
-    let mut command = Command::new("npm");
-    command.current_dir(folder);
-    command
 }
 
 /// All files beneath a folder with their contents.

@@ -14,6 +14,7 @@ use portcullis_types::{PublicKey, Trust};
 use serde::Deserialize;
 
 use crate::client_address::USUAL_PROXIES;
+use crate::cors::Origin;
 use crate::page::PageSettings;
 
 /// Where the file lies unless the command line says otherwise; it need not be there.
@@ -38,6 +39,8 @@ pub struct Config {
     pub allow_anonymous: bool,
     /// Proxies that are believed when they say whom an upload comes from.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Pages of other sites that may upload.
+    pub cors_origins: Vec<Origin>,
     /// Time limits of the hop.
     pub hop: HopSettings,
     /// What the listener takes at once.
@@ -92,6 +95,7 @@ struct File {
     services_url: Option<String>,
     allow_anonymous: Option<bool>,
     trusted_proxies: Option<Vec<IpAddr>>,
+    cors_origins: Option<Vec<Origin>>,
     limits: LimitsFile,
     hop: HopFile,
     page: PageSettings,
@@ -160,7 +164,13 @@ impl Config {
             trusted_keys,
         } = file.policies;
         let trust = trust(require_signature, trusted_keys, &mut resolved)?;
-        let trusted_proxies = trusted_proxies(file.trusted_proxies, &mut resolved);
+        let trusted_proxies = list(
+            "trusted-proxies",
+            file.trusted_proxies,
+            &USUAL_PROXIES,
+            &mut resolved,
+        );
+        let cors_origins = list("cors-origins", file.cors_origins, &[], &mut resolved);
         Ok(Self {
             listen,
             policies: policies(flags.policies, source, policy_file, &mut resolved),
@@ -169,6 +179,7 @@ impl Config {
             api_key,
             allow_anonymous: resolved.pick("allow-anonymous", anonymous, || false),
             trusted_proxies,
+            cors_origins,
             hop: hop(&file.hop, &mut resolved),
             limits,
             uploads,
@@ -179,12 +190,18 @@ impl Config {
     }
 }
 
-fn trusted_proxies(file: Option<Vec<IpAddr>>, resolved: &mut Resolved) -> Vec<IpAddr> {
+/// A list of the file, or what it is without it.
+fn list<T: Clone + std::fmt::Display>(
+    key: &str,
+    file: Option<Vec<T>>,
+    default: &[T],
+    resolved: &mut Resolved,
+) -> Vec<T> {
     let source = file.as_ref().map_or(Source::Default, |_| Source::File);
-    let proxies = file.unwrap_or_else(|| USUAL_PROXIES.to_vec());
-    let shown: Vec<String> = proxies.iter().map(ToString::to_string).collect();
-    resolved.note("trusted-proxies", shown.join(", "), source);
-    proxies
+    let values = file.unwrap_or_else(|| default.to_vec());
+    let shown: Vec<String> = values.iter().map(ToString::to_string).collect();
+    resolved.note(key, shown.join(", "), source);
+    values
 }
 
 /// A file that the command line names is where they come from.

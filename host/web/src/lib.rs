@@ -7,6 +7,7 @@ mod answer;
 mod client_address;
 pub mod config;
 mod content_disposition;
+mod cors;
 pub mod doctor;
 mod gateway;
 mod lines;

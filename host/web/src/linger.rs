@@ -5,12 +5,14 @@
 //! read and forgotten in the background, for a bounded time.
 
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use http::HeaderMap;
 use portcullis_server::Cut;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tokio_util::task::TaskTracker;
@@ -41,9 +43,21 @@ pub(crate) enum BodyError {
 /// What the client is told then.
 pub(crate) const STOPPING: &str = "This web host is being stopped before all of the upload had come; nothing of it is kept, send it again in a moment.";
 
+/// The headers behind a body, once it has come to its end (RFC 9110, section 6.5).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trailers(Arc<OnceLock<HeaderMap>>);
+
+impl Trailers {
+    /// What they are; absent where there are none, or not yet.
+    pub(crate) fn get(&self) -> Option<&HeaderMap> {
+        self.0.get()
+    }
+}
+
 /// The data of a request. Dropping it before its end leaves the rest to a task of `tasks`.
 pub(crate) struct LingeringBody {
-    body: Option<BodyDataStream>,
+    body: Option<Body>,
+    trailers: Trailers,
     idle: Duration,
     timer: Pin<Box<tokio::time::Sleep>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -53,12 +67,20 @@ pub(crate) struct LingeringBody {
 impl LingeringBody {
     pub(crate) fn new(body: Body, idle: Duration, cut: &Cut, tasks: TaskTracker) -> Self {
         Self {
-            body: Some(body.into_data_stream()),
+            body: Some(body),
+            trailers: Trailers::default(),
             idle,
             timer: Box::pin(tokio::time::sleep(idle)),
             cut: Box::pin(cut.wait()),
             tasks,
         }
+    }
+}
+
+impl LingeringBody {
+    /// Where its trailers will be.
+    pub(crate) fn trailers(&self) -> Trailers {
+        self.trailers.clone()
     }
 }
 
@@ -73,10 +95,17 @@ impl Stream for LingeringBody {
         if this.cut.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Some(Err(BodyError::Stopping)));
         }
-        match body.poll_next_unpin(cx) {
-            Poll::Ready(Some(Ok(bytes))) => {
+        match Pin::new(body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
                 let deadline = tokio::time::Instant::now() + this.idle;
                 this.timer.as_mut().reset(deadline);
+                let bytes = frame.into_data().unwrap_or_else(|frame| {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        // Only the first ones count.
+                        let _ = this.trailers.0.set(trailers);
+                    }
+                    Bytes::new()
+                });
                 Poll::Ready(Some(Ok(bytes)))
             }
             Poll::Ready(end) => {
@@ -94,7 +123,8 @@ impl Stream for LingeringBody {
 
 impl Drop for LingeringBody {
     fn drop(&mut self) {
-        if let Some(mut rest) = self.body.take() {
+        if let Some(rest) = self.body.take() {
+            let mut rest = rest.into_data_stream();
             self.tasks.spawn(async move {
                 let forget = async { while let Some(Ok(_)) = rest.next().await {} };
                 // At the end of the time the connection is simply closed.

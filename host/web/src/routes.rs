@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{OriginalUri, Path, Request, State};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use bytes::Bytes;
@@ -19,13 +20,14 @@ use portcullis_types::Principal;
 
 use crate::answer::{self, Answer, Format};
 use crate::client_address::client_address;
+use crate::cors::Origin;
 use crate::gateway::{Failure, Gateway};
 use crate::lines::{self, Live};
 use crate::linger::{BodyError, LingeringBody};
 use crate::multipart::{FilePart, Form};
 use crate::policies::Policies;
 use crate::session::{Appended, Source, Staged, UploadSession};
-use crate::{media_type, page, raw, tus};
+use crate::{cors, media_type, page, raw, tus};
 
 /// How long the answer to a refused file waits for the next file of the same form.
 const NEXT_FILE_WAIT: Duration = Duration::from_millis(500);
@@ -45,9 +47,12 @@ pub(crate) struct Site {
     pub(crate) allow_anonymous: bool,
     /// Who is believed when they say for whom they call.
     pub(crate) trusted_proxies: Vec<IpAddr>,
+    /// Pages of other sites that may upload.
+    pub(crate) cors_origins: Arc<[Origin]>,
 }
 
 pub(crate) fn router(site: Arc<Site>) -> Router {
+    let others = from_fn_with_state(Arc::clone(&site.cors_origins), cors::allow);
     Router::new()
         .route("/", get(form))
         .route("/assets/{name}", get(asset))
@@ -57,6 +62,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/readyz", get(readyz))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(others)
         .with_state(site)
 }
 

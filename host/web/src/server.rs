@@ -108,6 +108,7 @@ impl Server {
                 cut: cut.clone(),
                 allow_anonymous: config.allow_anonymous,
                 trusted_proxies: config.trusted_proxies,
+                cors_origins: config.cors_origins.into(),
             }),
             limits: config.limits,
             tasks,

@@ -24,7 +24,7 @@ use portcullis_telemetry::{Attribute, Span};
 use portcullis_types::{Offset, Sha256Digest, UploadId};
 use tokio::sync::OwnedSemaphorePermit;
 
-pub(crate) use self::atomic::Checked;
+pub(crate) use self::atomic::{Checked, NotKept};
 use self::chunks::Chunks;
 use self::forward::{ForwardError, forward};
 use self::judge::{Judge, Stopped};

@@ -33,8 +33,7 @@ use crate::routes::Site;
 use crate::session;
 
 /// What of the protocol we speak.
-const EXTENSIONS: &str =
-    "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination";
+const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,expiration,checksum,checksum-trailer,termination";
 
 /// Says what this address can do.
 pub(crate) async fn options(State(site): State<Arc<Site>>) -> Response {

@@ -81,13 +81,60 @@ async fn options_say_what_is_spoken() -> Result<()> {
         ("tus-checksum-algorithm", "sha1,sha256,sha384,sha512"),
         (
             "tus-extension",
-            "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination",
+            "creation,creation-with-upload,creation-defer-length,expiration,checksum,checksum-trailer,termination",
         ),
     ] {
         ensure!(answer.header(name) == Some(value), "{name}: {answer:?}");
     }
     let create = gateway.tus_create("a.csv").header("upload-length", 12346);
     Answer::of(create).await?.problem("too-large", 413)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn pages_of_sites_that_the_operator_names_may_upload() -> Result<()> {
+    let gateway = Setup::default()
+        .web_config("cors-origins = ['https://portal.example.org']\n")
+        .start()
+        .await?;
+    let (ours, other) = (
+        "https://portal.example.org",
+        "https://elsewhere.example.org",
+    );
+    let preflight = |origin: &str| {
+        let request = gateway.web_request(Method::OPTIONS, "/uploads/x");
+        let request = request.header("origin", origin);
+        Answer::of(request.header("access-control-request-method", "PATCH"))
+    };
+    let allowed = preflight(ours).await?;
+    ensure!(allowed.status == 204, "{allowed:?}");
+    let says = |answer: &Answer, name: &str, what: &str| {
+        answer
+            .header(name)
+            .is_some_and(|value| value.contains(what))
+    };
+    ensure!(says(&allowed, "access-control-allow-origin", ours));
+    ensure!(says(&allowed, "access-control-allow-methods", "PATCH"));
+    ensure!(says(
+        &allowed,
+        "access-control-allow-headers",
+        "Upload-Offset"
+    ));
+    ensure!(says(&allowed, "vary", "Origin"));
+    let refused = preflight(other).await?;
+    ensure!(
+        refused.header("access-control-allow-origin").is_none(),
+        "{refused:?}"
+    );
+    let create = gateway.tus_create("patient.csv").header("upload-length", 1);
+    let created = Answer::of(create.header("origin", ours)).await?;
+    ensure!(created.status == 201, "{created:?}");
+    ensure!(says(&created, "access-control-allow-origin", ours));
+    ensure!(says(&created, "access-control-expose-headers", "Location"));
+    // Refusals can be read too.
+    let wrong = gateway.tus_create("patient.csv").header("origin", ours);
+    let wrong = Answer::of(wrong).await?;
+    ensure!(wrong.status == 400 && says(&wrong, "access-control-allow-origin", ours));
     Ok(())
 }
 

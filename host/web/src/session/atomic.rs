@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use portcullis_hop::{AppendMode, Gathered, gather};
+use portcullis_hop::{AppendMode, Gathered, Problem, gather};
 use portcullis_telemetry::Span;
 
 use super::UploadSession;
@@ -16,10 +16,30 @@ use crate::tus::checksum::Checksum;
 pub(crate) enum Checked {
     /// They have it, and are appended.
     Appended(UploadSession),
-    /// They have another one, or broke off for this reason, and nobody has seen them.
-    Untouched(UploadSession, Option<BodyError>),
-    /// The same, but the policies have seen them: they have to be shown again what services have.
-    Undone(Option<BodyError>),
+    /// They are not kept, and nobody has seen them.
+    Untouched(UploadSession, NotKept),
+    /// They are not kept, but the policies have seen them: they have to be shown again what services have.
+    Undone(NotKept),
+}
+
+/// Why bytes with a checksum are not kept.
+pub(crate) enum NotKept {
+    /// They have another one.
+    Mismatch,
+    /// They broke off.
+    Broken(BodyError),
+    /// It cannot be read.
+    NoChecksum(Problem),
+}
+
+impl NotKept {
+    fn unless(checksum: Checksum) -> Result<(), Self> {
+        match checksum.agrees() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Self::Mismatch),
+            Err(problem) => Err(Self::NoChecksum(problem)),
+        }
+    }
 }
 
 impl UploadSession {
@@ -34,12 +54,12 @@ impl UploadSession {
         B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
     {
         match gather(&mut body).await {
-            Err(error) => Ok(Checked::Untouched(self, Some(error))),
+            Err(error) => Ok(Checked::Untouched(self, NotKept::Broken(error))),
             // Few enough to be looked at before anybody sees them.
             Ok(Gathered::Whole(bytes)) => {
                 checksum.update(&bytes);
-                if !checksum.agrees() {
-                    return Ok(Checked::Untouched(self, None));
+                if let Err(why) = NotKept::unless(checksum) {
+                    return Ok(Checked::Untouched(self, why));
                 }
                 let appended = self.append(stream::iter([Ok(bytes)]), span).await?;
                 Ok(Checked::Appended(appended.session))
@@ -74,9 +94,13 @@ impl UploadSession {
             Err(stopped) => return Err(self.stop(stopped, span).await),
         };
         drop(body);
-        if broken.is_some() || !checksum.agrees() {
+        let kept = match broken {
+            Some(error) => Err(NotKept::Broken(error)),
+            None => NotKept::unless(checksum),
+        };
+        if let Err(why) = kept {
             self.judge.abandon(span).await;
-            return Ok(Checked::Undone(broken));
+            return Ok(Checked::Undone(why));
         }
         if let Some(stopped) = refused {
             return Err(self.stop(stopped, span).await);

@@ -18,7 +18,7 @@ use super::{restore, standing};
 use crate::answer;
 use crate::gateway::Failure;
 use crate::linger::{BodyError, LingeringBody};
-use crate::session::{Appended, Checked, EXPIRY, Staged, UploadSession};
+use crate::session::{Appended, Checked, EXPIRY, NotKept, Staged, UploadSession};
 use crate::sessions::{Held, Turn};
 
 /// Appends a body. It goes on when the client goes away, so that what came is kept and what is complete is committed.
@@ -138,7 +138,7 @@ async fn more(
     let checked = if from != offset && !again {
         Err(mismatch(standing::shown(offset, length)))
     } else {
-        fits(call, most - from, most).and_then(|()| said::checksum(&call.headers))
+        fits(call, most - from, most).and_then(|()| said::checksum(&call.headers, &body.trailers()))
     };
     let checksum = match checked {
         Ok(checksum) => checksum,
@@ -360,13 +360,14 @@ fn broke_off(error: BodyError, offset: u64, length: u64) -> Problem {
 }
 
 /// Bytes with a checksum of which nothing is kept.
-pub(super) fn not_kept(broken: Option<BodyError>) -> Problem {
-    match broken {
-        None => Problem::new(
+pub(super) fn not_kept(why: NotKept) -> Problem {
+    match why {
+        NotKept::Mismatch => Problem::new(
             ProblemKind::ChecksumMismatch,
             "The bytes of this request do not have the checksum that was sent with them, and none of them is kept; send them again.",
         ),
-        Some(error) => Problem::saying(
+        NotKept::NoChecksum(problem) => problem,
+        NotKept::Broken(error) => Problem::saying(
             ProblemKind::BadRequest,
             &format!(
                 "{error}; bytes with a checksum count only as a whole, so none of them is kept, send them again"

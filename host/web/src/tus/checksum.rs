@@ -1,4 +1,4 @@
-//! Checksums of the body of one request (tus 1.0, extension `checksum`).
+//! Checksums of the body of one request (tus 1.0, extensions `checksum` and `checksum-trailer`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,19 +6,40 @@ use portcullis_hop::Problem;
 use sha1::{Digest as _, Sha1};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
-use super::header::bad;
+use super::header::{self, bad};
+use crate::linger::Trailers;
 
 /// The names of those that we know, as the header lists them.
 pub(crate) const ALGORITHMS: &str = "sha1,sha256,sha384,sha512";
 
 /// The checksum that a body is to have, and the body so far.
-#[derive(Clone, Debug)]
 pub(crate) struct Checksum {
-    hasher: Hasher,
-    expected: Vec<u8>,
+    hashers: Vec<Hasher>,
+    expected: Expected,
 }
 
-#[derive(Clone, Debug)]
+/// What it is to be.
+enum Expected {
+    /// It was told before the body.
+    Told(Claim),
+    /// It comes behind the body, and until then it is not known which one it will be.
+    Behind(Trailers),
+}
+
+/// An algorithm and the checksum that a body has by it.
+struct Claim {
+    algorithm: Algorithm,
+    sum: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    Sha1,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
 enum Hasher {
     Sha1(Sha1),
     Sha256(Sha256),
@@ -29,60 +50,105 @@ enum Hasher {
 impl Checksum {
     /// What stands in the header: the name of an algorithm, and the checksum in base64.
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
-        let (name, encoded) = text.split_once(' ').unwrap_or((text, ""));
-        let hasher = Hasher::of(name).ok_or_else(|| {
-            bad(&format!(
-                "The algorithm of `Upload-Checksum` is not known here; use one of {ALGORITHMS}."
-            ))
-        })?;
-        let expected = STANDARD.decode(encoded.trim()).ok();
-        let expected = expected.filter(|bytes| bytes.len() == hasher.size());
-        let expected = expected.ok_or_else(|| {
-            bad("`Upload-Checksum` is not a checksum of its algorithm in base64; send it as `sha256 n4bQ...`.")
-        })?;
-        Ok(Self { hasher, expected })
+        let claim = Claim::parse(text)?;
+        Ok(Self {
+            hashers: vec![claim.algorithm.hasher()],
+            expected: Expected::Told(claim),
+        })
+    }
+
+    /// One that comes behind the body.
+    pub(crate) fn behind(trailers: Trailers) -> Self {
+        Self {
+            hashers: Algorithm::ALL.map(Algorithm::hasher).into(),
+            expected: Expected::Behind(trailers),
+        }
     }
 
     /// Takes the next bytes in.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        match &mut self.hasher {
-            Hasher::Sha1(hasher) => hasher.update(bytes),
-            Hasher::Sha256(hasher) => hasher.update(bytes),
-            Hasher::Sha384(hasher) => hasher.update(bytes),
-            Hasher::Sha512(hasher) => hasher.update(bytes),
+        for hasher in &mut self.hashers {
+            match hasher {
+                Hasher::Sha1(hasher) => hasher.update(bytes),
+                Hasher::Sha256(hasher) => hasher.update(bytes),
+                Hasher::Sha384(hasher) => hasher.update(bytes),
+                Hasher::Sha512(hasher) => hasher.update(bytes),
+            }
         }
     }
 
-    /// Whether all bytes together have it.
-    pub(crate) fn agrees(self) -> bool {
-        let found = match self.hasher {
-            Hasher::Sha1(hasher) => hasher.finalize().to_vec(),
-            Hasher::Sha256(hasher) => hasher.finalize().to_vec(),
-            Hasher::Sha384(hasher) => hasher.finalize().to_vec(),
-            Hasher::Sha512(hasher) => hasher.finalize().to_vec(),
+    /// Whether all bytes together have it. The body has come to its end.
+    pub(crate) fn agrees(self) -> Result<bool, Problem> {
+        let claim = match self.expected {
+            Expected::Told(claim) => claim,
+            Expected::Behind(trailers) => {
+                let claim = trailers.get().map(header::checksum_text).transpose()?;
+                let text = claim.flatten().ok_or_else(|| {
+                    bad("The request announces `Upload-Checksum` behind its bytes, and none came, so none of them is kept; send them again with it.")
+                })?;
+                Claim::parse(text)?
+            }
         };
-        found == self.expected
+        let found = self.hashers.into_iter().find_map(|hasher| match hasher {
+            Hasher::Sha1(hasher) if claim.algorithm == Algorithm::Sha1 => {
+                Some(hasher.finalize().to_vec())
+            }
+            Hasher::Sha256(hasher) if claim.algorithm == Algorithm::Sha256 => {
+                Some(hasher.finalize().to_vec())
+            }
+            Hasher::Sha384(hasher) if claim.algorithm == Algorithm::Sha384 => {
+                Some(hasher.finalize().to_vec())
+            }
+            Hasher::Sha512(hasher) if claim.algorithm == Algorithm::Sha512 => {
+                Some(hasher.finalize().to_vec())
+            }
+            _ => None,
+        });
+        Ok(found.is_some_and(|found| found == claim.sum))
     }
 }
 
-impl Hasher {
+impl Claim {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let (name, encoded) = text.split_once(' ').unwrap_or((text, ""));
+        let algorithm = Algorithm::of(name).ok_or_else(|| {
+            bad(&format!(
+                "The algorithm of `Upload-Checksum` is not known here; use one of {ALGORITHMS}."
+            ))
+        })?;
+        let sum = STANDARD.decode(encoded.trim()).ok();
+        let sum = sum.filter(|sum| sum.len() == algorithm.size());
+        let sum = sum.ok_or_else(|| {
+            bad("`Upload-Checksum` is not a checksum of its algorithm in base64; send it as `sha256 n4bQ...`.")
+        })?;
+        Ok(Self { algorithm, sum })
+    }
+}
+
+impl Algorithm {
+    const ALL: [Self; 4] = [Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512];
+
     fn of(name: &str) -> Option<Self> {
-        Some(match name {
-            "sha1" => Self::Sha1(Sha1::new()),
-            "sha256" => Self::Sha256(Sha256::new()),
-            "sha384" => Self::Sha384(Sha384::new()),
-            "sha512" => Self::Sha512(Sha512::new()),
-            _ => return None,
-        })
+        let mut names = ALGORITHMS.split(',').zip(Self::ALL);
+        names.find_map(|(known, algorithm)| (known == name).then_some(algorithm))
+    }
+
+    fn hasher(self) -> Hasher {
+        match self {
+            Self::Sha1 => Hasher::Sha1(Sha1::new()),
+            Self::Sha256 => Hasher::Sha256(Sha256::new()),
+            Self::Sha384 => Hasher::Sha384(Sha384::new()),
+            Self::Sha512 => Hasher::Sha512(Sha512::new()),
+        }
     }
 
     /// The length of a checksum in bytes.
-    fn size(&self) -> usize {
+    fn size(self) -> usize {
         match self {
-            Self::Sha1(_) => 20,
-            Self::Sha256(_) => 32,
-            Self::Sha384(_) => 48,
-            Self::Sha512(_) => 64,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
         }
     }
 }
@@ -110,13 +176,10 @@ mod tests {
                 for piece in pieces {
                     checksum.update(piece);
                 }
-                checksum.agrees()
+                checksum.agrees().expect("was told")
             };
-            assert!(
-                of(&[b"hello world"]) && of(&[b"hello", b"", b" world"]),
-                "{name}"
-            );
-            assert!(!of(&[b"hello worlt"]) && !of(&[]), "{name}");
+            let whole = of(&[b"hello world"]) && of(&[b"hello", b"", b" world"]);
+            assert!(whole && !of(&[b"hello worlt"]) && !of(&[]), "{name}");
         }
     }
 

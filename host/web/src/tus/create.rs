@@ -64,7 +64,9 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
     let length = said::creation_length(&call.headers)?;
     let (pairs, metadata) = said::metadata(&call.headers)?;
     let described = Headers::of_pairs(pairs, length)?;
-    let checksum = said::checksum(&call.headers)?;
+    let tasks = call.site.gateway.tasks().clone();
+    let body = LingeringBody::new(body, call.site.idle, &call.site.cut, tasks);
+    let checksum = said::checksum(&call.headers, &body.trailers())?;
     let first = First::of(call, length)?;
     let principal = call.principal().await?;
     let (site, span) = (&call.site, call.span());
@@ -80,8 +82,6 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
     let live = Live::default();
     let session = UploadSession::create(&site.gateway, upload, &source, &live).await;
     let session = session.map_err(&ended)?;
-    let tasks = site.gateway.tasks().clone();
-    let body = LingeringBody::new(body, site.idle, &site.cut, tasks);
     if let (First::All, None) = (&first, &checksum) {
         return whole(call, session, body, &span).await;
     }

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 use portcullis_hop::{Problem, ProblemKind};
 
 use super::checksum::Checksum;
+use crate::linger::Trailers;
 
 /// The version of the protocol that a client speaks and we answer.
 pub(crate) const RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
@@ -114,12 +115,25 @@ pub(crate) fn check_body_type(headers: &HeaderMap) -> Result<(), Problem> {
     ))
 }
 
-/// The checksum that the body is to have.
-pub(crate) fn checksum(headers: &HeaderMap) -> Result<Option<Checksum>, Problem> {
-    let Some(text) = text(headers, &CHECKSUM)? else {
-        return Ok(None);
-    };
-    Checksum::parse(text).map(Some)
+/// The checksum that the body is to have: told before it, or announced to come behind it.
+pub(crate) fn checksum(
+    headers: &HeaderMap,
+    trailers: &Trailers,
+) -> Result<Option<Checksum>, Problem> {
+    if let Some(text) = checksum_text(headers)? {
+        return Checksum::parse(text).map(Some);
+    }
+    let announced = headers.get_all(header::TRAILER).iter();
+    let mut announced = announced
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    let is_behind = announced.any(|name| name.trim().eq_ignore_ascii_case(CHECKSUM.as_str()));
+    Ok(is_behind.then(|| Checksum::behind(trailers.clone())))
+}
+
+/// What stands in the header, or in the trailer, of a checksum.
+pub(super) fn checksum_text(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    text(headers, &CHECKSUM)
 }
 
 /// What the client says about the file: pairs of a key and its value, and the header as it came.
@@ -270,7 +284,7 @@ mod tests {
         #[test]
         fn no_header_is_a_panic(text in "[ -~]{0,40}") {
             let headers = with(&[(&METADATA, &text), (&LENGTH, &text), (&OFFSET, &text), (&CHECKSUM, &text)]);
-            let _ = (metadata(&headers), length(&headers), offset(&headers), checksum(&headers));
+            let _ = (metadata(&headers), length(&headers), offset(&headers), checksum(&headers, &Trailers::default()).is_ok());
         }
     }
 }

@@ -4,6 +4,8 @@ use anyhow::{Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_tests::gateway::{Answer, TestGateway, TusUpload, sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// The header for these bytes.
 fn checksum(bytes: &[u8]) -> String {
@@ -100,5 +102,61 @@ async fn a_checksum_may_come_with_the_creation() -> Result<()> {
         "{answer:?}"
     );
     ensure!(gateway.disk("local").files()?.len() == 1);
+    Ok(())
+}
+
+/// Sends chunks and then trailers, which no usual client can, and gives the head of the answer.
+async fn send_with_trailer(
+    gateway: &TestGateway,
+    upload: &TusUpload,
+    bytes: &str,
+    trailer: &str,
+) -> Result<String> {
+    let mut connection = TcpStream::connect(gateway.web.address()).await?;
+    let head = format!(
+        "PATCH {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n\
+         Content-Type: application/offset+octet-stream\r\nTransfer-Encoding: chunked\r\nTrailer: Upload-Checksum\r\n\r\n",
+        upload.location()
+    );
+    connection.write_all(head.as_bytes()).await?;
+    for piece in bytes.as_bytes().chunks(50_000) {
+        connection
+            .write_all(format!("{:x}\r\n", piece.len()).as_bytes())
+            .await?;
+        connection.write_all(piece).await?;
+        connection.write_all(b"\r\n").await?;
+    }
+    connection
+        .write_all(format!("0\r\n{trailer}\r\n").as_bytes())
+        .await?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn a_checksum_may_come_behind_the_bytes() -> Result<()> {
+    let gateway = TestGateway::start().await?;
+    for length in [1000, 600_000] {
+        let table = "patid,sex\n".repeat(length / 10);
+        let upload = gateway.tus_begin(&format!("{length}.csv"), length).await?;
+        for (trailer, status) in [
+            (format!("Upload-Checksum: {}\r\n", checksum(b"x")), "460"),
+            (String::new(), "400"),
+            ("Upload-Checksum: crc32 AAAAAA==\r\n".to_owned(), "400"),
+            (
+                format!("Upload-Checksum: {}\r\n", checksum(table.as_bytes())),
+                "204",
+            ),
+        ] {
+            ensure!(upload.offset(&gateway).await? == 0);
+            let answer = send_with_trailer(&gateway, &upload, &table, &trailer).await?;
+            ensure!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")),
+                "{trailer}: {answer}"
+            );
+        }
+        ensure!(upload.offset(&gateway).await? == length as u64);
+    }
     Ok(())
 }
