@@ -14,7 +14,8 @@ use crate::policies::MAX_FILE_BYTES;
 use crate::wire;
 use crate::{
     ApiKey, AppendMode, BodyAborted, Build, ByteStream, Commit, Conclusion, Epoch, HopVersion,
-    NewUpload, Problem, Receipt, StoreError, UploadRecord, UploadStatus, UploadStore,
+    MAX_STATE_BYTES, NewUpload, Problem, Receipt, StoreError, UploadRecord, UploadStatus,
+    UploadStore,
 };
 
 /// Services, reached over HTTP: connections are pooled, bodies stream, and a call is retried only when
@@ -301,6 +302,42 @@ impl UploadStore for HopClient {
             }
         });
         Ok(Box::pin(bytes))
+    }
+
+    async fn suspend(
+        &self,
+        id: UploadId,
+        epoch: Epoch,
+        offset: Offset,
+        state: Bytes,
+        span: &Span,
+    ) -> Result<UploadStatus, StoreError> {
+        let path = wire::target(wire::STATE, id);
+        let request = |span: &Span| {
+            self.request(Method::PUT, &path, span)
+                .header(wire::UPLOAD_EPOCH, epoch.number())
+                .header(wire::UPLOAD_OFFSET, offset.bytes())
+                .header(http::header::CONTENT_TYPE, "application/octet-stream")
+                .body(state.clone())
+        };
+        let timeout = self.settings.call_timeout;
+        let response = self.call(SpanName::SuspendCall, span, timeout, request);
+        parsed(response.await?).await
+    }
+
+    async fn suspended(&self, id: UploadId, span: &Span) -> Result<Option<Bytes>, StoreError> {
+        let path = wire::target(wire::STATE, id);
+        let request = |span: &Span| self.request(Method::GET, &path, span);
+        let timeout = self.settings.call_timeout;
+        let response = self
+            .call(SpanName::SuspendedCall, span, timeout, request)
+            .await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(None);
+        }
+        body_up_to(response, MAX_STATE_BYTES)
+            .await
+            .map(|bytes| Some(bytes.into()))
     }
 
     async fn commit(

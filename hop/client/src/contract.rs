@@ -48,6 +48,7 @@ macro_rules! store_contract {
             uploads_to_one_path_become_one_version_each
             the_length_is_told_once_and_no_shorter_than_what_came
             an_upload_is_read_back_up_to_its_acknowledged_offset
+            what_policies_know_is_kept_with_the_offset_that_it_is_of
             an_empty_upload_is_a_file
             what_is_not_there_is_not_found
             a_disk_that_is_not_there_is_named
@@ -478,6 +479,40 @@ pub async fn the_length_is_told_once_and_no_shorter_than_what_came(subject: &imp
     assert!(invalid(declare(Epoch::FIRST, 13).await));
     let record = subject.store().record(id, &span()).await.expect("is there");
     assert_eq!((record.length, record.upload.length), (Some(12), None));
+}
+
+pub async fn what_policies_know_is_kept_with_the_offset_that_it_is_of(subject: &impl Subject) {
+    let id = filled(subject, b"0123456789").await;
+    let store = subject.store();
+    let known = async || store.suspended(id, &span()).await;
+    let keep = async |epoch: Epoch, offset: u64, state: &'static [u8]| {
+        let (span, state) = (span(), Bytes::from_static(state));
+        let kept = store.suspend(id, epoch, Offset::new(offset), state, &span);
+        kept.await.map(|status| status.offset.bytes())
+    };
+    assert_eq!(known().await, Ok(None));
+    let elsewhere = StoreError::OffsetMismatch {
+        expected: Offset::new(10),
+    };
+    assert_eq!(keep(Epoch::FIRST, 9, b"x").await, Err(elsewhere));
+    assert_eq!(keep(Epoch::new(7), 10, b"x").await, Err(StoreError::Fenced));
+    for state in [&b"begun"[..], b"x"] {
+        assert_eq!(keep(Epoch::FIRST, 10, state).await, Ok(10));
+        assert_eq!(known().await, Ok(Some(Bytes::from_static(state))));
+    }
+    // Taking it over changes nothing about it; more bytes do.
+    let taken = store.take_over(id, &span()).await.expect("is open");
+    assert_eq!(known().await, Ok(Some(Bytes::from_static(b"x"))));
+    let appended = append_as(
+        subject,
+        id,
+        taken.epoch,
+        10,
+        AppendMode::Acknowledged,
+        blocks(b"more"),
+    );
+    appended.await.expect("is appended");
+    assert_eq!(known().await, Ok(None));
 }
 
 pub async fn an_empty_upload_is_a_file(subject: &impl Subject) {

@@ -22,6 +22,9 @@ pub struct BodyAborted;
 /// The largest upload that is stored in one call, in bytes.
 pub const MAX_WHOLE_BYTES: usize = 256 << 10;
 
+/// The most bytes of what policies know of an upload that pauses: 1 MiB of each of 16, as text.
+pub const MAX_STATE_BYTES: usize = 24 << 20;
+
 /// Whether appended bytes count by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendMode {
@@ -106,6 +109,25 @@ pub trait UploadStore: Send + Sync + 'static {
         from: Offset,
         span: &Span,
     ) -> impl Future<Output = Result<ByteStream, StoreError>> + Send;
+
+    /// Keeps what the policies know of an open upload up to its acknowledged offset, in place of what was kept so before.
+    /// It is data of the upload, goes with it, and may be lost: then the policies see the upload again. At most
+    /// [`MAX_STATE_BYTES`].
+    fn suspend(
+        &self,
+        id: UploadId,
+        epoch: Epoch,
+        offset: Offset,
+        state: Bytes,
+        span: &Span,
+    ) -> impl Future<Output = Result<UploadStatus, StoreError>> + Send;
+
+    /// What was kept so of an open upload, if it is of its acknowledged offset and whole.
+    fn suspended(
+        &self,
+        id: UploadId,
+        span: &Span,
+    ) -> impl Future<Output = Result<Option<Bytes>, StoreError>> + Send;
 
     /// Makes the upload visible at its path, or keeps it in quarantine, and makes it durable. Repeating it
     /// returns the same receipt; another commit of an ended upload is [`StoreError::Ended`].

@@ -11,6 +11,8 @@
 //! | append | `PATCH /internal/uploads/{id}`, [`UPLOAD_EPOCH`], [`UPLOAD_OFFSET`], [`UPLOAD_MODE`], bytes | 200, an `UploadStatus` |
 //! | checkpoint | `POST /internal/uploads/{id}/checkpoint`, a [`Checkpoint`] | 200, an `UploadStatus` |
 //! | read back | `GET /internal/uploads/{id}/content?from=N` | 200, bytes |
+//! | suspend | `PUT /internal/uploads/{id}/state`, [`UPLOAD_EPOCH`], [`UPLOAD_OFFSET`], bytes | 200, an `UploadStatus` |
+//! | suspended | `GET /internal/uploads/{id}/state` | 200, bytes; 204 |
 //! | commit | `POST /internal/uploads/{id}/commit`, a [`Commit`](crate::Commit) | 200, a [`Receipt`](crate::Receipt) |
 //! | store | `PUT /internal/uploads/{id}`, a [`Whole`] in one line, its bytes behind the line break | 200, a `Receipt` |
 //! | conclude | `POST /internal/uploads/{id}/conclusion`, a [`Conclusion`](crate::Conclusion) | 200, an `UploadStatus` |
@@ -60,6 +62,8 @@ pub const LENGTH: &str = "/internal/uploads/{id}/length";
 pub const CHECKPOINT: &str = "/internal/uploads/{id}/checkpoint";
 /// The bytes of an upload, as a route.
 pub const CONTENT: &str = "/internal/uploads/{id}/content";
+/// What the policies know of an upload that pauses, as a route.
+pub const STATE: &str = "/internal/uploads/{id}/state";
 /// The good end of an upload, as a route.
 pub const COMMIT: &str = "/internal/uploads/{id}/commit";
 /// Any other end of an upload, as a route.

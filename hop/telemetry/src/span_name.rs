@@ -19,6 +19,8 @@ pub enum SpanName {
     UploadRecord,
     /// A request that gives an upload up.
     UploadCancel,
+    /// The policies of an upload make room for those of others.
+    Pause,
     /// The policies are shown again what services have of an upload.
     Replay,
     /// Somebody asks the web host whether it could take an upload.
@@ -45,6 +47,10 @@ pub enum SpanName {
     CheckpointCall,
     /// The web host reads bytes back.
     ReadCall,
+    /// The web host has kept what policies know of an upload.
+    SuspendCall,
+    /// It asks for it.
+    SuspendedCall,
     /// The web host ends an upload well.
     CommitCall,
     /// The web host stores a small upload in one call.
@@ -67,6 +73,10 @@ pub enum SpanName {
     Checkpoint,
     /// Services give bytes back.
     Read,
+    /// Services keep what policies know of an upload.
+    Suspend,
+    /// They give it back.
+    Suspended,
     /// Services end an upload well.
     Commit,
     /// Services store a small upload in one call.
@@ -159,6 +169,7 @@ const EPOCH: &str = "/internal/uploads/{id}/epoch";
 const LENGTH: &str = "/internal/uploads/{id}/length";
 const CHECKPOINT: &str = "/internal/uploads/{id}/checkpoint";
 const CONTENT: &str = "/internal/uploads/{id}/content";
+const STATE: &str = "/internal/uploads/{id}/state";
 const COMMIT: &str = "/internal/uploads/{id}/commit";
 const CONCLUSION: &str = "/internal/uploads/{id}/conclusion";
 const POLICY_POLL: &str = "/internal/policies/poll";
@@ -177,6 +188,7 @@ impl SpanName {
             (Some((_, method, route)), _) => Cow::Owned(format!("{method} {route}")),
             (None, Self::Policy(name)) => Cow::Owned(format!("policy {}", name.as_str())),
             (None, Self::Fsync) => Cow::Borrowed("fsync"),
+            (None, Self::Pause) => Cow::Borrowed("pause"),
             (None, Self::Replay) => Cow::Borrowed("replay"),
             (None, Self::Publish) => Cow::Borrowed("publish"),
             (None, Self::PolicyFollow) => Cow::Borrowed("follow policies"),
@@ -225,6 +237,8 @@ impl SpanName {
             Self::AppendCall => (Client, "PATCH", UPLOAD),
             Self::CheckpointCall => (Client, "POST", CHECKPOINT),
             Self::ReadCall => (Client, "GET", CONTENT),
+            Self::SuspendCall => (Client, "PUT", STATE),
+            Self::SuspendedCall => (Client, "GET", STATE),
             Self::CommitCall => (Client, "POST", COMMIT),
             Self::StoreCall => (Client, "PUT", UPLOAD),
             Self::ConcludeCall => (Client, "POST", CONCLUSION),
@@ -236,6 +250,8 @@ impl SpanName {
             Self::Append => (Server, "PATCH", UPLOAD),
             Self::Checkpoint => (Server, "POST", CHECKPOINT),
             Self::Read => (Server, "GET", CONTENT),
+            Self::Suspend => (Server, "PUT", STATE),
+            Self::Suspended => (Server, "GET", STATE),
             Self::Commit => (Server, "POST", COMMIT),
             Self::Store => (Server, "PUT", UPLOAD),
             Self::Conclude => (Server, "POST", CONCLUSION),
@@ -273,6 +289,7 @@ impl SpanName {
             Self::Policy(_)
             | Self::PolicyFollow
             | Self::PolicyAdminCall
+            | Self::Pause
             | Self::Replay
             | Self::StageWrite
             | Self::Fsync

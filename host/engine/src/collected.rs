@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use portcullis_types::{Attributes, Finding, Findings, PolicyName, Tally};
+use serde::{Deserialize, Serialize};
 
 use crate::Limits;
 
@@ -26,6 +27,15 @@ pub(crate) struct Collected {
     facts: Vec<(String, String)>,
 }
 
+/// What one policy has reported so far, written down.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Written {
+    listed: Vec<Finding>,
+    /// By rule and column.
+    unlisted: Vec<(String, Option<String>, u64)>,
+    facts: Vec<(String, String)>,
+}
+
 impl fmt::Debug for Collected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Collected")
@@ -40,6 +50,36 @@ impl Collected {
         Self {
             listener,
             ..Self::default()
+        }
+    }
+
+    /// What there is so far, to be written down.
+    pub(crate) fn written(&self) -> Written {
+        let unlisted = self.unlisted.iter();
+        Written {
+            listed: self.listed.clone(),
+            unlisted: unlisted
+                .map(|((rule, column), n)| (rule.clone(), column.clone(), *n))
+                .collect(),
+            facts: self.facts.clone(),
+        }
+    }
+
+    /// Goes on from there. The listener heard of it before.
+    pub(crate) fn read(written: Written, listener: Option<FindingListener>) -> Self {
+        let mut listed_by_rule = BTreeMap::<String, usize>::new();
+        for finding in &written.listed {
+            *listed_by_rule.entry(finding.rule.clone()).or_default() += 1;
+        }
+        let unlisted = written.unlisted.into_iter();
+        Self {
+            listener,
+            listed: written.listed,
+            listed_by_rule,
+            unlisted: unlisted
+                .map(|(rule, column, n)| ((rule, column), n))
+                .collect(),
+            facts: written.facts,
         }
     }
 

@@ -14,11 +14,13 @@ use crate::collected::FindingListener;
 use crate::executor::Executor;
 use crate::guest::Guest;
 use crate::inspection::Admission;
+use crate::judgement::Judgement;
 use crate::loader::{Loader, Prepared};
 use crate::mode::Mode;
 use crate::revision::{Policy, Revision};
 use crate::set_files::SetFiles;
 use crate::shadow::{Room, Shadow, ShadowPolicy};
+use crate::suspension::{Resumed, Suspension};
 use crate::{EngineError, LoadError, Upload, component, judgement};
 
 /// How much the sandbox may use in all.
@@ -294,6 +296,31 @@ impl Engine {
         let admitted = self.executor.run(&account, admit).await;
         let digest = digest.unwrap_or_else(|| Sha256Digest::of(&[]));
         Admission::new(admitted, Arc::clone(&self.executor), account, digest)
+    }
+
+    /// Goes on with an upload from what its policies knew. The revision must still be in force. Policies in the shadow did
+    /// not see its beginning, and say nothing.
+    pub async fn resume(
+        &self,
+        upload: &Upload,
+        suspension: Suspension,
+        listener: Option<FindingListener>,
+    ) -> Resumed {
+        let Some(revision) = self.revision() else {
+            return Resumed::Impossible;
+        };
+        let (digest, upload) = (revision.digest(), upload.clone());
+        let account = Arc::default();
+        let resume =
+            async move { Judgement::resume(revision, &upload, suspension, listener).await };
+        let admitted = self.executor.run(&account, resume).await;
+        let admission = admitted
+            .map(|admitted| Admission::new(admitted, Arc::clone(&self.executor), account, digest));
+        match admission {
+            Some(Admission::Inspect(inspection)) => Resumed::Inspect(inspection),
+            Some(Admission::Refused(refused)) => Resumed::Refused(refused),
+            None => Resumed::Impossible,
+        }
     }
 
     /// Linear memory in bytes that no guest has now, of [`EngineSettings::guest_bytes`].

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::executor::{Account, Executor, Running};
 use crate::judgement::{Admitted, Judgement};
-use crate::{End, Passed, PolicyRecord, RefusalCause, Refused};
+use crate::{End, Passed, PolicyRecord, RefusalCause, Refused, Suspension};
 
 /// What the policies say to the headers of an upload.
 pub enum Admission {
@@ -170,6 +170,14 @@ impl Inspection {
             let judge = async move { shown.judge(judgement).await };
             self.state = State::Judging(self.executor.run(&self.account, judge));
         }
+    }
+
+    /// Writes down what the policies know so far, and ends with it; absent where one of them has to see the upload again
+    /// from its first byte. All blocks must have passed.
+    pub async fn suspend(mut self) -> Option<Suspension> {
+        let judgement = self.settle().await;
+        let suspend = async move { judgement.suspend().await };
+        self.executor.run(&self.account, suspend).await
     }
 
     /// Tells every policy that has not decided yet that the upload is complete, and asks where it stays. All

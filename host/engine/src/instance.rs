@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use portcullis_types::{DiskName, DiskPath};
+use serde::{Deserialize, Serialize};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::answer::{Admission, Conclusion, Extent, Failure, Progress, Refusal};
-use crate::collected::{Collected, FindingListener};
+use crate::base64_text;
+use crate::collected::{self, Collected, FindingListener};
 use crate::component::Exports;
 use crate::contract::v0_1::{self, RoutingPolicy, ValidationPolicy};
 use crate::executor;
@@ -32,8 +34,10 @@ pub(crate) struct Instance<E> {
 }
 
 /// The state of a policy whose upload pauses.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Suspended {
     /// Its own words.
+    #[serde(with = "base64_text")]
     state: Vec<u8>,
     wanted: Option<u64>,
 }
@@ -205,16 +209,19 @@ impl Instance<ValidationPolicy> {
         Ok(Some(Suspended { state, wanted }))
     }
 
-    /// Goes on from the state of another instance, in place of `admit`.
+    /// Goes on from the state of another instance, in place of `admit`. What it reports meanwhile was reported before,
+    /// and is dropped.
     pub(crate) async fn resume(
         &mut self,
         upload: &Upload,
         suspended: &Suspended,
     ) -> Result<(), PolicyFailure> {
+        let collected = std::mem::take(&mut self.store.data_mut().collected);
         let meter = self.begin();
         let resumed = v0_1::resume(&self.exports, &mut self.store, upload, &suspended.state);
         let outcome = meter.measure(resumed).await;
         self.wanted = suspended.wanted;
+        self.store.data_mut().collected = collected;
         self.end(Call::Resume, outcome)
     }
 }
@@ -282,6 +289,27 @@ impl<E> Instance<E> {
     /// CPU time of its making and its calls so far.
     pub(crate) fn busy(&self) -> Duration {
         self.store.data().meter.total()
+    }
+
+    /// What it noticed and set so far, to be written down.
+    pub(crate) fn written(&self) -> collected::Written {
+        self.store.data().collected.written()
+    }
+
+    /// What it did so far.
+    pub(crate) fn record(&self) -> &PolicyRecord {
+        &self.record
+    }
+
+    /// Counts what another instance was shown of the same upload, in bytes.
+    pub(crate) fn shown_before(&mut self, bytes: u64) {
+        self.record.bytes += bytes;
+    }
+
+    /// Counts CPU time of another instance for the same upload.
+    pub(crate) fn charge(&mut self, used: Duration) {
+        self.store.data().meter.charge(used);
+        self.record.busy = self.store.data().meter.total();
     }
 
     /// Goes on from what another instance noticed about the same upload.

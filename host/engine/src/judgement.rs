@@ -27,38 +27,38 @@ pub(crate) enum Admitted {
 /// An upload that is being judged. Everything here runs on the threads of the policies.
 pub(crate) struct Judgement {
     // What judges stays in force for this upload to its end.
-    _revision: Arc<Revision>,
-    upload: Upload,
-    offset: u64,
-    seats: Vec<Seat>,
-    router: Router,
-    so_far: SoFar,
+    pub(crate) revision: Arc<Revision>,
+    pub(crate) upload: Upload,
+    pub(crate) offset: u64,
+    pub(crate) seats: Vec<Seat>,
+    pub(crate) router: Router,
+    pub(crate) so_far: SoFar,
 }
 
 /// A policy that has not decided yet.
-struct Seat {
+pub(crate) struct Seat {
     /// Where its record stands: policies decide in any order, receipts list them in that of the set.
-    place: usize,
-    instance: Instance<ValidationPolicy>,
-    pass: Pass,
+    pub(crate) place: usize,
+    pub(crate) instance: Instance<ValidationPolicy>,
+    pub(crate) pass: Pass,
 }
 
 /// The policy that has named the disk and will name the path.
-struct Router {
-    place: usize,
+pub(crate) struct Router {
+    pub(crate) place: usize,
     instance: Instance<RoutingPolicy>,
     pass: Pass,
 }
 
 /// What the policies have said and noticed so far.
 #[derive(Default)]
-struct SoFar {
+pub(crate) struct SoFar {
     /// One for each policy that was asked; absent while it has an instance.
-    records: Vec<Option<PolicyRecord>>,
-    findings: Findings,
-    facts: Vec<(String, String)>,
-    quarantine: Option<Refusal>,
-    listener: Option<FindingListener>,
+    pub(crate) records: Vec<Option<PolicyRecord>>,
+    pub(crate) findings: Findings,
+    pub(crate) facts: Vec<(String, String)>,
+    pub(crate) quarantine: Option<Refusal>,
+    pub(crate) listener: Option<FindingListener>,
 }
 
 /// What becomes of an upload that may pass.
@@ -138,7 +138,7 @@ pub(crate) async fn admit(
         Ok((router, disk)) => {
             let judgement = Judgement {
                 upload: upload.clone(),
-                _revision: Arc::clone(&revision),
+                revision: Arc::clone(&revision),
                 offset: 0,
                 seats,
                 router,
@@ -316,7 +316,11 @@ impl SoFar {
     }
 
     /// Asks whether a policy may be asked.
-    fn enter(&mut self, policy: &Arc<Policy>, place: usize) -> Result<Pass, PolicyFailure> {
+    pub(crate) fn enter(
+        &mut self,
+        policy: &Arc<Policy>,
+        place: usize,
+    ) -> Result<Pass, PolicyFailure> {
         policy.breaker.enter().map_err(|failures| {
             let cause = FailureCause::KeepsFailing(failures);
             let mut record = PolicyRecord::of(policy);
@@ -327,7 +331,7 @@ impl SoFar {
     }
 
     /// Asks a routing policy for the disk.
-    async fn place(
+    pub(crate) async fn place(
         &mut self,
         policy: &Arc<Policy>,
         upload: &Upload,
@@ -404,7 +408,7 @@ impl SoFar {
     }
 
     /// Takes what those noticed and did that have not decided.
-    fn dismiss(mut self, seats: Vec<Seat>, router: Option<Router>) -> Self {
+    pub(crate) fn dismiss(mut self, seats: Vec<Seat>, router: Option<Router>) -> Self {
         for seat in seats {
             let policy = seat.instance.policy().name.clone();
             let (record, collected) = seat.instance.into_parts();
@@ -420,7 +424,7 @@ impl SoFar {
         self
     }
 
-    fn refused(self, cause: RefusalCause) -> Admitted {
+    pub(crate) fn refused(self, cause: RefusalCause) -> Admitted {
         Admitted::Refused(self.into_refused(cause))
     }
 

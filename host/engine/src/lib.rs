@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod base64_text;
 mod breaker;
 mod budget;
 mod clock;
@@ -32,6 +33,7 @@ mod revision;
 mod set_files;
 mod settings;
 mod shadow;
+mod suspension;
 mod trial;
 mod upload;
 mod workbench;
@@ -58,6 +60,7 @@ pub use revision::{DescribedAttribute, Description, Policy, PolicyKind, Revision
 pub use set_files::{SetFiles, Stamp, Watchlist};
 pub use settings::{SettingsError, settings_from_json};
 pub use shadow::{Shadow, ShadowRecord};
+pub use suspension::{Resumed, Suspension};
 pub use trial::{Attempt, Cuts, Outcome, Stage, Trial};
 pub use upload::{End, Upload};
 pub use workbench::{Candidate, Workbench};

@@ -50,6 +50,12 @@ impl Meter {
         (used(&self.call), used(&self.total))
     }
 
+    /// Counts what another instance used for the same upload.
+    pub(crate) fn charge(&self, used: Duration) {
+        let used = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
+        self.total.fetch_add(used, Ordering::Relaxed);
+    }
+
     /// What all finished calls have used.
     pub(crate) fn total(&self) -> Duration {
         Duration::from_nanos(self.total.load(Ordering::Relaxed))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use portcullis_engine::{Engine, Refused, Upload};
 use portcullis_hop::{HopClient, StoreError};
 use portcullis_types::{Clock, Principal, UploadId};
@@ -16,6 +17,9 @@ use crate::shadow::ShadowDesk;
 
 /// How many uploads are shown to the policies again at once.
 const MAX_RESTORES: usize = 4;
+
+/// How many uploads are written down at once.
+const PAUSES_AT_ONCE: usize = 8;
 
 /// What every upload passes.
 pub(crate) struct Gateway {
@@ -118,20 +122,27 @@ impl Gateway {
     }
 
     /// Room for one more upload. Where there is none, the upload makes room that has been idle longest.
-    pub(crate) fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
         loop {
             if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
                 return Ok(permit);
             }
-            let idle = self.sessions.take_longest_idle();
-            drop(idle.ok_or(Failure::Overloaded)?);
+            let (_turn, held) = self.sessions.longest_idle().ok_or(Failure::Overloaded)?;
+            held.pause().await;
         }
     }
 
     /// Lets go of uploads that nobody has gone on with for so long, and of those whose policies were retired.
-    pub(crate) fn let_go_of_idle(&self, longest: Duration) {
-        let retired = |held: &Held| !held.is_judged_by(self);
-        drop(self.sessions.take_idle(longest, retired));
+    pub(crate) async fn let_go_of_idle(&self, longest: Duration) {
+        let is_retired = |held: &Held| !held.is_judged_by(self);
+        drop(self.sessions.idle(|held, _| is_retired(held)));
+        let idle = self.sessions.idle(|_, since| since >= longest);
+        let pauses = idle
+            .into_iter()
+            .map(async |(_turn, held)| held.pause().await);
+        stream::iter(pauses)
+            .for_each_concurrent(PAUSES_AT_ONCE, |pause| pause)
+            .await;
     }
 
     /// Waits until one more upload may be shown to the policies again.

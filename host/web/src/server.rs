@@ -21,6 +21,8 @@ use crate::routes::{self, Site};
 use crate::services;
 use crate::shadow::ShadowDesk;
 
+/// How long it may take at the end to write down what policies know.
+const LAST_PAUSES: Duration = Duration::from_secs(5);
 /// How long what is to be reported may take at the end.
 const LAST_REPORTS: Duration = Duration::from_secs(2);
 
@@ -126,18 +128,24 @@ impl Server {
 
     /// Serves until `stop` is ready; then takes no new connection and gives uploads under way their time.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let router = routes::router(Arc::clone(&self.site));
+        let site = self.site;
+        let router = routes::router(Arc::clone(&site));
         let mut reporting = tokio::spawn(self.reporting);
         let following = tokio::spawn(self.following.follow(self.listener.address()));
         let watching = tokio::spawn(services::watch(self.store));
-        let idle = tokio::spawn(let_go_of_idle(Arc::clone(&self.site)));
+        let idle = tokio::spawn(let_go_of_idle(Arc::clone(&site)));
         let served = self
             .listener
             .serve(router, self.limits, self.tasks, stop, self.cut);
         let served = served.await;
+        // Whoever goes on with them elsewhere need not begin again.
+        let pausing = site.gateway.let_go_of_idle(Duration::ZERO);
+        let _ = tokio::time::timeout(LAST_PAUSES, pausing).await;
+        idle.abort();
+        // What reports goes on for as long as anything can come to it.
+        drop(site);
         following.abort();
         watching.abort();
-        idle.abort();
         // What is reported already goes out; it ends when nothing more can come.
         let _ = tokio::time::timeout(LAST_REPORTS, &mut reporting).await;
         reporting.abort();
@@ -154,7 +162,7 @@ async fn let_go_of_idle(site: Arc<Site>) {
     let mut beat = tokio::time::interval(IDLE_BEAT);
     loop {
         beat.tick().await;
-        site.gateway.let_go_of_idle(IDLE_HELD);
+        site.gateway.let_go_of_idle(IDLE_HELD).await;
     }
 }
 

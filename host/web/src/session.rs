@@ -93,7 +93,7 @@ impl UploadSession {
         source: &Source,
         live: &Live,
     ) -> Result<Self, Failure> {
-        let permit = gateway.permit()?;
+        let permit = gateway.permit().await?;
         let limit = gateway.limits().upload_bytes;
         if upload.length.is_some_and(|length| length > limit) {
             return Err(Failure::TooLarge { limit });

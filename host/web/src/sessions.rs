@@ -40,6 +40,15 @@ pub(crate) enum Held {
 }
 
 impl Held {
+    /// Ends it here, for now.
+    pub(crate) async fn pause(self) {
+        match self {
+            Self::UnderWay(session) => session.pause().await,
+            // What has been said is said again of the same bytes.
+            Self::Passed(_) => {}
+        }
+    }
+
     /// Whether the policies in force judge it. A revision that was retired while an upload paused does not go on with it;
     /// what has been said is said.
     pub(crate) fn is_judged_by(&self, gateway: &Gateway) -> bool {
@@ -109,31 +118,48 @@ impl Sessions {
         turn
     }
 
-    /// Takes out what has been idle longest, if anything is.
-    pub(crate) fn take_longest_idle(&self) -> Option<Held> {
+    /// What has been idle longest, with the turn on it, if anything is.
+    pub(crate) fn longest_idle(self: &Arc<Self>) -> Option<(Turn, Held)> {
         let seats = self.lock();
         let mut idle: Vec<_> = seats
-            .values()
-            .map(|seat| (*seat.idle_since(), seat))
+            .iter()
+            .map(|(id, seat)| (*seat.idle_since(), *id, seat))
             .collect();
-        idle.sort_by_key(|(since, _)| *since);
-        let mut free = idle.iter().filter_map(|(_, seat)| seat.take_if_idle());
-        free.next()
+        idle.sort_by_key(|(since, ..)| *since);
+        let mut idle = idle.into_iter();
+        idle.find_map(|(_, id, seat)| self.if_idle(id, seat, |_| true))
     }
 
-    /// Takes out whatever has been idle for so long, and what these words are true of.
-    pub(crate) fn take_idle(&self, longest: Duration, or: impl Fn(&Held) -> bool) -> Vec<Held> {
-        let mut taken = Vec::new();
-        self.lock().retain(|_, seat| {
-            let is_over = seat.idle_since().elapsed() >= longest;
-            if let Ok(mut held) = Arc::clone(&seat.held).try_lock_owned()
-                && held.as_ref().is_some_and(|held| is_over || or(held))
-            {
-                taken.extend(held.take());
-            }
-            !seat.is_empty()
+    /// Everything that nobody works on now and these words are true of, how long it has been idle among them; each with the
+    /// turn on it.
+    pub(crate) fn idle(
+        self: &Arc<Self>,
+        is_meant: impl Fn(&Held, Duration) -> bool,
+    ) -> Vec<(Turn, Held)> {
+        let seats = self.lock();
+        let idle = seats.iter().filter_map(|(id, seat)| {
+            let since = seat.idle_since().elapsed();
+            self.if_idle(*id, seat, |held| is_meant(held, since))
         });
-        taken
+        idle.collect()
+    }
+
+    fn if_idle(
+        self: &Arc<Self>,
+        id: UploadId,
+        seat: &Arc<Seat>,
+        is_meant: impl Fn(&Held) -> bool,
+    ) -> Option<(Turn, Held)> {
+        let mut held = Arc::clone(&seat.held).try_lock_owned().ok()?;
+        let taken = held.take_if(|held| is_meant(held))?;
+        let turn = Turn {
+            sessions: Arc::clone(self),
+            id,
+            seat: Arc::clone(seat),
+            held: Some(held),
+            number: *seat.newest.borrow(),
+        };
+        Some((turn, taken))
     }
 
     fn seat(&self, id: UploadId, owner: &Principal, trace: &TraceContext) -> Arc<Seat> {
@@ -172,10 +198,6 @@ impl Seat {
     /// Whether nothing is held, and nobody waits for it.
     fn is_empty(self: &Arc<Self>) -> bool {
         Arc::strong_count(self) == 1 && self.held.try_lock().is_ok_and(|held| held.is_none())
-    }
-
-    fn take_if_idle(&self) -> Option<Held> {
-        Arc::clone(&self.held).try_lock_owned().ok()?.take()
     }
 }
 

@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use crate::block::{BLOCK_BYTES, Masks};
 use crate::cell::{self, Cell, Quotes, Separator};
 use crate::scan::{self, State};
@@ -38,8 +40,9 @@ pub struct Row {
 /// Splits a file that comes in pieces.
 ///
 /// Rows end with LF, CR LF or CR; empty lines are skipped; a byte order mark at the start is skipped.
-/// Memory: at most [`MAX_CELL_BYTES`] twice, for a cell that was cut in two.
-#[derive(Debug)]
+/// Memory: at most [`MAX_CELL_BYTES`] twice, for a cell that was cut in two. One that is written down between two pieces and read again
+/// goes on as if nothing had been.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Parser {
     separator: u8,
     state: State,
@@ -52,11 +55,12 @@ pub struct Parser {
     /// Where it began.
     row_offset: u64,
     cell: Under,
+    #[serde(skip)]
     scratch: Vec<u8>,
 }
 
 /// The cell that is under way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Under {
     /// Where it began, if it is carried.
     offset: u64,

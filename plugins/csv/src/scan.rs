@@ -1,9 +1,11 @@
 //! Where cells end: separators and line ends that do not stand within quotes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::block::{BLOCK_BYTES, Masks};
 
 /// What the last byte left behind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum State {
     /// At the start of a cell.
     #[default]

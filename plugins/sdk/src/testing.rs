@@ -183,6 +183,49 @@ pub fn run_in_chunks<P: Validator>(
     bytes: &[u8],
     chunk_bytes: usize,
 ) -> Result<Outcome, Failure> {
+    run_between(policy, upload, bytes, chunk_bytes, |_| Ok(()))
+}
+
+/// As [`run_in_chunks`], with a pause after each chunk: where the policy gives its state, another one with these settings
+/// goes on from it, and what it reports meanwhile is dropped, as the host does. Gives how often that was beside the outcome.
+///
+/// # Errors
+///
+/// As [`run`], and where a policy does not go on.
+///
+/// # Panics
+///
+/// The settings are not right.
+pub fn run_with_pauses<P: Validator>(
+    settings: &str,
+    upload: &Upload,
+    bytes: &[u8],
+    chunk_bytes: usize,
+) -> Result<(Outcome, usize), Failure> {
+    let mut policy: P = configure(settings).expect("the settings are right");
+    let mut pauses = 0;
+    let outcome = run_between(&mut policy, upload, bytes, chunk_bytes, |policy| {
+        let Some(state) = policy.suspend()? else {
+            return Ok(());
+        };
+        *policy = configure(settings).expect("they were right before");
+        let reported = (FINDINGS.take(), TALLIES.take());
+        let resumed = policy.resume(upload, &state);
+        FINDINGS.set(reported.0);
+        TALLIES.set(reported.1);
+        pauses += 1;
+        resumed
+    });
+    outcome.map(|outcome| (outcome, pauses))
+}
+
+fn run_between<P: Validator>(
+    policy: &mut P,
+    upload: &Upload,
+    bytes: &[u8],
+    chunk_bytes: usize,
+    mut between: impl FnMut(&mut P) -> Result<(), Failure>,
+) -> Result<Outcome, Failure> {
     let extent = match policy.admit(upload)? {
         Admission::Accept => return Ok(Outcome::Accept),
         Admission::Reject(refusal) => return Ok(Outcome::Reject(refusal)),
@@ -202,6 +245,9 @@ pub fn run_in_chunks<P: Validator>(
             Progress::Reject(refusal) => return Ok(Outcome::Reject(refusal)),
         }
         offset += chunk.len() as u64;
+        if shown.len() != wanted {
+            between(policy)?;
+        }
     }
     if shown.len() == wanted {
         let reason = "it still wants more after the prefix that it asked for";

@@ -73,7 +73,8 @@ pub trait Validator: Sized {
         Ok(None)
     }
 
-    /// Goes on from a state that [`suspend`](Self::suspend) gave, in place of `admit`.
+    /// Goes on from a state that [`suspend`](Self::suspend) gave, in place of `admit`. What is reported, tallied and set as a
+    /// fact meanwhile is dropped: it was before.
     ///
     /// # Errors
     ///

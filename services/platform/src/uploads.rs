@@ -3,6 +3,7 @@
 mod active;
 mod append;
 pub(crate) mod publish;
+mod suspend;
 mod sweep;
 
 use std::io::Read;
@@ -498,6 +499,22 @@ impl UploadStore for Uploads {
         _span: &Span,
     ) -> Result<ByteStream, StoreError> {
         self.0.read(id, from).await.map_err(|fault| fault.0)
+    }
+
+    async fn suspend(
+        &self,
+        id: UploadId,
+        epoch: Epoch,
+        offset: Offset,
+        state: Bytes,
+        _span: &Span,
+    ) -> Result<UploadStatus, StoreError> {
+        let kept = self.0.suspend(id, epoch, offset, &state).await;
+        kept.map_err(|fault| fault.0)
+    }
+
+    async fn suspended(&self, id: UploadId, _span: &Span) -> Result<Option<Bytes>, StoreError> {
+        self.0.suspended(id).await.map_err(|fault| fault.0)
     }
 
     async fn commit(

@@ -30,6 +30,7 @@ macro_rules! disk_contract {
             a_stage_that_lost_bytes_is_refused
             a_stage_whose_hash_state_is_unknown_is_hashed_anew
             another_length_or_digest_is_refused
+            a_state_lies_beside_its_stage_and_goes_with_it
             every_call_can_be_repeated
             a_newer_version_takes_the_place_of_an_older_one
             what_others_put_there_is_never_replaced_or_removed
@@ -185,6 +186,19 @@ pub fn another_length_or_digest_is_refused(subject: &impl Subject) {
         let sealed = stage.seal(Offset::new(length), Sha256Digest::of(sha256));
         assert!(matches!(sealed, Err(DiskError::Mismatch)));
     }
+}
+
+pub fn a_state_lies_beside_its_stage_and_goes_with_it(subject: &impl Subject) {
+    let (id, disk) = (UploadId::generate(), subject.disk());
+    assert_eq!(disk.state(id).expect("is asked"), None);
+    drop(disk.create_stage(id).expect("a stage"));
+    for state in [&b"begun"[..], b"x", b""] {
+        disk.keep_state(id, state).expect("room");
+        assert_eq!(disk.state(id).expect("is asked").as_deref(), Some(state));
+    }
+    assert_eq!(disk.stages().expect("is listed"), [id]);
+    disk.discard_stage(id).expect("is discarded");
+    assert_eq!(disk.state(id).expect("is asked"), None);
 }
 
 pub fn every_call_can_be_repeated(subject: &impl Subject) {

@@ -37,6 +37,13 @@ pub trait Disk: Debug + Send + Sync {
     /// may be there again: the caller knows then that nobody needs it.
     fn discard_stage(&self, id: UploadId) -> Result<(), DiskError>;
 
+    /// Keeps bytes beside a stage, in place of those that were kept so before, until the stage is discarded. They are not
+    /// made durable: what is read of them may be cut off, and whoever reads them must notice.
+    fn keep_state(&self, id: UploadId, bytes: &[u8]) -> Result<(), DiskError>;
+
+    /// What was kept so. Absent when nothing was.
+    fn state(&self, id: UploadId) -> Result<Option<Vec<u8>>, DiskError>;
+
     /// Makes a sealed stage the upload's version, durable and not visible.
     fn keep(&self, stage: &SealedStage) -> Result<(), DiskError>;
 

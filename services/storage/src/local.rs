@@ -4,6 +4,7 @@
 //! <root>/.portcullis/disk                 which disk it is
 //! <root>/.portcullis/stages/<upload>      bytes on their way, 0600
 //! <root>/.portcullis/stages/<upload>.whole  a small upload whose commit is not known yet
+//! <root>/.portcullis/stages/<upload>.state  what the policies know of an upload that pauses
 //! <root>/.portcullis/versions/<upload>    what became of them: a hard link to the stage's file
 //! <root>/.portcullis/aside/               what the catalog does not know, for whoever looks for it
 //! <root>/.portcullis/links/<upload>       for a moment, while a visible link is replaced or the disk is tried
@@ -40,6 +41,8 @@ const MAX_ID_BYTES: u64 = 64;
 
 /// What the names of stages end with that hold all of an upload.
 const UNSETTLED: &str = ".whole";
+/// The same of those that hold what the policies know of an upload.
+const STATE: &str = ".state";
 
 /// What is written to see whether the disk takes it.
 const PROBE: &[u8] = b"portcullis";
@@ -264,7 +267,31 @@ impl Disk for LocalDisk {
         if self.settings.read_only {
             return Ok(());
         }
+        self.stages.unlink(&state_name(id))?;
         self.stages.unlink(&id.to_string()).map(|_| ())
+    }
+
+    fn keep_state(&self, id: UploadId, bytes: &[u8]) -> Result<(), DiskError> {
+        self.check_writable()?;
+        let name = state_name(id);
+        self.stages.unlink(&name)?;
+        let file = self.stages.create_new(&name, OWN_FILE_MODE)?;
+        let mut file = file.ok_or(DiskError::Occupied)?;
+        file.write_all(bytes)
+            .map_err(|error| Step::Write.io_failed(&error))
+    }
+
+    fn state(&self, id: UploadId) -> Result<Option<Vec<u8>>, DiskError> {
+        let name = state_name(id);
+        let mut file = match self.stages.open(&name, OFlags::RDONLY, Step::Read) {
+            Ok(file) => file,
+            Err(DiskError::Missing) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)
+            .map_err(|error| Step::Read.io_failed(&error))?;
+        Ok(Some(bytes))
     }
 
     fn keep_whole(&self, id: UploadId, bytes: &[u8]) -> Result<(), DiskError> {
@@ -523,6 +550,10 @@ impl Disk for LocalDisk {
 
 fn unsettled_name(id: UploadId) -> String {
     format!("{id}{UNSETTLED}")
+}
+
+fn state_name(id: UploadId) -> String {
+    format!("{id}{STATE}")
 }
 
 /// The id of the disk whose own folder this is. Absent where there is none, or one that was never written whole.

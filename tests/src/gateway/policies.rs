@@ -81,7 +81,21 @@ fn any_table() -> String {
 fn write(folder: &Path, set: &str) -> Result<PathBuf> {
     let path = folder.join("policies.toml");
     std::fs::write(&path, set).with_context(|| path.display().to_string())?;
+    if set.contains("csv-schema.wasm") {
+        definitions(folder)?;
+    }
     Ok(path)
+}
+
+/// The data definitions that ship, beside a set.
+fn definitions(folder: &Path) -> Result<()> {
+    let own = folder.join("definitions");
+    std::fs::create_dir_all(&own)?;
+    for entry in std::fs::read_dir(root().join("policies/definitions"))? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), own.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 /// A set in a folder of its own, with its components beside it: one that can be sent to services. `policies` has

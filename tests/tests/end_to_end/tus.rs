@@ -2,6 +2,8 @@
 
 mod checksums;
 mod interrupted;
+mod paused;
+mod property;
 
 use anyhow::{Result, ensure};
 use portcullis_tests::gateway::{Answer, Setup, TestGateway, TusUpload, sha256, tus_metadata};

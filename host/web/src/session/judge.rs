@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use portcullis_engine::{End, Inspection, Passed, RefusalCause, Refused, Shadow};
+use portcullis_engine::{End, Inspection, Passed, RefusalCause, Refused, Shadow, Suspension};
 use portcullis_hop::StoreError;
 use portcullis_telemetry::Span;
 use portcullis_types::Sha256Hasher;
+use serde::{Deserialize, Serialize};
 
 use super::chunks::Chunks;
 use super::forward::{Forward, ForwardError};
@@ -24,6 +25,16 @@ pub(super) struct Judge {
     shadow: Shadow,
     hasher: Sha256Hasher,
     offset: u64,
+    last: Option<u8>,
+}
+
+/// The judgement of an upload that pauses.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Paused {
+    pub(super) policies: Suspension,
+    /// That of the digest, in hexadecimal.
+    hash_state: String,
     last: Option<u8>,
 }
 
@@ -139,6 +150,29 @@ impl Judge {
     /// Ends the judgement for this reason, and gives what the policies did and noticed.
     pub(super) async fn refuse(self, cause: RefusalCause) -> (Box<Refused>, Shadow) {
         (self.inspection.refuse(cause).await, self.shadow)
+    }
+
+    /// Writes down all that is known so far; absent where the policies have to see the upload again from its first byte.
+    /// What those in the shadow know is lost.
+    pub(super) async fn suspend(self) -> Option<Paused> {
+        let policies = self.inspection.suspend().await?;
+        Some(Paused {
+            policies,
+            hash_state: hex::encode(self.hasher.state()),
+            last: self.last,
+        })
+    }
+
+    /// Goes on from what was written down, with policies that do.
+    pub(super) fn resumed(inspection: Inspection, paused: &Paused) -> Option<Self> {
+        let hash_state = hex::decode(&paused.hash_state).ok()?;
+        Some(Self {
+            inspection,
+            shadow: Shadow::default(),
+            hasher: Sha256Hasher::from_state(&hash_state)?,
+            offset: paused.policies.offset(),
+            last: paused.last,
+        })
     }
 
     /// Ends it for another reason than theirs; the span says what they did.

@@ -1,37 +1,74 @@
-//! An upload that is gone on with by somebody who did not see its beginning: the policies are shown again what services
-//! have of it.
+//! An upload that pauses, and is gone on with by somebody who may not have seen its beginning: what the policies know of it
+//! lies on services, or they are shown again what services have of it.
 
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use portcullis_engine::{Admission, Upload};
-use portcullis_hop::{NewUpload, StoreError, UploadRecord, UploadState, UploadStatus, UploadStore};
+use portcullis_engine::{Admission, Refused, Resumed, Shadow, Upload};
+use portcullis_hop::{
+    MAX_STATE_BYTES, NewUpload, StoreError, UploadRecord, UploadState, UploadStatus, UploadStore,
+};
 use portcullis_telemetry::{Span, SpanName};
 use portcullis_types::Offset;
 
 use super::chunks::Chunks;
-use super::judge::Judge;
+use super::judge::{Judge, Paused};
 use super::open_upload::OpenUpload;
 use super::{Place, UploadSession, is_verdict, refusal, report_refusal};
 use crate::gateway::{Failure, Gateway};
 use crate::linger::BodyError;
 
 impl UploadSession {
-    /// Goes on with an upload that was just taken over. The policies in force judge it from its first byte: what they
-    /// say follows from its bytes and its headers alone, so that it is what they said before.
+    /// Ends it here, for now: what the policies know goes to services. Where that fails, or where they cannot say, they
+    /// are shown the upload again.
+    pub(crate) async fn pause(self) {
+        let Place::Services(open) = &self.place else {
+            return;
+        };
+        let span = Span::child_of(SpanName::Pause, Some(&self.new.traceparent));
+        let (id, epoch, offset) = (open.id, open.epoch, Offset::new(self.judge.offset()));
+        if offset == Offset::ZERO {
+            return;
+        }
+        let Some(paused) = self.judge.suspend().await else {
+            return;
+        };
+        let state = serde_json::to_vec(&paused).unwrap_or_default();
+        if state.len() > MAX_STATE_BYTES {
+            return;
+        }
+        let kept = self
+            .gateway
+            .store()
+            .suspend(id, epoch, offset, state.into(), &span);
+        if let Err(error) = kept.await {
+            span.fail(error.error_type());
+        }
+    }
+
+    /// Goes on with an upload that was just taken over, under the policies in force: from what they knew, if these are the
+    /// same, and otherwise from its first byte. What they say follows from its bytes and its headers alone, so that it is
+    /// what they said before.
     pub(crate) async fn resume(
         gateway: &Arc<Gateway>,
         record: &UploadRecord,
         status: &UploadStatus,
         span: &Arc<Span>,
     ) -> Result<Self, Failure> {
-        let permit = gateway.permit()?;
+        let permit = gateway.permit().await?;
         let open = OpenUpload::taken_over(gateway.store(), status);
         let upload = shown_before(&record.upload);
-        let (admission, shadow) = gateway.engine().begin(&upload, None).await;
-        let inspection = match admission {
-            Admission::Inspect(inspection) => *inspection,
-            Admission::Refused(refused) => {
+        let begun = match paused(gateway, status, span).await {
+            Some(paused) => go_on(gateway, &upload, paused).await,
+            None => None,
+        };
+        let (admission, is_behind) = match begun {
+            Some(begun) => (begun, false),
+            None => (begin(gateway, &upload).await, true),
+        };
+        let judge = match admission {
+            Ok(judge) => *judge,
+            Err((refused, shadow)) => {
                 if is_verdict(&refused.cause) {
                     open.reject(&refused, span).await;
                 }
@@ -41,23 +78,27 @@ impl UploadSession {
                 return Err(refusal(refused, span));
             }
         };
-        if record.upload.disk.as_ref() != Some(inspection.disk()) {
+        if record.upload.disk.as_ref() != Some(judge.inspection().disk()) {
             // The policies of today keep it on another disk than those that admitted it, and its bytes lie there.
             open.cancel(span).await.map_err(Failure::Store)?;
             return Err(Failure::Store(StoreError::Ended(UploadState::Cancelled)));
         }
         let mut new = record.upload.clone();
-        new.revision = Some(inspection.revision());
+        new.revision = Some(judge.inspection().revision());
         let session = Self {
             gateway: Arc::clone(gateway),
             upload,
             new: Box::new(new),
-            judge: Judge::new(inspection, shadow),
+            judge,
             place: Place::Services(open),
             length: record.length,
             permit,
         };
-        session.replay(status.offset, span).await
+        if is_behind {
+            session.replay(status.offset, span).await
+        } else {
+            Ok(session)
+        }
     }
 
     /// Shows the policies what services have, up to here.
@@ -80,6 +121,48 @@ impl UploadSession {
             }
             Err(stopped) => Err(self.stop(stopped, span).await),
         }
+    }
+}
+
+/// An upload before its policies, or why it may not pass.
+type Begun = Result<Box<Judge>, (Box<Refused>, Shadow)>;
+
+/// What the policies knew of an upload when it paused, if those in force can go on from there.
+async fn paused(gateway: &Gateway, status: &UploadStatus, span: &Span) -> Option<Paused> {
+    if status.offset == Offset::ZERO {
+        return None;
+    }
+    // Without it the upload is shown again: nothing is lost but time.
+    let state = gateway.store().suspended(status.id, span).await.ok()??;
+    let paused: Paused = serde_json::from_slice(&state).ok()?;
+    let revision = gateway.engine().revision()?;
+    let is_of_it = paused.policies.offset() == status.offset.bytes()
+        && paused.policies.revision() == revision.digest();
+    is_of_it.then_some(paused)
+}
+
+/// Lets the policies go on from what they knew; absent where they cannot.
+async fn go_on(gateway: &Gateway, upload: &Upload, paused: Paused) -> Option<Begun> {
+    match gateway
+        .engine()
+        .resume(upload, paused.policies.clone(), None)
+        .await
+    {
+        Resumed::Inspect(inspection) => {
+            let judge = Judge::resumed(*inspection, &paused)?;
+            Some(Ok(Box::new(judge)))
+        }
+        Resumed::Refused(refused) => Some(Err((refused, Shadow::default()))),
+        Resumed::Impossible => None,
+    }
+}
+
+/// Shows the policies the headers.
+async fn begin(gateway: &Gateway, upload: &Upload) -> Begun {
+    let (admission, shadow) = gateway.engine().begin(upload, None).await;
+    match admission {
+        Admission::Inspect(inspection) => Ok(Box::new(Judge::new(*inspection, shadow))),
+        Admission::Refused(refused) => Err((refused, shadow)),
     }
 }
 

@@ -1,14 +1,18 @@
+use std::borrow::Cow;
+
 use portcullis_csv::Parser;
 use portcullis_policy::{
     Admission, Attribute, Conclusion, End, Extent, Failure, Finding, Progress, Refusal,
     Rule as Described, Setting, Upload, Validator, facts, findings, resources,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::definition::Definition;
 use crate::report::Report;
 use crate::rule::Rule;
 use crate::settings::{self, Settings, WithoutDefinition};
-use crate::table::{Manner, Table};
+use crate::table::{self, Manner, Table};
 
 /// The policy, with the one table that it judges.
 #[derive(Debug)]
@@ -136,6 +140,55 @@ impl Validator for CsvSchema {
         }
         Ok(Conclusion::Accept)
     }
+
+    fn suspend(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let reading = self.reading();
+        let Some(table) = reading.table.suspend(MAX_STATE_BYTES) else {
+            return Ok(None);
+        };
+        let suspended = Suspended {
+            parser: Cow::Borrowed(&reading.parser),
+            first: Cow::Borrowed(&reading.looks_wide.first),
+            table,
+        };
+        let state = postcard::to_allocvec(&suspended);
+        let state =
+            state.map_err(|_| Failure::Internal("its state cannot be written".to_owned()))?;
+        Ok(Some(state).filter(|state| state.len() <= MAX_STATE_BYTES))
+    }
+
+    fn resume(&mut self, upload: &Upload, state: &[u8]) -> Result<(), Failure> {
+        let wrong = || Failure::Internal("the state is none of this upload".to_owned());
+        let suspended: Suspended<'_> = postcard::from_bytes(state).map_err(|_| wrong())?;
+        // The definition and the settings say the same of the headers as before.
+        let Admission::Inspect(_) = self.admit(upload)? else {
+            return Err(wrong());
+        };
+        let Some(begun) = self.reading.take() else {
+            return Err(wrong());
+        };
+        self.reading = Some(Reading {
+            parser: suspended.parser.into_owned(),
+            looks_wide: LooksWide {
+                first: suspended.first.into_owned(),
+            },
+            table: begun.table.resume(suspended.table).ok_or_else(wrong)?,
+            name: begun.name,
+        });
+        Ok(())
+    }
+}
+
+/// The most bytes of a state, as the contract says. Beyond it the upload is shown again.
+const MAX_STATE_BYTES: usize = 1 << 20;
+
+/// A table that pauses.
+#[derive(Debug, Serialize, Deserialize)]
+struct Suspended<'a> {
+    parser: Cow<'a, Parser>,
+    first: Cow<'a, [u8]>,
+    #[serde(borrow)]
+    table: table::Suspended<'a>,
 }
 
 impl CsvSchema {

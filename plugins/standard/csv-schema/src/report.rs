@@ -1,6 +1,7 @@
 //! Findings on their way to the host: sent at once until it has enough of a rule, then counted.
 
 use portcullis_policy::{Finding, Severity, findings};
+use serde::{Deserialize, Serialize};
 
 use crate::rule::Rule;
 
@@ -21,7 +22,7 @@ pub(crate) struct Place<'a> {
 const MAX_EXCERPT_BYTES: usize = 256;
 
 /// What has been found.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     rules: Vec<Found>,
     /// Findings of the severity `error`.
@@ -29,7 +30,7 @@ pub(crate) struct Report {
 }
 
 /// What has been found about one rule.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Found {
     /// Those that make the table one that does not fit.
     errors: u64,

@@ -1,9 +1,11 @@
 //! The values of a column that may have none twice: kept whole, so that what is called a duplicate is one.
 
+use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
 
 /// Values that have come, up to limits.
 #[derive(Debug)]
@@ -14,6 +16,13 @@ pub(crate) struct Seen {
     kept: Pages,
     limits: Limits,
     /// The first row whose value was not kept.
+    first_not_kept: Option<u64>,
+}
+
+/// What is kept of a column, written down.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Suspended<'a> {
+    pages: Cow<'a, [Vec<u8>]>,
     first_not_kept: Option<u64>,
 }
 
@@ -43,6 +52,40 @@ impl Seen {
             limits,
             first_not_kept: None,
         }
+    }
+
+    /// How much of it would have to be written down, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.kept.length()
+    }
+
+    /// What is kept, to be written down.
+    pub(crate) fn suspend(&self) -> Suspended<'_> {
+        Suspended {
+            pages: Cow::Borrowed(&self.kept.pages),
+            first_not_kept: self.first_not_kept,
+        }
+    }
+
+    /// Nothing is kept yet: goes on with what was kept before. None where that is nothing that this could have kept.
+    pub(crate) fn resumed(self, suspended: &Suspended<'_>) -> Option<Self> {
+        let mut seen = self;
+        seen.first_not_kept = suspended.first_not_kept;
+        for page in suspended.pages.iter() {
+            let mut rest = page.as_slice();
+            while !rest.is_empty() {
+                let (row, after) = rest.split_first_chunk::<4>()?;
+                let (length, after) = after.split_first_chunk::<4>()?;
+                let length = u32::from_le_bytes(*length) as usize;
+                let (value, after) = after.split_at_checked(length)?;
+                let row = u64::from(u32::from_le_bytes(*row));
+                rest = after;
+                if seen.look(value, row) != Novelty::New {
+                    return None;
+                }
+            }
+        }
+        (seen.first_not_kept == suspended.first_not_kept).then_some(seen)
     }
 
     /// Looks for a value, and keeps it when it is new.

@@ -1,5 +1,7 @@
 //! A table while it comes: each cell is checked against its column, each row for itself.
 
+mod suspended;
+
 use portcullis_csv::{Cell, Quotes, Row, Separator, Sink};
 use portcullis_policy::Severity;
 
@@ -10,6 +12,8 @@ use crate::header::{self, Named, Unusable};
 use crate::report::{Place, Report};
 use crate::rule::Rule;
 use crate::seen::{Limits, Novelty, Seen};
+
+pub(crate) use self::suspended::Suspended;
 
 /// The longest name of a column in bytes.
 const MAX_NAME_BYTES: usize = 1024;

@@ -1,10 +1,12 @@
 //! Generated tables: valid ones pass, and every planted error is found at its row and column and nothing
 //! else is.
 
+use std::collections::BTreeMap;
+
 use portcullis_csv_schema::{CsvSchema, Rule};
 use portcullis_generator::{Csv, Definition, Expected, Fault, LineEnd};
-use portcullis_policy::Severity;
 use portcullis_policy::testing::{self, Outcome};
+use portcullis_policy::{Finding, Severity, Validator};
 use proptest::prelude::*;
 
 const TABLES: [&str; 11] = [
@@ -21,11 +23,15 @@ const TABLES: [&str; 11] = [
     "substance_survey",
 ];
 
-/// The verdict, and every finding but what is recommended or not checked.
-fn judge(table: &str, file: &[u8], filename: &str, chunk: usize) -> (Outcome, Vec<Expected>) {
+fn provide(table: &str) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../policies/definitions");
     let json = std::fs::read(format!("{folder}/{table}.json")).expect("is there");
     testing::provide(&format!("definitions/{table}.json"), &json);
+}
+
+/// The verdict, and every finding but what is recommended or not checked.
+fn judge(table: &str, file: &[u8], filename: &str, chunk: usize) -> (Outcome, Vec<Expected>) {
+    provide(table);
     let mut policy: CsvSchema = testing::configure("{}").expect("no settings are needed");
     let upload = testing::upload(filename).with_attribute("table", table);
     let outcome = testing::run_in_chunks(&mut policy, &upload, file, chunk).expect("it can judge");
@@ -100,6 +106,74 @@ proptest! {
         prop_assert_eq!(found, csv.expected());
         prop_assert!(matches!(outcome, Outcome::Reject(_)));
     }
+}
+
+/// Everything that is said of a file: the outcome, each finding, and the totals of what the host wanted no more of.
+type Said = (Outcome, Vec<Finding>, BTreeMap<String, u64>);
+
+fn said(outcome: Outcome) -> Said {
+    (outcome, testing::take_findings(), testing::take_tallies())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn an_upload_that_pauses_hears_what_a_straight_one_hears(
+        table in prop::sample::select(&TABLES[..]),
+        seed in any::<u64>(),
+        rows in 1..60u64,
+        chunk in prop_oneof![1..8usize, 50..80usize, 1..3_000usize],
+        quoted in any::<bool>(),
+        bom in any::<bool>(),
+        kept in prop_oneof![Just(usize::MAX), 0..4usize],
+        broken in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut csv = generated(table).rows(rows).seed(seed).plant_some(seed);
+        if quoted {
+            csv = csv.quoted();
+        }
+        if bom {
+            csv = csv.bom();
+        }
+        let mut file = csv.whole();
+        if let Some(place) = broken {
+            // A quote that never closes, or one where none belongs.
+            let place = place.index(file.len());
+            file[place] = b'"';
+        }
+        provide(table);
+        testing::keep_findings(kept);
+        let upload = testing::upload("x.csv").with_attribute("table", table);
+        let mut policy: CsvSchema = testing::configure("{}").expect("no settings are needed");
+        let straight = testing::run(&mut policy, &upload, &file).expect("it can judge");
+        let straight = said(straight);
+        let (paused, pauses) = testing::run_with_pauses::<CsvSchema>("{}", &upload, &file, chunk)
+            .expect("it can judge");
+        let paused = said(paused);
+        testing::keep_findings(usize::MAX);
+        prop_assert_eq!(paused, straight);
+        prop_assert!(pauses > 0 || chunk >= file.len());
+    }
+}
+
+#[test]
+fn a_state_that_is_none_is_a_failure_and_no_trap() {
+    provide("patient");
+    let upload = testing::upload("x.csv").with_attribute("table", "patient");
+    let file = generated("patient").rows(20).whole();
+    let mut policy: CsvSchema = testing::configure("{}").expect("no settings are needed");
+    policy.admit(&upload).expect("is admitted");
+    policy.chunk(0, &file).expect("is taken");
+    let state = policy.suspend().expect("can be given").expect("is given");
+    for length in 0..state.len() {
+        let mut other: CsvSchema = testing::configure("{}").expect("no settings are needed");
+        assert!(other.resume(&upload, &state[..length]).is_err(), "{length}");
+    }
+    let another = testing::upload("x.csv").with_attribute("table", "mortality");
+    provide("mortality");
+    let mut other: CsvSchema = testing::configure("{}").expect("no settings are needed");
+    assert!(other.resume(&another, &state).is_err());
 }
 
 fn rule(id: &str) -> &'static str {

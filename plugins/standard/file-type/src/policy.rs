@@ -125,6 +125,20 @@ impl Validator for FileType {
             Err(refusal) => refusal.into(),
         }
     }
+
+    fn suspend(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        // The kind follows from the headers.
+        Ok(Some(self.prefix.clone()))
+    }
+
+    fn resume(&mut self, upload: &Upload, state: &[u8]) -> Result<(), Failure> {
+        let Admission::Inspect(_) = self.admit(upload)? else {
+            let reason = "the state is none of this upload";
+            return Err(Failure::Internal(reason.to_owned()));
+        };
+        self.prefix = state.to_vec();
+        Ok(())
+    }
 }
 
 /// What clients declare when they do not know: the last is what curl says of any raw body.

@@ -250,10 +250,13 @@ proptest! {
         let upload = testing::upload(filename);
         let mut whole: FileType = testing::configure(EVERYTHING).expect("good settings");
         let mut cut: FileType = testing::configure(EVERYTHING).expect("good settings");
+        let straight = testing::run(&mut whole, &upload, &bytes);
         prop_assert_eq!(
-            testing::run(&mut whole, &upload, &bytes),
-            testing::run_in_chunks(&mut cut, &upload, &bytes, chunk_bytes)
+            &straight,
+            &testing::run_in_chunks(&mut cut, &upload, &bytes, chunk_bytes)
         );
+        let paused = testing::run_with_pauses::<FileType>(EVERYTHING, &upload, &bytes, chunk_bytes);
+        prop_assert_eq!(straight, paused.map(|(outcome, _)| outcome));
     }
 
     #[test]

@@ -8,10 +8,10 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 use portcullis_hop::{
-    AppendMode, Build, Commit, Conclusion, Epoch, MAX_WHOLE_BYTES, NewUpload, Receipt, StoreError,
-    UploadState, UploadStore, wire,
+    AppendMode, Build, Commit, Conclusion, Epoch, MAX_STATE_BYTES, MAX_WHOLE_BYTES, NewUpload,
+    Receipt, StoreError, UploadState, UploadStore, wire,
 };
 use portcullis_telemetry::{Attribute, Span, SpanName};
 use portcullis_types::{Offset, UploadId};
@@ -32,6 +32,7 @@ pub(super) fn routes() -> Router<Site> {
         .route(wire::LENGTH, post(declare_length))
         .route(wire::CHECKPOINT, post(checkpoint))
         .route(wire::CONTENT, get(read))
+        .route(wire::STATE, get(suspended).put(suspend))
         .route(wire::COMMIT, post(commit))
         .route(wire::CONCLUSION, post(conclude))
 }
@@ -144,6 +145,34 @@ async fn read(State(site): State<Site>, Path(id): Path<String>, uri: Uri, head: 
         Ok((octets, Body::from_stream(bytes)).into_response())
     };
     site.on_upload(SpanName::Read, &head, &id, call).await
+}
+
+async fn suspend(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    head: Head,
+    body: Body,
+) -> Response {
+    let call = async |id, span: Arc<Span>| {
+        let epoch = Epoch::new(number(&head, wire::UPLOAD_EPOCH)?);
+        let offset = Offset::new(number(&head, wire::UPLOAD_OFFSET)?);
+        let state = axum::body::to_bytes(body, MAX_STATE_BYTES).await;
+        let state = state.map_err(|_| StoreError::Aborted)?;
+        let kept = site.uploads().suspend(id, epoch, offset, state, &span);
+        Ok(json(&kept.await?))
+    };
+    site.on_upload(SpanName::Suspend, &head, &id, call).await
+}
+
+async fn suspended(State(site): State<Site>, Path(id): Path<String>, head: Head) -> Response {
+    let call = async |id, span: Arc<Span>| {
+        let octets = [(header::CONTENT_TYPE, "application/octet-stream")];
+        Ok(match site.uploads().suspended(id, &span).await? {
+            Some(state) => (octets, state).into_response(),
+            None => StatusCode::NO_CONTENT.into_response(),
+        })
+    };
+    site.on_upload(SpanName::Suspended, &head, &id, call).await
 }
 
 async fn commit(
