@@ -38,7 +38,7 @@ class WebHost:
         components = ROOT / "policies/components"
         policies.write_text(POLICIES.format(components=components))
         self.config = folder / "web.toml"
-        self.config.write_text("allow-anonymous = true\n")
+        self.config.write_text("allow-anonymous = true\nconcatenation = true\n")
         self.policies = policies
         self.address = "127.0.0.1:0"
         self.start()

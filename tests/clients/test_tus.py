@@ -124,6 +124,7 @@ def test_tus_js_client_uploads(pair, tus_js):
         "creation.csv": {"duringCreation": True, "chunkSize": 1_000_000},
         "later.csv": {"deferred": True, "chunkSize": 700_000},
         "post.csv": {"override": True},
+        "parts.csv": {"parallel": 3},
     }
     for name, options in variants.items():
         path = pair.file(name, TABLE)

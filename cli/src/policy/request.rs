@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use portcullis_engine::Request;
+use portcullis_types::DiskPath;
 
 use crate::policy::candidate::pair;
 use crate::policy::progress::Shown;
@@ -22,6 +23,9 @@ pub(crate) struct RequestArguments {
     /// The file name that the client gives. Default: that of the input.
     #[arg(long, value_name = "NAME")]
     filename: Option<String>,
+    /// The folder that the file lies in, such as scans/2024.
+    #[arg(long, value_name = "PATH")]
+    folder: Option<DiskPath>,
     /// The media type that the client declares.
     #[arg(long, value_name = "TYPE")]
     media_type: Option<String>,
@@ -54,6 +58,7 @@ impl RequestArguments {
             filename: filename
                 .or_else(|| own_name.map(|name| name.to_string_lossy().into_owned()))
                 .unwrap_or_default(),
+            folder: self.folder.clone(),
             media_type: self.media_type.clone(),
             length: self.length,
             subject: self.subject.clone(),

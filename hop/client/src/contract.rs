@@ -12,8 +12,8 @@ use portcullis_types::{
 };
 
 use crate::{
-    AppendMode, BodyAborted, ByteStream, Commit, Conclusion, Disposition, Ending, Epoch, NewUpload,
-    Refusal, Status, StoreError, UploadState, UploadStore,
+    AppendMode, BodyAborted, ByteStream, Commit, Composition, Conclusion, Disposition, Ending,
+    Epoch, NewUpload, Refusal, Status, StoreError, UploadState, UploadStore,
 };
 
 /// A store under test with a disk `local`, and how that looks from outside.
@@ -49,6 +49,7 @@ macro_rules! store_contract {
             the_length_is_told_once_and_no_shorter_than_what_came
             an_upload_is_read_back_up_to_its_acknowledged_offset
             what_policies_know_is_kept_with_the_offset_that_it_is_of
+            a_part_is_held_and_read_and_never_committed
             an_empty_upload_is_a_file
             what_is_not_there_is_not_found
             a_disk_that_is_not_there_is_named
@@ -76,8 +77,10 @@ pub fn new_upload(span: &Span) -> NewUpload {
         principal: Principal::new("site-7", ["uploaders"]).expect("is valid"),
         client: "192.0.2.7".parse().ok(),
         filename: "patient.csv".to_owned(),
+        folder: None,
         media_type: Some("text/csv".to_owned()),
         attributes,
+        composition: None,
         metadata: None,
         length: None,
         disk: "local".parse().ok(),
@@ -513,6 +516,37 @@ pub async fn what_policies_know_is_kept_with_the_offset_that_it_is_of(subject: &
     );
     appended.await.expect("is appended");
     assert_eq!(known().await, Ok(None));
+}
+
+pub async fn a_part_is_held_and_read_and_never_committed(subject: &impl Subject) {
+    let (store, span) = (subject.store(), span());
+    let part = NewUpload {
+        composition: Some(Composition::Part),
+        disk: None,
+        ..new_upload(&span)
+    };
+    let id = part.id;
+    for _ in 0..2 {
+        let created = store.create(&part, &span).await.expect("is created");
+        assert_eq!(created.state, UploadState::Held);
+    }
+    let appended = append(subject, id, 0, blocks(b"part")).await;
+    assert_eq!(appended, Ok(4));
+    let bytes = store.read(id, Offset::ZERO, &span).await.expect("is there");
+    let bytes: Vec<Bytes> = bytes.try_collect().await.expect("is read");
+    assert_eq!(bytes.concat(), b"part");
+    let committed = store.commit(id, &commit(b"part", "part.csv"), &span).await;
+    assert_eq!(committed.err(), Some(StoreError::Ended(UploadState::Held)));
+    assert_eq!(subject.visible("part.csv"), None);
+    let cancelled = Conclusion {
+        epoch: Epoch::FIRST,
+        ending: Ending::Cancelled,
+        refusal: None,
+        policies: Vec::new(),
+        findings: Findings::default(),
+    };
+    let ended = store.conclude(id, &cancelled, &span).await;
+    assert_eq!(ended.map(|status| status.state), Ok(UploadState::Cancelled));
 }
 
 pub async fn an_empty_upload_is_a_file(subject: &impl Subject) {

@@ -22,7 +22,7 @@ pub use client::{ClientError, Found, HopClient, HopSettings, Inspection};
 pub use gather::{Gathered, gather};
 pub use outcome::{Commit, Conclusion, Disposition, Ending, Receipt, Refusal, Status};
 pub use problem::{Problem, ProblemKind};
-pub use record::{Epoch, NewUpload, UploadRecord, UploadState, UploadStatus};
+pub use record::{Composition, Epoch, NewUpload, UploadRecord, UploadState, UploadStatus};
 pub use store::{
     AppendMode, BodyAborted, ByteStream, MAX_STATE_BYTES, MAX_WHOLE_BYTES, StoreError, UploadStore,
 };

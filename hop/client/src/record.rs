@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use portcullis_telemetry::TraceContext;
 use portcullis_types::{
-    Attributes, DiskName, Offset, Principal, Sha256Digest, Timestamp, UploadId,
+    Attributes, DiskName, DiskPath, Offset, Principal, Sha256Digest, Timestamp, UploadId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,12 +21,18 @@ pub struct NewUpload {
     pub client: Option<IpAddr>,
     /// The name of the file as the client gave it: untrusted, possibly empty.
     pub filename: String,
+    /// The folder that it lies in, within the one that the client chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<DiskPath>,
     /// The media type that the client declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// What the client says about it.
     #[serde(default)]
     pub attributes: Attributes,
+    /// Which place it has among uploads that make up one file; none for one that stands for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub composition: Option<Composition>,
     /// The same as it came, where the protocol has it that the client may ask for it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
@@ -46,6 +52,24 @@ pub struct NewUpload {
     pub received_at: Timestamp,
     /// When it is given up unless it has ended before.
     pub expires_at: Timestamp,
+}
+
+/// Which place an upload has among others that make up one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Composition {
+    /// It is a part: held without having been judged, never to be stored by itself. Services choose its disk where it names
+    /// none.
+    Part,
+    /// It is put together from these parts, in this order.
+    Of(Vec<UploadId>),
+}
+
+impl NewUpload {
+    /// Whether it is a part of another one.
+    pub fn is_part(&self) -> bool {
+        self.composition == Some(Composition::Part)
+    }
 }
 
 /// Which request an upload belongs to: raised each time that one takes it over. Appends and checkpoints
@@ -77,7 +101,7 @@ impl Epoch {
 pub enum UploadState {
     /// It takes bytes.
     Open,
-    /// A part of a parallel upload: it waits to be composed and judged.
+    /// A part of a parallel upload: it takes bytes, and waits to be composed and judged. It cannot be committed.
     Held,
     /// It is stored apart, until an administrator releases or discards it.
     Quarantined,
@@ -105,6 +129,11 @@ impl UploadState {
         Self::Cancelled,
         Self::Expired,
     ];
+
+    /// Whether an upload takes bytes.
+    pub fn takes_bytes(self) -> bool {
+        matches!(self, Self::Open | Self::Held)
+    }
 
     /// The word for it in JSON, rows and telemetry.
     pub fn as_str(self) -> &'static str {

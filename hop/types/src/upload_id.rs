@@ -27,6 +27,11 @@ impl UploadId {
         Self(bits)
     }
 
+    /// The id with these bits, for an upload that is to be found again by what it is made of.
+    pub fn from_bits(bits: [u8; 16]) -> Self {
+        Self(bits)
+    }
+
     /// The 128 bits of the id.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0

@@ -1,4 +1,4 @@
-use portcullis_types::{Attributes, Principal, Sha256Digest, Timestamp, UploadId};
+use portcullis_types::{Attributes, DiskPath, Principal, Sha256Digest, Timestamp, UploadId};
 
 /// All that is known about an upload before its first byte: what policies are shown.
 #[derive(Clone, Debug)]
@@ -7,6 +7,8 @@ pub struct Upload {
     pub id: UploadId,
     /// The name of the file as the client gave it: untrusted, possibly empty, at most 255 bytes.
     pub filename: String,
+    /// The folder that it lies in, within the one that the client chose.
+    pub folder: Option<DiskPath>,
     /// The declared media type in lower case without parameters.
     pub media_type: Option<String>,
     /// The declared length in bytes.

@@ -45,6 +45,7 @@ fn upload() -> Upload {
     Upload {
         id: UploadId::generate(),
         filename: "a.csv".to_owned(),
+        folder: None,
         media_type: None,
         length: None,
         attributes: Attributes::default(),

@@ -41,6 +41,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpAddr>,
     /// Pages of other sites that may upload.
     pub cors_origins: Vec<Origin>,
+    /// Whether parts of uploads are taken side by side.
+    pub concatenation: bool,
     /// Time limits of the hop.
     pub hop: HopSettings,
     /// What the listener takes at once.
@@ -96,6 +98,7 @@ struct File {
     allow_anonymous: Option<bool>,
     trusted_proxies: Option<Vec<IpAddr>>,
     cors_origins: Option<Vec<Origin>>,
+    concatenation: Option<bool>,
     limits: LimitsFile,
     hop: HopFile,
     page: PageSettings,
@@ -180,6 +183,11 @@ impl Config {
             allow_anonymous: resolved.pick("allow-anonymous", anonymous, || false),
             trusted_proxies,
             cors_origins,
+            concatenation: resolved.pick(
+                "concatenation",
+                [(file.concatenation, Source::File)],
+                || false,
+            ),
             hop: hop(&file.hop, &mut resolved),
             limits,
             uploads,

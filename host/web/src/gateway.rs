@@ -155,6 +155,7 @@ impl Gateway {
         Upload {
             id: UploadId::generate(),
             filename: headers.filename,
+            folder: headers.folder,
             media_type: headers.media_type,
             length: headers.length,
             attributes: headers.attributes,

@@ -1,7 +1,7 @@
 //! What a client says about a file before its first byte, in whatever protocol: one parser for all of them.
 
 use portcullis_hop::{Problem, ProblemKind};
-use portcullis_types::{Attributes, InvalidAttribute};
+use portcullis_types::{Attributes, DiskPath, InvalidAttribute};
 
 use crate::media_type;
 
@@ -19,6 +19,8 @@ const UNDECLARED: [&str; 2] = [
 const FILENAME_KEYS: [&str; 2] = ["filename", "name"];
 /// The same for its media type.
 const MEDIA_TYPE_KEYS: [&str; 3] = ["filetype", "type", "contentType"];
+/// The same for where it lies within the folder that was chosen: what Uppy and browsers call it.
+const PATH_KEYS: [&str; 3] = ["relativePath", "webkitRelativePath", "relative-path"];
 /// What Uppy sends for something that is not there.
 const ABSENT: &str = "null";
 
@@ -26,6 +28,8 @@ const ABSENT: &str = "null";
 #[derive(Clone, Debug)]
 pub(crate) struct Headers {
     pub(crate) filename: String,
+    /// The folder that the file lies in, within the one that was chosen.
+    pub(crate) folder: Option<DiskPath>,
     pub(crate) media_type: Option<String>,
     pub(crate) length: Option<u64>,
     pub(crate) attributes: Attributes,
@@ -37,15 +41,23 @@ impl Headers {
         mut pairs: Vec<(String, String)>,
         length: Option<u64>,
     ) -> Result<Self, Problem> {
-        let filename = take(&mut pairs, &FILENAME_KEYS).ok_or_else(|| {
+        let path = take(&mut pairs, &PATH_KEYS);
+        let path = path.map(|path| parsed(&path)).transpose()?;
+        let last = path.as_ref().map(|path| path.file_name().to_owned());
+        let filename = take(&mut pairs, &FILENAME_KEYS).or(last).ok_or_else(|| {
             Problem::new(
                 ProblemKind::BadRequest,
                 "The upload does not name its file; send its name as `filename` in `Upload-Metadata`.",
             )
         })?;
         let media_type = take(&mut pairs, &MEDIA_TYPE_KEYS);
+        let (folder, filename) = match path {
+            Some(path) => (folder(&path), filename),
+            None => split(&filename),
+        };
         Ok(Self {
             filename: check_filename(&filename)?,
+            folder,
             media_type: media_type.as_deref().and_then(declared),
             length,
             attributes: attributes(pairs)?,
@@ -61,6 +73,27 @@ fn take(pairs: &mut Vec<(String, String)>, keys: &[&str]) -> Option<String> {
     let place = |key: &str| keys.iter().position(|known| *known == key);
     found.sort_by_key(|(key, _)| place(key));
     found.into_iter().next().map(|(_, value)| value)
+}
+
+/// The folder in front of the name of a file, and the name: some clients send both in one. A name that is no safe path is left
+/// as it is, for the policies to refuse.
+pub(crate) fn split(filename: &str) -> (Option<DiskPath>, String) {
+    match filename.parse::<DiskPath>() {
+        Ok(path) if filename.contains('/') => (folder(&path), path.file_name().to_owned()),
+        _ => (None, filename.to_owned()),
+    }
+}
+
+fn folder(path: &DiskPath) -> Option<DiskPath> {
+    let folders: Vec<&str> = path.folders().collect();
+    folders.join("/").parse().ok()
+}
+
+fn parsed(path: &str) -> Result<DiskPath, Problem> {
+    path.parse::<DiskPath>().map_err(|unsafe_path| {
+        let detail = format!("Where the file lies in its folder cannot be kept: {unsafe_path}.");
+        Problem::new(ProblemKind::UnsafePath, detail)
+    })
 }
 
 /// Pairs as attributes.
@@ -133,7 +166,41 @@ mod tests {
         assert_eq!(headers.filename, "b.csv");
         assert_eq!(headers.media_type.as_deref(), Some("text/csv"));
         let attributes: Vec<_> = headers.attributes.iter().collect();
-        assert_eq!(attributes, [("cohort", "c1"), ("relativePath", ABSENT)]);
+        assert_eq!(attributes, [("cohort", "c1")]);
+        assert_eq!(headers.folder, None);
+    }
+
+    #[test]
+    fn a_dropped_folder_keeps_its_structure_and_nothing_leads_out_of_it() {
+        for (pairs, folder) in [
+            (
+                &[("filename", "a.csv"), ("relativePath", "scans/2024/a.csv")][..],
+                Some("scans/2024"),
+            ),
+            (&[("relativePath", "scans/a.csv")], Some("scans")),
+            (&[("filename", "scans/a.csv")], Some("scans")),
+            (&[("filename", "a.csv"), ("relativePath", "a.csv")], None),
+        ] {
+            let headers = of(pairs).expect("is right");
+            let found = headers.folder.map(|folder| folder.to_string());
+            assert_eq!(
+                (headers.filename.as_str(), found.as_deref()),
+                ("a.csv", folder)
+            );
+        }
+        for path in [
+            "../a.csv",
+            "a/../../b.csv",
+            "/etc/a.csv",
+            "a//b.csv",
+            "a/.portcullis/b.csv",
+            "a\\b.csv",
+        ] {
+            let problem = of(&[("filename", "a.csv"), ("relativePath", path)]).expect_err(path);
+            assert_eq!(problem.kind, ProblemKind::UnsafePath, "{path}");
+            // In the place of the name it is one that policies refuse.
+            assert_eq!(split(path), (None, path.to_owned()));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use portcullis_hop::{Problem, ProblemKind};
 use portcullis_types::{AttributeName, Attributes};
 
 use crate::linger::{BodyError, STOPPING};
-use crate::metadata::{self, Headers, check_filename, declared};
+use crate::metadata::{self, Headers, check_filename, declared, split};
 
 /// The most files of one form.
 pub(crate) const MAX_FILES: usize = 100;
@@ -89,8 +89,10 @@ impl Form {
             ));
         }
         self.files += 1;
+        let (folder, filename) = split(part.file_name().unwrap_or_default());
         let headers = Headers {
-            filename: check_filename(part.file_name().unwrap_or_default())?,
+            filename: check_filename(&filename)?,
+            folder,
             media_type: part
                 .content_type()
                 .and_then(|declaration| declared(declaration.as_ref())),

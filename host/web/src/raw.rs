@@ -6,7 +6,7 @@ use http::{HeaderMap, header};
 use portcullis_hop::{Problem, ProblemKind};
 
 use crate::content_disposition;
-use crate::metadata::{Headers, attributes, check_filename, declared};
+use crate::metadata::{Headers, attributes, check_filename, declared, split};
 
 /// What a request without a form says about its file.
 pub(crate) fn headers(headers: &HeaderMap, uri: &OriginalUri) -> Result<Headers, Problem> {
@@ -19,8 +19,10 @@ pub(crate) fn headers(headers: &HeaderMap, uri: &OriginalUri) -> Result<Headers,
             "The request does not name the file; send `Content-Disposition: attachment; filename=\"...\"`, or a form with `multipart/form-data`.",
         )
     })?;
+    let (folder, filename) = split(&filename);
     Ok(Headers {
         filename: check_filename(&filename)?,
+        folder,
         media_type: headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())

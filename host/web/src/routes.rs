@@ -49,6 +49,8 @@ pub(crate) struct Site {
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// Pages of other sites that may upload.
     pub(crate) cors_origins: Arc<[Origin]>,
+    /// Whether parts of uploads are taken side by side.
+    pub(crate) concatenation: bool,
 }
 
 pub(crate) fn router(site: Arc<Site>) -> Router {
@@ -259,6 +261,7 @@ async fn single(
         client: request.client,
         span: Arc::clone(span),
         metadata: None,
+        composition: None,
     };
     let outcome = match stage(gateway, &upload, &source, body, live).await {
         Ok(mut staged) => staged.commit(span).await,
@@ -302,6 +305,7 @@ async fn files(
         client: request.client,
         span: Arc::clone(span),
         metadata: None,
+        composition: None,
     };
     let mut judged = Vec::new();
     let mut next = form.next_file().await;

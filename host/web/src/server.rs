@@ -111,6 +111,7 @@ impl Server {
                 allow_anonymous: config.allow_anonymous,
                 trusted_proxies: config.trusted_proxies,
                 cors_origins: config.cors_origins.into(),
+                concatenation: config.concatenation,
             }),
             limits: config.limits,
             tasks,

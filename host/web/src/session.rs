@@ -17,8 +17,8 @@ use portcullis_engine::{
     Admission, End, Passed, PolicyRecord, RefusalCause, Refused, Shadow, Upload,
 };
 use portcullis_hop::{
-    AppendMode, Commit, Disposition, Epoch, Gathered, NewUpload, Receipt, StoreError, UploadStatus,
-    UploadStore, gather,
+    AppendMode, Commit, Composition, Disposition, Epoch, Gathered, NewUpload, Receipt, StoreError,
+    UploadStatus, UploadStore, gather,
 };
 use portcullis_telemetry::{Attribute, Span};
 use portcullis_types::{Offset, Sha256Digest, UploadId};
@@ -43,6 +43,8 @@ pub(crate) struct Source {
     pub(crate) span: Arc<Span>,
     /// What its client said of it, as it came.
     pub(crate) metadata: Option<String>,
+    /// Whether it is put together from others.
+    pub(crate) composition: Option<Composition>,
 }
 
 /// An upload under way: it has been admitted, and neither has every policy passed all of it nor any refused it.
@@ -297,6 +299,11 @@ impl UploadSession {
             beside: Some((shadow, decision)),
             _permit: self.permit,
         })
+    }
+
+    /// Says that all of it has come, however much that is.
+    pub(crate) fn complete(&mut self) {
+        self.length.get_or_insert(self.judge.offset());
     }
 
     /// Gives it up: nothing of it stays.

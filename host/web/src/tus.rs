@@ -10,8 +10,10 @@ mod append;
 mod body;
 mod call;
 pub(crate) mod checksum;
+mod compose;
 mod create;
 mod header;
+mod parts;
 mod restore;
 mod standing;
 
@@ -35,13 +37,21 @@ use crate::session;
 /// What of the protocol we speak.
 const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,expiration,checksum,checksum-trailer,termination";
 
+/// The same where parts are taken.
+const WITH_CONCATENATION: &str = "creation,creation-with-upload,creation-defer-length,expiration,checksum,checksum-trailer,termination,concatenation,concatenation-unfinished";
+
 /// Says what this address can do.
 pub(crate) async fn options(State(site): State<Arc<Site>>) -> Response {
     let most = site.gateway.limits().upload_bytes;
     let mut response = standing::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
     headers.insert(header::VERSION, HeaderValue::from_static(header::PROTOCOL));
-    headers.insert(header::EXTENSION, HeaderValue::from_static(EXTENSIONS));
+    let extensions = if site.concatenation {
+        WITH_CONCATENATION
+    } else {
+        EXTENSIONS
+    };
+    headers.insert(header::EXTENSION, HeaderValue::from_static(extensions));
     headers.insert(header::MAX_SIZE, HeaderValue::from(most));
     let algorithms = HeaderValue::from_static(checksum::ALGORITHMS);
     headers.insert(header::CHECKSUM_ALGORITHM, algorithms);
@@ -101,6 +111,10 @@ async fn offset(call: &Call, id: UploadId) -> Result<Response, Problem> {
         UploadState::Open | UploadState::Committing => restore::look(call, &record, &owner)
             .await
             .map_err(call::instead_of_losing_it)?,
+        UploadState::Held => {
+            let standing = parts::look(call, &record, &owner).await;
+            standing.map_err(call::instead_of_losing_it)?
+        }
         _ => Standing::of(&record),
     };
     call.done(StatusCode::OK);
@@ -121,7 +135,7 @@ async fn cancel(call: &Call, id: UploadId) -> Result<Response, Problem> {
     let owner = call.principal().await?;
     let record = call.owned(id, &owner).await?;
     match record.status.state {
-        UploadState::Open => {}
+        UploadState::Open | UploadState::Held => {}
         UploadState::Cancelled | UploadState::Expired => return Err(call::gone()),
         state => return Err(StoreError::Ended(state).problem()),
     }

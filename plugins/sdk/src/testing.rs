@@ -87,6 +87,7 @@ pub fn upload(filename: &str) -> Upload {
     Upload {
         id: UPLOAD_ID.to_owned(),
         filename: filename.to_owned(),
+        folder: None,
         media_type: None,
         length: None,
         attributes: Vec::new(),
@@ -105,6 +106,13 @@ impl Upload {
     #[must_use]
     pub fn with_attribute(mut self, name: &str, value: &str) -> Self {
         self.attributes.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// In this folder.
+    #[must_use]
+    pub fn in_folder(mut self, folder: &str) -> Self {
+        self.folder = Some(folder.to_owned());
         self
     }
 

@@ -175,10 +175,10 @@ impl Inner {
         row.ok_or(Fault(StoreError::NotFound))
     }
 
-    /// The row of an upload that is open and belongs to this epoch.
+    /// The row of an upload that takes bytes and belongs to this epoch.
     async fn open_row(&self, id: UploadId, epoch: Epoch) -> Result<UploadRow, Fault> {
         let row = self.row(id).await?;
-        check_open(&row, epoch)?;
+        check_takes_bytes(&row, epoch)?;
         Ok(row)
     }
 
@@ -209,6 +209,15 @@ impl Inner {
         Ok(())
     }
 
+    /// A part lies on some disk, whatever becomes of the whole.
+    fn with_disk(&self, mut upload: NewUpload) -> NewUpload {
+        if upload.is_part() && upload.disk.is_none() {
+            let disk = self.disks.default_disk();
+            upload.disk = disk.map(|disk| disk.name.clone());
+        }
+        upload
+    }
+
     /// Whether its disk has room for an upload. Asking a network file system may take a while.
     async fn room_for(self: &Arc<Self>, upload: NewUpload) -> Result<(), Fault> {
         let inner = Arc::clone(self);
@@ -222,6 +231,7 @@ impl Inner {
         upload: NewUpload,
         also: impl FnOnce(&Rows) -> Result<(), CatalogError> + Send + 'static,
     ) -> Result<UploadStatus, Fault> {
+        let upload = self.with_disk(upload);
         self.room_for(upload.clone()).await?;
         let disk = upload.disk.as_ref().and_then(|name| self.disks.get(name));
         let quota = disk.map(|disk| disk.limits().quota.clone());
@@ -322,7 +332,7 @@ impl Inner {
                 let row = UploadRow::find(rows, id)?.ok_or(Fault(StoreError::NotFound))?;
                 // The same call came before.
                 if row.status().state != state {
-                    check_open(&row, conclusion.epoch)?;
+                    check_takes_bytes(&row, conclusion.epoch)?;
                     UploadRow::conclude(rows, id, state, Some(&conclusion))?;
                     ended(&row, &conclusion, now).write(rows)?;
                 }
@@ -355,7 +365,7 @@ impl Inner {
     async fn read(&self, id: UploadId, from: Offset) -> Result<ByteStream, Fault> {
         let row = self.row(id).await?;
         let status = row.status();
-        if status.state != UploadState::Open {
+        if !status.state.takes_bytes() {
             return Err(StoreError::Ended(status.state).into());
         }
         if from > status.offset {
@@ -387,10 +397,19 @@ fn another_upload() -> Fault {
     StoreError::Invalid(detail.to_owned()).into()
 }
 
-/// Whether an upload is open and belongs to this epoch.
+/// Whether an upload can be committed and belongs to this epoch. A part cannot, ever.
 fn check_open(row: &UploadRow, epoch: Epoch) -> Result<(), Fault> {
+    let state = row.status().state;
+    if state == UploadState::Held {
+        return Err(StoreError::Ended(state).into());
+    }
+    check_takes_bytes(row, epoch)
+}
+
+/// Whether an upload takes bytes and belongs to this epoch.
+fn check_takes_bytes(row: &UploadRow, epoch: Epoch) -> Result<(), Fault> {
     let status = row.status();
-    if status.state != UploadState::Open {
+    if !status.state.takes_bytes() {
         return Err(StoreError::Ended(status.state).into());
     }
     if status.epoch != epoch {

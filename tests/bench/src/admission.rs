@@ -125,6 +125,7 @@ impl Bare {
         let upload = types::Upload {
             id: "0".repeat(32),
             filename: "bench.csv".to_owned(),
+            folder: None,
             media_type: None,
             length: None,
             attributes: Vec::new(),

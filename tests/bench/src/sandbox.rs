@@ -97,6 +97,7 @@ pub(crate) fn upload(attributes: &[(&str, &str)]) -> Result<Upload> {
     Ok(Upload {
         id: UploadId::generate(),
         filename: "bench.csv".to_owned(),
+        folder: None,
         media_type: None,
         length: None,
         attributes: all,

@@ -2,11 +2,15 @@
 
 mod checksums;
 mod interrupted;
+mod parts;
 mod paused;
 mod property;
 
 use anyhow::{Result, ensure};
-use portcullis_tests::gateway::{Answer, Setup, TestGateway, TusUpload, sha256, tus_metadata};
+use portcullis_generator::{Csv, Definition};
+use portcullis_tests::gateway::{
+    Answer, Form, Policies, Setup, TestGateway, TusUpload, sha256, tus_metadata,
+};
 use reqwest::Method;
 
 const GOOD: &str = "patid,sex\n1,F\n2,M\n";
@@ -137,6 +141,61 @@ async fn pages_of_sites_that_the_operator_names_may_upload() -> Result<()> {
     let wrong = gateway.tus_create("patient.csv").header("origin", ours);
     let wrong = Answer::of(wrong).await?;
     ensure!(wrong.status == 400 && says(&wrong, "access-control-allow-origin", ours));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dropped_folder_keeps_its_structure_and_nothing_leads_out_of_it() -> Result<()> {
+    let gateway = Setup::default()
+        .policies(Policies::Standard)
+        .start()
+        .await?;
+    let csv = Csv::of(&Definition::shipped("patient")?).rows(3).whole();
+    let send = async |relative: &str| {
+        let metadata = tus_metadata(&[
+            ("filename", "a.csv"),
+            ("relativePath", relative),
+            ("cohort", "c1"),
+            ("protocol_year", "2024"),
+            ("table", "patient"),
+        ]);
+        let create = gateway.tus(Method::POST, "/uploads");
+        let create = create
+            .header("upload-metadata", metadata)
+            .header("upload-length", csv.len());
+        let create = create.header("content-type", "application/offset+octet-stream");
+        Answer::of(create.body(csv.clone())).await
+    };
+    for (relative, path) in [
+        ("scans/2024/a.csv", "scans/2024/a.csv"),
+        ("null", "a.csv"),
+        ("a.csv", "a.csv"),
+    ] {
+        ensure!(send(relative).await?.status == 201, "{relative}");
+        let path = format!("submissions/c1/2024/patient/{path}");
+        ensure!(
+            gateway.disk("local").digest(&path)? == sha256([&csv]),
+            "{path}"
+        );
+    }
+    // Some clients put it into the name.
+    let form = Form::submission("patient").file("other/a.csv", csv.clone());
+    let receipt = gateway.upload(form).await?.receipt()?;
+    ensure!(
+        receipt["path"] == "submissions/c1/2024/patient/other/a.csv",
+        "{receipt}"
+    );
+    for relative in [
+        "../a.csv",
+        "/etc/passwd",
+        "a/../../../b.csv",
+        "a\\b.csv",
+        "a//b",
+        "x/.portcullis/y",
+    ] {
+        send(relative).await?.problem("unsafe-path", 400)?;
+    }
+    ensure!(gateway.disk("local").files()?.len() == 3);
     Ok(())
 }
 

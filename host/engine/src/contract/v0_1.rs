@@ -282,6 +282,7 @@ fn shown(upload: &Upload) -> types::Upload {
     types::Upload {
         id: upload.id.to_string(),
         filename: upload.filename.clone(),
+        folder: upload.folder.as_ref().map(ToString::to_string),
         media_type: upload.media_type.clone(),
         length: upload.length,
         attributes: upload.attributes.iter().map(owned).collect(),

@@ -78,6 +78,7 @@ pub(crate) fn upload(filename: &str) -> Upload {
     Upload {
         id: UploadId::generate(),
         filename: filename.to_owned(),
+        folder: None,
         media_type: None,
         length: None,
         attributes: Attributes::default(),

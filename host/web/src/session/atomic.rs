@@ -33,7 +33,8 @@ pub(crate) enum NotKept {
 }
 
 impl NotKept {
-    fn unless(checksum: Checksum) -> Result<(), Self> {
+    /// Whether a body that has come to its end has the checksum.
+    pub(crate) fn unless(checksum: Checksum) -> Result<(), Self> {
         match checksum.agrees() {
             Ok(true) => Ok(()),
             Ok(false) => Err(Self::Mismatch),

@@ -171,6 +171,7 @@ fn shown_before(new: &NewUpload) -> Upload {
     Upload {
         id: new.id,
         filename: new.filename.clone(),
+        folder: new.folder.clone(),
         media_type: new.media_type.clone(),
         length: new.length,
         attributes: new.attributes.clone(),

@@ -14,7 +14,7 @@ use portcullis_types::{Clock, Principal, UploadId};
 use super::body::Wanted;
 use super::call::{self, Call, TURN_WAIT};
 use super::header as said;
-use super::{restore, standing};
+use super::{parts, restore, standing};
 use crate::answer;
 use crate::gateway::Failure;
 use crate::linger::{BodyError, LingeringBody};
@@ -40,15 +40,13 @@ async fn answer_to(call: &Call, id: UploadId, body: Body) -> Result<Response, Pr
     said::check_version(&call.headers)?;
     said::check_body_type(&call.headers)?;
     let from = said::offset(&call.headers)?;
-    let body = LingeringBody::new(
-        body,
-        call.site.idle,
-        &call.site.cut,
-        call.site.gateway.tasks().clone(),
-    );
+    let body = call.body(body);
     let owner = call.principal().await?;
     let (mut turn, span) = match turn(call, id, &owner, from).await? {
         Found::Turn(turn, span) => (turn, span),
+        Found::Part(turn, part, span) => {
+            return parts::append(call, turn, &part, from, body, &span).await;
+        }
         Found::Answer(response) => return Ok(response),
     };
     match turn.take() {
@@ -61,6 +59,8 @@ async fn answer_to(call: &Call, id: UploadId, body: Body) -> Result<Response, Pr
 /// What a request finds.
 enum Found {
     Turn(Turn, Arc<Span>),
+    /// A part of another upload, and the turn on it.
+    Part(Turn, Box<UploadRecord>, Arc<Span>),
     /// The upload is over, and this is the answer.
     Answer(Response),
 }
@@ -74,7 +74,7 @@ async fn turn(call: &Call, id: UploadId, owner: &Principal, from: u64) -> Result
         Some(_) => return Err(call::unknown()),
         None => {
             let record = call.owned(id, owner).await?;
-            if record.status.state != UploadState::Open {
+            if !record.status.state.takes_bytes() {
                 return over(call, &record, from).map(Found::Answer);
             }
             record.upload.traceparent
@@ -90,15 +90,17 @@ async fn turn(call: &Call, id: UploadId, owner: &Principal, from: u64) -> Result
         return Ok(Found::Turn(turn, span));
     }
     let record = call.owned(id, owner).await?;
-    if record.status.state != UploadState::Open {
-        return over(call, &record, from).map(Found::Answer);
+    match record.status.state {
+        UploadState::Open => {}
+        UploadState::Held => return Ok(Found::Part(turn, Box::new(record), span)),
+        _ => return over(call, &record, from).map(Found::Answer),
     }
     let turn = restore::restored(call, turn, record, &span).await?;
     Ok(Found::Turn(turn, span))
 }
 
 /// The answer to bytes for an upload that is over.
-fn over(call: &Call, record: &UploadRecord, from: u64) -> Result<Response, Problem> {
+pub(super) fn over(call: &Call, record: &UploadRecord, from: u64) -> Result<Response, Problem> {
     let trace = record.upload.traceparent.trace_id();
     match record.status.state {
         UploadState::Committed | UploadState::Quarantined => {
@@ -220,7 +222,7 @@ async fn declare_length(
 }
 
 /// Refuses a body that is longer than what is missing, before it comes.
-fn fits(call: &Call, rest: u64, length: u64) -> Result<(), Problem> {
+pub(super) fn fits(call: &Call, rest: u64, length: u64) -> Result<(), Problem> {
     let announced = call.headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|announced| announced > rest) {
@@ -263,6 +265,20 @@ pub(super) async fn finish(
     let staged = session.finish(span).await;
     let staged = staged.map_err(|failure| failed(id, failure, span))?;
     commit(call, turn, staged, span).await
+}
+
+/// The same for an upload that one request brings whole: if it cannot be stored now, nothing of it stays.
+pub(super) async fn finish_alone(
+    call: &Call,
+    session: UploadSession,
+    span: &Arc<Span>,
+) -> Result<Response, Problem> {
+    call.principal().await?;
+    let id = session.created_as().id;
+    let staged = session.finish(span).await;
+    let mut staged = staged.map_err(|failure| failed(id, failure, span))?;
+    let receipt = answer::ended(id, staged.commit(span).await, span)?;
+    Ok(stored(receipt.size))
 }
 
 async fn commit_again(
@@ -325,13 +341,13 @@ fn stored(length: u64) -> Response {
 }
 
 /// The offset is another.
-fn mismatch(expected: u64) -> Problem {
+pub(super) fn mismatch(expected: u64) -> Problem {
     let expected = portcullis_types::Offset::new(expected);
     StoreError::OffsetMismatch { expected }.problem()
 }
 
 /// Why a body ended before its end, and what is kept of it.
-fn broke_off(error: BodyError, offset: u64, length: u64) -> Problem {
+pub(super) fn broke_off(error: BodyError, offset: u64, length: u64) -> Problem {
     let kept = |why: &str| {
         format!(
             "{why} What came is kept up to byte {offset}; ask for the offset and go on from there."

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
@@ -15,6 +16,7 @@ use portcullis_types::{Principal, UploadId};
 use super::standing;
 use crate::answer;
 use crate::client_address::client_address;
+use crate::linger::LingeringBody;
 use crate::routes::{self, Site};
 
 /// How long a request waits for the one before it to stop.
@@ -56,6 +58,12 @@ impl Call {
         let span = Arc::new(Span::child_of(self.name.clone(), Some(trace)));
         *self.span.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&span);
         span
+    }
+
+    /// Its body.
+    pub(super) fn body(&self, body: Body) -> LingeringBody {
+        let tasks = self.site.gateway.tasks().clone();
+        LingeringBody::new(body, self.site.idle, &self.site.cut, tasks)
     }
 
     /// Who sends it, now: a token may have been revoked since the last request.

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
-use portcullis_hop::Problem;
+use portcullis_hop::{Composition, Problem};
 use portcullis_telemetry::{Attribute, Span, SpanName};
 use portcullis_types::UploadId;
 
@@ -14,7 +14,7 @@ use super::append::{self, appended, failed};
 use super::body::Wanted;
 use super::call::{Call, TURN_WAIT};
 use super::header as said;
-use super::standing;
+use super::{compose, parts, standing};
 use crate::answer;
 use crate::gateway::Failure;
 use crate::lines::Live;
@@ -61,11 +61,20 @@ impl First {
 
 async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
     said::check_version(&call.headers)?;
+    let body = call.body(body);
+    match said::composition(&call.headers)? {
+        None => {}
+        Some(_) if !call.site.concatenation => {
+            return Err(said::bad(
+                "Parts of uploads are not taken here; send each file by itself, without `Upload-Concat`.",
+            ));
+        }
+        Some(Composition::Part) => return parts::create(call, body).await,
+        Some(Composition::Of(parts)) => return compose::create(call, parts).await,
+    }
     let length = said::creation_length(&call.headers)?;
     let (pairs, metadata) = said::metadata(&call.headers)?;
     let described = Headers::of_pairs(pairs, length)?;
-    let tasks = call.site.gateway.tasks().clone();
-    let body = LingeringBody::new(body, call.site.idle, &call.site.cut, tasks);
     let checksum = said::checksum(&call.headers, &body.trailers())?;
     let first = First::of(call, length)?;
     let principal = call.principal().await?;
@@ -77,6 +86,7 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
         client: call.client,
         span: Arc::clone(&span),
         metadata: Some(metadata),
+        composition: None,
     };
     let ended = |failure: Failure| failed(id, failure, &span);
     let live = Live::default();
@@ -160,7 +170,7 @@ async fn kept_whole(
 }
 
 /// Says where the upload is.
-fn located(call: &Call, mut response: Response, id: UploadId) -> Response {
+pub(super) fn located(call: &Call, mut response: Response, id: UploadId) -> Response {
     call.done(StatusCode::CREATED);
     let location = HeaderValue::from_str(&format!("/uploads/{id}"));
     if let Ok(location) = location {

@@ -1,9 +1,12 @@
 //! The headers of the tus protocol 1.0, read into values that cannot be wrong (<https://tus.io/protocols/resumable-upload>).
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, Method, header};
-use portcullis_hop::{Problem, ProblemKind};
+use portcullis_hop::{Composition, Problem, ProblemKind};
+use portcullis_types::UploadId;
 
 use super::checksum::Checksum;
 use crate::linger::Trailers;
@@ -26,6 +29,8 @@ pub(crate) const LENGTH: HeaderName = HeaderName::from_static("upload-length");
 pub(crate) const DEFER_LENGTH: HeaderName = HeaderName::from_static("upload-defer-length");
 /// What the client says about a file.
 pub(crate) const METADATA: HeaderName = HeaderName::from_static("upload-metadata");
+/// Which place an upload has among others that make up one file.
+pub(crate) const CONCAT: HeaderName = HeaderName::from_static("upload-concat");
 /// When an upload is given up.
 pub(crate) const EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
 /// The checksum of the body of a request.
@@ -39,6 +44,9 @@ pub(crate) const PROTOCOL: &str = "1.0.0";
 pub(crate) const BODY_TYPE: &str = "application/offset+octet-stream";
 /// The longest metadata in bytes: 64 attributes fit, base64 included, and so do the headers of the request.
 pub(crate) const MAX_METADATA_BYTES: usize = 8 << 10;
+
+/// The most parts of one upload: their addresses fit into a header.
+const MAX_PARTS: usize = 100;
 
 /// Whether a request speaks tus at all.
 pub(crate) fn is_spoken(headers: &HeaderMap) -> bool {
@@ -63,6 +71,44 @@ pub(crate) fn check_version(headers: &HeaderMap) -> Result<(), Problem> {
             ProblemKind::UnsupportedProtocol,
             "This address speaks version 1.0.0 of the tus protocol; send `Tus-Resumable: 1.0.0`.",
         )),
+    }
+}
+
+/// Which place the upload has that is created.
+pub(crate) fn composition(headers: &HeaderMap) -> Result<Option<Composition>, Problem> {
+    let Some(text) = text(headers, &CONCAT)? else {
+        return Ok(None);
+    };
+    if text == "partial" {
+        return Ok(Some(Composition::Part));
+    }
+    let parts = text.strip_prefix("final;").unwrap_or_default();
+    // Addresses, of which the last part of the path is the id.
+    let ids = parts.split_ascii_whitespace().map(|address| {
+        let id = address.trim_end_matches('/').rsplit('/').next();
+        id.and_then(|id| id.parse::<UploadId>().ok())
+    });
+    let ids: Option<Vec<UploadId>> = ids.collect();
+    let distinct = |ids: &Vec<UploadId>| {
+        let set: BTreeSet<_> = ids.iter().collect();
+        (1..=MAX_PARTS).contains(&ids.len()) && set.len() == ids.len()
+    };
+    let ids = ids.filter(distinct).ok_or_else(|| {
+        bad(&format!(
+            "`Upload-Concat` is either `partial`, or `final;` and the addresses of 1 to {MAX_PARTS} parts with a space between them, each once."
+        ))
+    })?;
+    Ok(Some(Composition::Of(ids)))
+}
+
+/// A place among others, as the header says it.
+pub(crate) fn composition_text(composition: &Composition) -> String {
+    match composition {
+        Composition::Part => "partial".to_owned(),
+        Composition::Of(parts) => {
+            let addresses: Vec<_> = parts.iter().map(|id| format!("/uploads/{id}")).collect();
+            format!("final;{}", addresses.join(" "))
+        }
     }
 }
 
@@ -269,6 +315,28 @@ mod tests {
         assert_eq!(raw, header);
         for wrong in ["filename =", "filename YQ", "filename /w=="] {
             assert!(metadata(&with(&[(&METADATA, wrong)])).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn parts_are_named_by_their_addresses_each_once() {
+        let of = |text: &str| composition(&with(&[(&CONCAT, text)]));
+        let (a, b) = ("0".repeat(32), "1".repeat(32));
+        let ids: Vec<UploadId> = [&a, &b].map(|id| id.parse().expect("is one")).to_vec();
+        assert_eq!(of("partial"), Ok(Some(Composition::Part)));
+        let whole = Composition::Of(ids);
+        assert_eq!(of(&composition_text(&whole)), Ok(Some(whole.clone())));
+        let absolute = format!("final;https://x.example/uploads/{a} uploads/{b}/");
+        assert_eq!(of(&absolute), Ok(Some(whole)));
+        for wrong in [
+            "",
+            "Partial",
+            "final",
+            "final;",
+            "final;/uploads/x",
+            &format!("final;/{a} /{a}"),
+        ] {
+            assert!(of(wrong).is_err(), "{wrong}");
         }
     }
 

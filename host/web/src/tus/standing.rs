@@ -5,12 +5,13 @@ use std::time::{Duration, SystemTime};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use portcullis_hop::{Problem, UploadRecord, UploadState};
+use portcullis_hop::{Composition, Problem, UploadRecord, UploadState};
 use portcullis_types::Timestamp;
 use serde_json::{Value, json};
 
 use super::header::{
-    DEFER_LENGTH, EXPIRES, LENGTH, METADATA, OFFSET, PROTOCOL, RESUMABLE, VERSION,
+    CONCAT, DEFER_LENGTH, EXPIRES, LENGTH, METADATA, OFFSET, PROTOCOL, RESUMABLE, VERSION,
+    composition_text,
 };
 use crate::answer;
 
@@ -22,6 +23,7 @@ pub(super) struct Standing {
     length: Option<u64>,
     expires_at: Timestamp,
     metadata: Option<String>,
+    composition: Option<Composition>,
 }
 
 impl Standing {
@@ -32,6 +34,7 @@ impl Standing {
             length: record.length,
             expires_at: record.expires_at,
             metadata: record.upload.metadata.clone(),
+            composition: record.upload.composition.clone(),
         }
     }
 
@@ -45,9 +48,10 @@ impl Standing {
         if matches!(self.state, UploadState::Cancelled | UploadState::Expired) {
             return None;
         }
+        // A part is nothing by itself, and has no verdict to wait for.
         let is_stored = matches!(
             self.state,
-            UploadState::Committed | UploadState::Quarantined
+            UploadState::Committed | UploadState::Quarantined | UploadState::Held
         );
         let mut response = empty(StatusCode::OK);
         let headers = response.headers_mut();
@@ -61,8 +65,12 @@ impl Standing {
             Some(length) => headers.insert(LENGTH, HeaderValue::from(length)),
             None => headers.insert(DEFER_LENGTH, HeaderValue::from_static("1")),
         };
-        if self.state == UploadState::Open {
+        if self.state.takes_bytes() {
             expires(&mut response, self.expires_at);
+        }
+        let concat = self.composition.as_ref().map(composition_text);
+        if let Some(concat) = concat.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            response.headers_mut().insert(CONCAT, concat);
         }
         let metadata = self.metadata.as_deref().filter(|text| !text.is_empty());
         if let Some(metadata) = metadata.and_then(|text| HeaderValue::from_str(text).ok()) {
@@ -130,7 +138,7 @@ pub(super) fn record(record: &UploadRecord) -> Response {
         "length": record.length,
         "received_at": upload.received_at,
     });
-    if record.status.state == UploadState::Open {
+    if record.status.state.takes_bytes() {
         shown["expires_at"] = json!(record.expires_at);
     }
     if let Some(receipt) = &record.receipt {

@@ -17,7 +17,7 @@ impl Router for RouteByAttributes {
     const SETTINGS: &'static [Setting] = &[
         Setting::required(
             "template",
-            "The path, such as `submissions/{cohort}/{table}/{filename}`; names in braces are attributes, or one of filename, stem, extension, upload_id, received_on, principal.",
+            "The path, such as `submissions/{cohort}/{table}/{filename}`; names in braces are attributes, or one of filename, folder, stem, extension, upload_id, received_on, principal.",
         ),
         Setting::optional("disk", "The name of the disk; `local` unless set."),
         Setting::optional(
@@ -43,6 +43,10 @@ impl Router for RouteByAttributes {
         Rule::new(
             "principal",
             "The name of the sender is known and can stand on a disk.",
+        ),
+        Rule::new(
+            "folder",
+            "Where folders are not kept, the file lies in none.",
         ),
         Rule::new("path", "The whole path can stand on a disk."),
     ];
@@ -76,6 +80,11 @@ impl Router for RouteByAttributes {
 impl RouteByAttributes {
     fn path(&self, upload: &Upload) -> Result<String, Refusal> {
         self.check_attributes(upload)?;
+        if upload.folder.is_some() && !self.0.template.keeps_folders() {
+            // Without it two files of one name would become versions of each other.
+            let reason = "Files in folders are not taken here; send each file by itself, or ask the administrators to keep folders.";
+            return Err(Refusal::new("folder", reason));
+        }
         let parts = self.0.template.fill(|field| value(field, upload))?;
         for part in &parts {
             part::check(part).map_err(|wrong| refuse("path", "A part of the path", wrong))?;
@@ -148,6 +157,7 @@ fn value(field: &Field, upload: &Upload) -> Result<String, Refusal> {
             check_filename(upload)?;
             Ok(upload.filename.clone())
         }
+        Field::Folder => Ok(upload.folder.clone().unwrap_or_default()),
         Field::Stem => {
             check_filename(upload)?;
             Ok(upload.stem().to_owned())

@@ -18,6 +18,8 @@ enum Piece {
 pub(crate) enum Field {
     /// The client's name for the file, whole.
     Filename,
+    /// The folder that the file lies in: as many parts as it has.
+    Folder,
     /// The name without its extension.
     Stem,
     /// The extension in lower case, without its dot.
@@ -33,8 +35,9 @@ pub(crate) enum Field {
 }
 
 /// The names of the fields that are not attributes.
-pub(crate) const FIELDS: [(&str, Field); 6] = [
+pub(crate) const FIELDS: [(&str, Field); 7] = [
     ("filename", Field::Filename),
+    ("folder", Field::Folder),
     ("stem", Field::Stem),
     ("extension", Field::Extension),
     ("upload_id", Field::UploadId),
@@ -66,7 +69,13 @@ impl Template {
         })
     }
 
-    /// The parts of the path, each field replaced by what `value` gives for it.
+    /// Whether it says where uploads go that lie in a folder.
+    pub(crate) fn keeps_folders(&self) -> bool {
+        self.0.iter().any(is_folder)
+    }
+
+    /// The parts of the path, each field replaced by what `value` gives for it. A folder is as many parts as it has, perhaps
+    /// none.
     pub(crate) fn fill<E>(
         &self,
         value: impl Fn(&Field) -> Result<String, E>,
@@ -75,9 +84,22 @@ impl Template {
             Piece::Literal(text) => Ok(text.clone()),
             Piece::Field(field) => value(field),
         };
-        let fill_part = |part: &Vec<Piece>| part.iter().map(fill_piece).collect();
-        self.0.iter().map(fill_part).collect()
+        let mut parts = Vec::new();
+        for part in &self.0 {
+            let filled = part.iter().map(fill_piece).collect::<Result<String, E>>()?;
+            if is_folder(part) {
+                let folders = filled.split('/').filter(|folder| !folder.is_empty());
+                parts.extend(folders.map(str::to_owned));
+            } else {
+                parts.push(filled);
+            }
+        }
+        Ok(parts)
     }
+}
+
+fn is_folder(part: &Vec<Piece>) -> bool {
+    matches!(part.as_slice(), [Piece::Field(Field::Folder)])
 }
 
 fn parse_part(text: &str) -> Result<Vec<Piece>, String> {
@@ -103,6 +125,11 @@ fn parse_part(text: &str) -> Result<Vec<Piece>, String> {
         } else if !rest.is_empty() {
             return Err(format!("the part {text:?} has a `}}` without its `{{`"));
         }
+    }
+    if !is_folder(&pieces) && pieces.contains(&Piece::Field(Field::Folder)) {
+        return Err(format!(
+            "the part {text:?} has `{{folder}}` and something else; it may be several parts, so let it stand alone between `/`"
+        ));
     }
     check_literals(text, &pieces)?;
     Ok(pieces)
@@ -167,6 +194,7 @@ mod tests {
             ("", "an empty part"),
             ("/in/{filename}", "begins with `/`"),
             ("in//{filename}", "an empty part"),
+            ("in/x{folder}/{filename}", "let it stand alone"),
             ("in/", "an empty part"),
             ("../{filename}", "begins with a dot"),
             ("in/./{filename}", "begins with a dot"),

@@ -72,6 +72,25 @@ fn with_filename(filename: &str) -> Upload {
 }
 
 #[test]
+fn a_folder_keeps_its_structure_where_the_template_says_so() {
+    let keeps =
+        r#"{"template": "in/{folder}/{filename}", "ignore": ["cohort", "protocol_year", "table"]}"#;
+    let route_of = |upload: &Upload| route(keeps, upload).expect("routable").path;
+    assert_eq!(route_of(&patient()), "in/patient.csv");
+    let in_folder = patient().in_folder("scans/2024");
+    assert_eq!(route_of(&in_folder), "in/scans/2024/patient.csv");
+    let refusal = route(SETTINGS, &in_folder).expect_err("the template does not keep folders");
+    assert_eq!(refusal.rule, "folder");
+    for folder in ["..", "a/../b", "a//b", "/a", "a/", ".hidden", "con", "a\\b"] {
+        let placed = route(keeps, &patient().in_folder(folder));
+        let is_safe = placed
+            .as_ref()
+            .is_ok_and(|route| !route.path.contains(".."));
+        assert!(placed.is_err() || is_safe, "{folder}");
+    }
+}
+
+#[test]
 fn an_upload_goes_where_the_template_says() {
     let route = route(SETTINGS, &patient()).expect("routable");
     assert_eq!(route.disk, "local");

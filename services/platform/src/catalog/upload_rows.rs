@@ -23,7 +23,12 @@ pub struct UploadRow {
 impl UploadRow {
     /// Adds a new upload, unless its id is taken. Gives the row that then stands there.
     pub fn create(rows: &Rows, upload: &NewUpload) -> Result<Self, CatalogError> {
-        Self::insert(rows, upload, UploadState::Open, Offset::ZERO, None)?;
+        let state = if upload.is_part() {
+            UploadState::Held
+        } else {
+            UploadState::Open
+        };
+        Self::insert(rows, upload, state, Offset::ZERO, None)?;
         Self::find(rows, upload.id)?.ok_or(CatalogError::Damaged)
     }
 
@@ -115,7 +120,7 @@ impl UploadRow {
     pub fn raise_epoch(rows: &Rows, id: UploadId) -> Result<bool, CatalogError> {
         let changed = rows
             .prepare_cached(
-                "UPDATE uploads SET epoch = epoch + 1 WHERE id = ?1 AND state = 'open'",
+                "UPDATE uploads SET epoch = epoch + 1 WHERE id = ?1 AND state IN ('open', 'held')",
             )?
             .execute([id.to_string()])?;
         Ok(changed == 1)
@@ -133,7 +138,7 @@ impl UploadRow {
         let changed = rows
             .prepare_cached(
                 "UPDATE uploads SET offset = ?3, hash_state = ?4, expires_at = max(expires_at, ?5)
-                 WHERE id = ?1 AND epoch = ?2 AND state = 'open' AND offset <= ?3",
+                 WHERE id = ?1 AND epoch = ?2 AND state IN ('open', 'held') AND offset <= ?3",
             )?
             .execute(params![
                 id.to_string(),
@@ -155,7 +160,7 @@ impl UploadRow {
         let changed = rows
             .prepare_cached(
                 "UPDATE uploads SET length = ?3
-                 WHERE id = ?1 AND epoch = ?2 AND state = 'open' AND length IS NULL",
+                 WHERE id = ?1 AND epoch = ?2 AND state IN ('open', 'held') AND length IS NULL",
             )?
             .execute(params![
                 id.to_string(),
@@ -206,7 +211,7 @@ impl UploadRow {
     pub fn forget_content(rows: &Rows, id: UploadId) -> Result<(), CatalogError> {
         rows.prepare_cached(
             "UPDATE uploads SET
-                 created = json_remove(json_set(created, '$.filename', '', '$.attributes', json('{}')), '$.metadata'),
+                 created = json_remove(json_set(created, '$.filename', '', '$.attributes', json('{}')), '$.metadata', '$.folder'),
                  commitment = json_set(commitment, '$.findings', json('{}')),
                  receipt = json_remove(receipt, '$.findings', '$.tallies'),
                  conclusion = json_set(conclusion, '$.findings', json('{}'))

@@ -1,0 +1,190 @@
+//! An upload that is put together from parts: judged in their order, stored, and only then answered.
+//!
+//! Parts may still be on their way; each is taken when it is complete. The id follows from those of the parts, so that whoever
+//! asks again hears of the same upload.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::Response;
+use futures_util::StreamExt;
+use http::StatusCode;
+use portcullis_hop::{Composition, Problem, ProblemKind, UploadRecord, UploadState, UploadStore};
+use portcullis_telemetry::{Attribute, Span};
+use portcullis_types::{Offset, Principal, Sha256Hasher, UploadId};
+
+use super::append::{failed, finish_alone, over, waits};
+use super::call::{self, Call};
+use super::create::located;
+use super::header as said;
+use crate::lines::Live;
+use crate::linger::BodyError;
+use crate::metadata::Headers;
+use crate::session::{Appended, Source, UploadSession, cancellation};
+
+/// How often it is looked whether the next part is complete.
+const BEAT: Duration = Duration::from_millis(200);
+/// How often an upload of the same parts may have been given up before.
+const MAX_ATTEMPTS: u8 = 8;
+
+/// Puts an upload together.
+pub(super) async fn create(call: &Call, ids: Vec<UploadId>) -> Result<Response, Problem> {
+    if said::length(&call.headers)?.is_some() {
+        return Err(said::bad(
+            "The length of an upload that is put together follows from its parts; leave `Upload-Length` out.",
+        ));
+    }
+    let (pairs, metadata) = said::metadata(&call.headers)?;
+    let principal = call.principal().await?;
+    let id = match id_of(call, &ids, &principal).await? {
+        Id::Free(id) => id,
+        Id::Over(record) => {
+            // It was put together before, and its answer got lost.
+            let mut response = over(call, &record, record.status.offset.bytes())?;
+            *response.status_mut() = StatusCode::CREATED;
+            return Ok(located(call, response, record.status.id));
+        }
+    };
+    let mut parts = Vec::new();
+    for part in &ids {
+        parts.push(held(call, *part, &principal).await?);
+    }
+    let length: Option<u64> = parts.iter().map(|part| part.length).sum();
+    let described = Headers::of_pairs(pairs, length)?;
+    let span = call.span();
+    span.set(Attribute::UploadId(id));
+    let mut upload = call.site.gateway.receive(described, principal.clone());
+    upload.id = id;
+    let source = Source {
+        client: call.client,
+        span: Arc::clone(&span),
+        metadata: Some(metadata),
+        composition: Some(Composition::Of(ids.clone())),
+    };
+    let live = Live::default();
+    let session = UploadSession::create(&call.site.gateway, upload, &source, &live).await;
+    let session = session.map_err(|failure| failed(id, failure, &span))?;
+    let session = session.open(&span).await;
+    let mut session = session.map_err(|failure| failed(id, failure, &span))?;
+    for part in &ids {
+        session = take(call, session, *part, &principal, &span).await?;
+    }
+    session.complete();
+    let mut response = finish_alone(call, session, &span).await?;
+    for part in ids {
+        forget(call, part, &span).await;
+    }
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(located(call, response, id))
+}
+
+/// Which id the upload of these parts has.
+enum Id {
+    /// One that no upload has.
+    Free(UploadId),
+    /// That of an upload which is over.
+    Over(Box<UploadRecord>),
+}
+
+async fn id_of(call: &Call, parts: &[UploadId], owner: &Principal) -> Result<Id, Problem> {
+    for attempt in 0..MAX_ATTEMPTS {
+        let mut hasher = Sha256Hasher::default();
+        hasher.update(&[attempt]);
+        for part in parts {
+            hasher.update(part.as_bytes());
+        }
+        let digest = hasher.finish();
+        let (bits, _) = digest
+            .as_bytes()
+            .split_first_chunk()
+            .unwrap_or((&[0; 16], &[]));
+        let id = UploadId::from_bits(*bits);
+        let record = match call.owned(id, owner).await {
+            Ok(record) => record,
+            Err(problem) if problem.kind == ProblemKind::NotFound => return Ok(Id::Free(id)),
+            Err(problem) => return Err(problem),
+        };
+        match record.status.state {
+            UploadState::Committing => return Err(waits()),
+            // Another request began with it, and may be dead.
+            UploadState::Open | UploadState::Held => forget(call, id, &call.span()).await,
+            UploadState::Cancelled | UploadState::Expired => {}
+            UploadState::Committed | UploadState::Quarantined | UploadState::Rejected => {
+                return Ok(Id::Over(Box::new(record)));
+            }
+        }
+    }
+    Err(call::gone())
+}
+
+/// A part of one's own.
+async fn held(call: &Call, id: UploadId, owner: &Principal) -> Result<UploadRecord, Problem> {
+    let record = call.owned(id, owner).await?;
+    match record.status.state {
+        UploadState::Held => Ok(record),
+        UploadState::Cancelled | UploadState::Expired => Err(call::gone()),
+        _ => Err(said::bad(
+            "One of the addresses in `Upload-Concat` is that of an upload by itself; name parts only, each created with `Upload-Concat: partial`.",
+        )),
+    }
+}
+
+/// Shows the policies a part as soon as it is complete.
+async fn take(
+    call: &Call,
+    session: UploadSession,
+    part: UploadId,
+    owner: &Principal,
+    span: &Arc<Span>,
+) -> Result<UploadSession, Problem> {
+    let id = session.created_as().id;
+    complete(call, part, owner).await?;
+    let bytes = call
+        .site
+        .gateway
+        .store()
+        .read(part, Offset::ZERO, span)
+        .await;
+    let bytes = bytes.map_err(|error| error.problem())?;
+    // What is read back breaks off where a client's body would.
+    let bytes = bytes.map(|bytes| bytes.map_err(|_| BodyError::ClientGone));
+    let appended = session.append(bytes, span).await;
+    let Appended { session, broken } = appended.map_err(|failure| failed(id, failure, span))?;
+    if broken.is_some() {
+        session.cancel(span).await;
+        return Err(waits());
+    }
+    Ok(session)
+}
+
+/// Waits until a part is complete, for as long as it goes on.
+async fn complete(call: &Call, part: UploadId, owner: &Principal) -> Result<(), Problem> {
+    let (mut last, mut still) = (None, Duration::ZERO);
+    loop {
+        let record = held(call, part, owner).await?;
+        let offset = record.status.offset.bytes();
+        if record.length == Some(offset) {
+            return Ok(());
+        }
+        if last != Some(offset) {
+            (last, still) = (Some(offset), Duration::ZERO);
+        }
+        if still >= call.site.idle {
+            let detail = format!(
+                "A part of the upload is not complete, and nothing came of it for {} s; send the rest of it and ask again.",
+                call.site.idle.as_secs()
+            );
+            return Err(Problem::new(ProblemKind::TooSlow, detail));
+        }
+        tokio::time::sleep(BEAT).await;
+        still += BEAT;
+    }
+}
+
+/// Lets go of an upload. What cannot be now goes when it expires.
+async fn forget(call: &Call, id: UploadId, span: &Span) {
+    let store = call.site.gateway.store();
+    if let Ok(status) = store.take_over(id, span).await {
+        let _ = store.conclude(id, &cancellation(status.epoch), span).await;
+    }
+}
