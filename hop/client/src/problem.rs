@@ -66,6 +66,8 @@ pub enum ProblemKind {
     SomeRejected,
     /// Too much at once: come back later.
     Overloaded,
+    /// Too many uploads of one sender, open or begun of late: end some, or come back later.
+    TooMany,
     /// No policies are in force yet: come back later.
     NotReady,
     /// There was such a file, and it was purged.
@@ -94,7 +96,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::BadRequest,
         Self::FieldAfterFile,
         Self::UnsafePath,
@@ -124,6 +126,7 @@ impl ProblemKind {
         Self::PolicyFailed,
         Self::SomeRejected,
         Self::Overloaded,
+        Self::TooMany,
         Self::NotReady,
         Self::Purged,
         Self::DiskFull,
@@ -250,6 +253,11 @@ impl ProblemKind {
                 "Not every file was stored",
             ),
             Self::Overloaded => ("overloaded", S::SERVICE_UNAVAILABLE, "Too much at once"),
+            Self::TooMany => (
+                "too-many",
+                S::TOO_MANY_REQUESTS,
+                "Too many uploads of one sender",
+            ),
             Self::NotReady => ("not-ready", S::SERVICE_UNAVAILABLE, "Not ready yet"),
             Self::Purged => ("purged", S::GONE, "The file is gone for good"),
             Self::DiskFull => ("disk-full", S::INSUFFICIENT_STORAGE, "The disk is full"),
@@ -374,7 +382,7 @@ impl Problem {
         self
     }
 
-    /// The whole answer. A 503 and a 423 ask to come back after a second, a 401 names the scheme.
+    /// The whole answer. A 503, a 423 and a 429 ask to come back after a second, a 401 names the scheme.
     pub fn into_response(self) -> http::Response<bytes::Bytes> {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = http::Response::new(body.into());
@@ -384,7 +392,9 @@ impl Problem {
         headers.insert(http::header::CONTENT_TYPE, value(Self::MEDIA_TYPE));
         headers.insert(http::header::CACHE_CONTROL, value("no-store"));
         match self.kind.status() {
-            http::StatusCode::SERVICE_UNAVAILABLE | http::StatusCode::LOCKED => {
+            http::StatusCode::SERVICE_UNAVAILABLE
+            | http::StatusCode::LOCKED
+            | http::StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(http::header::RETRY_AFTER, value("1"));
             }
             http::StatusCode::UNAUTHORIZED => {

@@ -202,6 +202,11 @@ pub enum StoreError {
     /// A quota is used up: of what it says.
     #[error("the quota of {0} is used up; have files removed or the quota raised")]
     OverQuota(String),
+    /// Its sender has as many uploads open as they may have.
+    #[error(
+        "this sender has {0} uploads open, as many as are taken at once; end some of them, or come back when they have ended"
+    )]
+    TooManyOpen(u32),
     /// The disk takes no files.
     #[error("the disk `{0}` is read-only; tell the operator, or choose another one")]
     ReadOnly(DiskName),
@@ -250,6 +255,7 @@ impl StoreError {
             } => problem.with("offset", offset),
             Self::Ended(state) => problem.with("state", state),
             Self::OverQuota(whose) => problem.with("quota", whose),
+            Self::TooManyOpen(most) => problem.with("most", most),
             Self::ReadOnly(disk) => problem.with("disk", disk),
             _ => problem,
         }
@@ -270,6 +276,7 @@ impl StoreError {
             Self::Purged => ProblemKind::Purged,
             Self::DiskFull => ProblemKind::DiskFull,
             Self::OverQuota(_) => ProblemKind::OverQuota,
+            Self::TooManyOpen(_) => ProblemKind::TooMany,
             Self::ReadOnly(_) => ProblemKind::DiskReadOnly,
             Self::StorageFailed => ProblemKind::StorageFailed,
             Self::Unavailable => ProblemKind::ServicesUnavailable,
@@ -295,6 +302,7 @@ impl StoreError {
             Self::StorageFailed => ErrorType::StorageFailed,
             Self::Aborted => ErrorType::ClientGone,
             Self::Unavailable | Self::Stopping { .. } => ErrorType::ServicesUnavailable,
+            Self::TooManyOpen(_) => ErrorType::Overloaded,
             Self::VersionSkew => ErrorType::VersionSkew,
             Self::Timeout => ErrorType::Timeout,
             Self::Refused | Self::UnknownToken => ErrorType::Unauthorized,
@@ -329,6 +337,11 @@ impl StoreError {
             ProblemKind::OverQuota => {
                 let whose = member("quota").and_then(serde_json::Value::as_str);
                 Self::OverQuota(whose.unwrap_or("the disk").to_owned())
+            }
+            ProblemKind::TooMany => {
+                let most = member("most").and_then(serde_json::Value::as_u64);
+                let most = most.and_then(|most| u32::try_from(most).ok());
+                most.map_or(Self::Unavailable, Self::TooManyOpen)
             }
             ProblemKind::DiskReadOnly => {
                 let disk = member("disk").and_then(serde_json::Value::as_str);

@@ -216,6 +216,7 @@ pub(crate) fn problem(failure: Failure) -> Problem {
                 idle.as_secs()
             ),
         ),
+        Failure::Body(error @ BodyError::Slow(_)) => Problem::saying(ProblemKind::TooSlow, &error),
         Failure::Body(error @ (BodyError::Overtaken | BodyError::TooLong)) => {
             Problem::saying(ProblemKind::BadRequest, &error)
         }
@@ -230,6 +231,12 @@ pub(crate) fn problem(failure: Failure) -> Problem {
             ),
         ),
         Failure::Overloaded => overloaded(),
+        Failure::TooMany { most } => Problem::new(
+            ProblemKind::TooMany,
+            format!(
+                "{most} uploads were begun with this sender's name within a minute, and more are not taken; go on in a moment."
+            ),
+        ),
     }
 }
 
@@ -289,10 +296,12 @@ fn error_type(failure: &Failure) -> ErrorType {
         },
         Failure::Store(error) => error.error_type(),
         Failure::Body(BodyError::ClientGone) => ErrorType::ClientGone,
-        Failure::Body(BodyError::Idle(_)) => ErrorType::Timeout,
+        Failure::Body(BodyError::Idle(_) | BodyError::Slow(_)) => ErrorType::Timeout,
         Failure::Length { .. }
         | Failure::TooLarge { .. }
         | Failure::Body(BodyError::Overtaken | BodyError::TooLong) => ErrorType::BadRequest,
-        Failure::Overloaded | Failure::Body(BodyError::Stopping) => ErrorType::Overloaded,
+        Failure::Overloaded | Failure::TooMany { .. } | Failure::Body(BodyError::Stopping) => {
+            ErrorType::Overloaded
+        }
     }
 }

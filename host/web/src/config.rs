@@ -75,6 +75,12 @@ pub struct UploadLimits {
     pub bytes: u64,
     /// How long a client may pause within a body.
     pub idle: Duration,
+    /// How much a client has to send in a second, in bytes; 0 for whatever it can.
+    pub least_bytes_per_second: u64,
+    /// How long an upload waits for its next byte.
+    pub expiry: Duration,
+    /// How many uploads one sender may begin in a minute; absent for any number.
+    pub created_per_minute: Option<u32>,
 }
 
 /// What the command line says.
@@ -128,6 +134,9 @@ struct LimitsFile {
     connections: Option<u64>,
     header_seconds: Option<u64>,
     idle_seconds: Option<u64>,
+    least_bytes_per_second: Option<u64>,
+    expiry_hours: Option<u64>,
+    uploads_per_minute: Option<u64>,
     drain_seconds: Option<u64>,
     policy_threads: Option<u64>,
     policy_memory_bytes: Option<u64>,
@@ -282,6 +291,14 @@ fn limits(file: &LimitsFile, resolved: &mut Resolved) -> (Limits, UploadLimits, 
         at_once: count(pick("uploads", file.uploads, 128)),
         bytes: pick("upload-bytes", file.upload_bytes, 1 << 40),
         idle: Duration::from_secs(pick("idle-seconds", file.idle_seconds, 60)),
+        least_bytes_per_second: pick("least-bytes-per-second", file.least_bytes_per_second, 100),
+        expiry: Duration::from_hours(
+            pick("expiry-hours", file.expiry_hours, 24).clamp(1, 24 * 365),
+        ),
+        created_per_minute: match pick("uploads-per-minute", file.uploads_per_minute, 0) {
+            0 => None,
+            most => Some(u32::try_from(most).unwrap_or(u32::MAX)),
+        },
     };
     let defaults = EngineSettings::default();
     let (threads, memory) = (defaults.threads as u64, defaults.guest_bytes as u64);

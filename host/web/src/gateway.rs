@@ -1,7 +1,7 @@
 //! The gate: policies before it, services behind it, and how much it takes at once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use portcullis_engine::{Engine, Refused, Upload};
@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::linger::BodyError;
 use crate::metadata::Headers;
+use crate::senders::Senders;
 use crate::sessions::{Held, Sessions};
 use crate::shadow::ShadowDesk;
 
@@ -30,6 +31,7 @@ pub(crate) struct Gateway {
     permits: Arc<Semaphore>,
     restores: Arc<Semaphore>,
     sessions: Arc<Sessions>,
+    senders: Senders,
     tasks: TaskTracker,
     shadows: ShadowDesk,
 }
@@ -43,6 +45,10 @@ pub(crate) struct GateLimits {
     pub(crate) upload_bytes: u64,
     /// How long services may take for the next chunk.
     pub(crate) stall: Duration,
+    /// How long an upload waits for its next byte.
+    pub(crate) expiry: Duration,
+    /// How many uploads one sender may begin in a minute.
+    pub(crate) created_per_minute: Option<u32>,
 }
 
 /// Why an upload was not stored.
@@ -67,6 +73,11 @@ pub(crate) enum Failure {
     },
     /// Too many uploads are under way.
     Overloaded,
+    /// Its sender began too many within a minute.
+    TooMany {
+        /// How many they may begin.
+        most: u32,
+    },
 }
 
 impl Gateway {
@@ -84,6 +95,7 @@ impl Gateway {
             permits: Arc::new(Semaphore::new(limits.uploads)),
             restores: Arc::new(Semaphore::new(MAX_RESTORES)),
             sessions: Arc::default(),
+            senders: Senders::new(limits.created_per_minute),
             limits,
             tasks,
             shadows,
@@ -119,6 +131,12 @@ impl Gateway {
     /// Uploads between their requests.
     pub(crate) fn sessions(&self) -> &Arc<Sessions> {
         &self.sessions
+    }
+
+    /// Whether somebody may begin one more upload now.
+    pub(crate) fn may_begin(&self, principal: &Principal) -> Result<(), Failure> {
+        let begun = self.senders.begin(principal.subject(), Instant::now());
+        begun.map_err(|most| Failure::TooMany { most })
     }
 
     /// Room for one more upload. Where there is none, the upload makes room that has been idle longest.

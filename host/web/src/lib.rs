@@ -20,6 +20,7 @@ mod policies;
 mod raw;
 mod record;
 mod routes;
+mod senders;
 pub mod server;
 mod services;
 mod session;

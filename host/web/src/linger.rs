@@ -7,7 +7,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
@@ -29,6 +29,9 @@ pub(crate) enum BodyError {
     /// The client paused for too long.
     #[error("no byte came for {} s; send the file again over a better line", .0.as_secs())]
     Idle(Duration),
+    /// The client sent too little for too long.
+    #[error("less than {0} bytes a second came; send the file again over a better line")]
+    Slow(u64),
     /// A newer request goes on with the same upload.
     #[error("another request goes on with this upload")]
     Overtaken,
@@ -54,23 +57,62 @@ impl Trailers {
     }
 }
 
+/// How fast a client has to send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// How long it may pause.
+    pub(crate) idle: Duration,
+    /// How much it has to send in a second, on average of [`PACE_WINDOW`]; 0 for whatever it can. In bytes.
+    pub(crate) least: u64,
+}
+
+/// Over how long it is looked how fast a client sends. Only the time counts in which it is waited for.
+const PACE_WINDOW: Duration = Duration::from_secs(30);
+
+/// What a client sent since it was last looked at.
+#[derive(Default)]
+struct Measured {
+    bytes: u64,
+    waited: Duration,
+    waits_since: Option<Instant>,
+}
+
+impl Measured {
+    /// More has come. Says whether it is too little.
+    fn came(&mut self, bytes: usize, pace: Pace) -> bool {
+        self.bytes += bytes as u64;
+        self.waited += self
+            .waits_since
+            .take()
+            .map_or(Duration::ZERO, |since| since.elapsed());
+        if self.waited < PACE_WINDOW {
+            return false;
+        }
+        let is_slow = self.bytes < self.waited.as_secs() * pace.least;
+        *self = Self::default();
+        is_slow
+    }
+}
+
 /// The data of a request. Dropping it before its end leaves the rest to a task of `tasks`.
 pub(crate) struct LingeringBody {
     body: Option<Body>,
     trailers: Trailers,
-    idle: Duration,
+    pace: Pace,
+    measured: Measured,
     timer: Pin<Box<tokio::time::Sleep>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     tasks: TaskTracker,
 }
 
 impl LingeringBody {
-    pub(crate) fn new(body: Body, idle: Duration, cut: &Cut, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(body: Body, pace: Pace, cut: &Cut, tasks: TaskTracker) -> Self {
         Self {
             body: Some(body),
             trailers: Trailers::default(),
-            idle,
-            timer: Box::pin(tokio::time::sleep(idle)),
+            pace,
+            measured: Measured::default(),
+            timer: Box::pin(tokio::time::sleep(pace.idle)),
             cut: Box::pin(cut.wait()),
             tasks,
         }
@@ -97,7 +139,7 @@ impl Stream for LingeringBody {
         }
         match Pin::new(body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                let deadline = tokio::time::Instant::now() + this.idle;
+                let deadline = tokio::time::Instant::now() + this.pace.idle;
                 this.timer.as_mut().reset(deadline);
                 let bytes = frame.into_data().unwrap_or_else(|frame| {
                     if let Ok(trailers) = frame.into_trailers() {
@@ -106,6 +148,9 @@ impl Stream for LingeringBody {
                     }
                     Bytes::new()
                 });
+                if this.measured.came(bytes.len(), this.pace) {
+                    return Poll::Ready(Some(Err(BodyError::Slow(this.pace.least))));
+                }
                 Poll::Ready(Some(Ok(bytes)))
             }
             Poll::Ready(end) => {
@@ -114,9 +159,12 @@ impl Stream for LingeringBody {
             }
             Poll::Pending if this.timer.as_mut().poll(cx).is_ready() => {
                 this.body = None;
-                Poll::Ready(Some(Err(BodyError::Idle(this.idle))))
+                Poll::Ready(Some(Err(BodyError::Idle(this.pace.idle))))
             }
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                this.measured.waits_since.get_or_insert_with(Instant::now);
+                Poll::Pending
+            }
         }
     }
 }
@@ -131,5 +179,33 @@ impl Drop for LingeringBody {
                 let _ = tokio::time::timeout(LINGER, forget).await;
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACE: Pace = Pace {
+        idle: Duration::from_mins(1),
+        least: 100,
+    };
+
+    fn waited(seconds: u64, bytes: usize) -> bool {
+        let mut measured = Measured {
+            waited: Duration::from_secs(seconds),
+            ..Measured::default()
+        };
+        measured.came(bytes, PACE)
+    }
+
+    #[test]
+    fn a_client_is_slow_that_sends_too_little_while_it_is_waited_for() {
+        assert!(waited(30, 2_999));
+        assert!(!waited(30, 3_000));
+        assert!(!waited(29, 0), "it is not looked at yet");
+        let mut measured = Measured::default();
+        // However long we take ourselves.
+        assert!(!measured.came(1, PACE) && measured.waited == Duration::ZERO);
     }
 }

@@ -23,7 +23,7 @@ use crate::client_address::client_address;
 use crate::cors::Origin;
 use crate::gateway::{Failure, Gateway};
 use crate::lines::{self, Live};
-use crate::linger::{BodyError, LingeringBody};
+use crate::linger::{BodyError, LingeringBody, Pace};
 use crate::multipart::{FilePart, Form};
 use crate::policies::Policies;
 use crate::session::{Appended, Source, Staged, UploadSession};
@@ -39,8 +39,8 @@ pub(crate) struct Site {
     /// Whoever shows it is told more.
     pub(crate) api_key: ApiKey,
     pub(crate) page: page::PageSettings,
-    /// How long a client may pause within a body.
-    pub(crate) idle: Duration,
+    /// How fast a client has to send.
+    pub(crate) pace: Pace,
     /// When uploads under way have to end.
     pub(crate) cut: Cut,
     /// Whether uploads without a token are taken.
@@ -146,7 +146,7 @@ async fn uploads(State(site): State<Arc<Site>>, uri: OriginalUri, request: Reque
         inbound(&parts.headers).as_ref(),
     ));
     let format = Format::of(&parts.headers);
-    let body = LingeringBody::new(body, site.idle, &site.cut, site.gateway.tasks().clone());
+    let body = LingeringBody::new(body, site.pace, &site.cut, site.gateway.tasks().clone());
     let principal = match principal(&site, &parts.headers, &span).await {
         Ok(principal) => principal,
         Err(problem) => {

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, PolicySource};
 use crate::gateway::{GateLimits, Gateway};
+use crate::linger::Pace;
 use crate::policies::Policies;
 use crate::policies::file::PolicyFile;
 use crate::policies::services::Follower;
@@ -83,6 +84,8 @@ impl Server {
             uploads: config.uploads.at_once,
             upload_bytes: config.uploads.bytes,
             stall: config.hop.stall_timeout,
+            expiry: config.uploads.expiry,
+            created_per_minute: config.uploads.created_per_minute,
         };
         let engine = Arc::clone(policies.engine());
         let (desk, reporting) = ShadowDesk::new(Arc::clone(&store));
@@ -106,7 +109,10 @@ impl Server {
                 policies,
                 api_key: config.api_key,
                 page: config.page,
-                idle: config.uploads.idle,
+                pace: Pace {
+                    idle: config.uploads.idle,
+                    least: config.uploads.least_bytes_per_second,
+                },
                 cut: cut.clone(),
                 allow_anonymous: config.allow_anonymous,
                 trusted_proxies: config.trusted_proxies,

@@ -28,8 +28,8 @@ pub(crate) use self::atomic::{Checked, NotKept};
 use self::chunks::Chunks;
 use self::forward::{ForwardError, forward};
 use self::judge::{Judge, Stopped};
-pub(crate) use self::open_upload::{EXPIRY, cancellation, conclusion};
 use self::open_upload::{OpenUpload, new_upload, not_recorded};
+pub(crate) use self::open_upload::{cancellation, conclusion};
 use crate::gateway::{Failure, Gateway};
 use crate::lines::Live;
 use crate::linger::BodyError;
@@ -95,6 +95,7 @@ impl UploadSession {
         source: &Source,
         live: &Live,
     ) -> Result<Self, Failure> {
+        gateway.may_begin(&upload.principal)?;
         let permit = gateway.permit().await?;
         let limit = gateway.limits().upload_bytes;
         if upload.length.is_some_and(|length| length > limit) {
@@ -107,7 +108,7 @@ impl UploadSession {
         let inspection = match admission {
             Admission::Inspect(inspection) => *inspection,
             Admission::Refused(refused) => {
-                let new = new_upload(&upload, source, None, revision);
+                let new = new_upload(&upload, source, gateway.limits().expiry, None, revision);
                 keep_refusal(gateway, &new, &refused, &source.span).await;
                 if let Some(revision) = revision {
                     report_refusal(gateway, upload, shadow, revision, &refused);
@@ -115,10 +116,11 @@ impl UploadSession {
                 return Err(refusal(refused, &source.span));
             }
         };
-        let (disk, revision) = (inspection.disk().clone(), inspection.revision());
+        let (disk, revision) = (Some(inspection.disk().clone()), Some(inspection.revision()));
+        let new = new_upload(&upload, source, gateway.limits().expiry, disk, revision);
         Ok(Self {
             gateway: Arc::clone(gateway),
-            new: Box::new(new_upload(&upload, source, Some(disk), Some(revision))),
+            new: Box::new(new),
             length: upload.length,
             upload,
             judge: Judge::new(inspection, shadow),

@@ -136,12 +136,14 @@ impl Sessions {
         self: &Arc<Self>,
         is_meant: impl Fn(&Held, Duration) -> bool,
     ) -> Vec<(Turn, Held)> {
-        let seats = self.lock();
+        let mut seats = self.lock();
         let idle = seats.iter().filter_map(|(id, seat)| {
             let since = seat.idle_since().elapsed();
             self.if_idle(*id, seat, |held| is_meant(held, since))
         });
-        idle.collect()
+        let idle = idle.collect();
+        seats.retain(|_, seat| !seat.is_empty());
+        idle
     }
 
     fn if_idle(

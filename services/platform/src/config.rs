@@ -101,6 +101,7 @@ struct LimitsFile {
     checkpoint_bytes: Option<u64>,
     checkpoint_ms: Option<u64>,
     reserve_bytes: Option<u64>,
+    open_uploads_per_sender: Option<u64>,
 }
 
 impl Config {
@@ -306,6 +307,12 @@ fn limits(file: &LimitsFile, resolved: &mut Resolved) -> (Limits, UploadLimits) 
         ),
         checkpoint_time: Duration::from_millis(checkpoint_ms),
         reserve_bytes: pick("reserve-bytes", file.reserve_bytes, usual.reserve_bytes),
+        open_per_sender: u32::try_from(pick(
+            "open-uploads-per-sender",
+            file.open_uploads_per_sender,
+            u64::from(usual.open_per_sender),
+        ))
+        .unwrap_or(u32::MAX),
     };
     (limits, uploads)
 }

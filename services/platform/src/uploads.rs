@@ -45,6 +45,8 @@ pub struct UploadLimits {
     pub checkpoint_time: Duration,
     /// Bytes that stay free on every disk.
     pub reserve_bytes: u64,
+    /// Uploads that one sender may have open at once. Default 1,000.
+    pub open_per_sender: u32,
 }
 
 impl Default for UploadLimits {
@@ -55,6 +57,7 @@ impl Default for UploadLimits {
             checkpoint_bytes: 64 << 20,
             checkpoint_time: Duration::from_secs(2),
             reserve_bytes: 256 << 20,
+            open_per_sender: 1_000,
         }
     }
 }
@@ -235,6 +238,7 @@ impl Inner {
         self.room_for(upload.clone()).await?;
         let disk = upload.disk.as_ref().and_then(|name| self.disks.get(name));
         let quota = disk.map(|disk| disk.limits().quota.clone());
+        let most = self.limits.open_per_sender;
         let created = self
             .catalog
             .run(move |rows| {
@@ -244,6 +248,15 @@ impl Inner {
                 if let Some((quota, disk)) = limited.filter(|_| is_new) {
                     let wanted = upload.length.unwrap_or(0);
                     quota.check_new(rows, disk, &upload.attributes, wanted, upload.id)?;
+                }
+                // One without a disk is only recorded to be concluded; one without a revision came by the file API.
+                let is_sent =
+                    upload.disk.is_some() && (upload.revision.is_some() || upload.is_part());
+                if is_new && is_sent {
+                    let open = UploadRow::open_of(rows, upload.principal.subject())?;
+                    if open >= u64::from(most) {
+                        return Err(StoreError::TooManyOpen(most).into());
+                    }
                 }
                 let row = UploadRow::create(rows, &upload)?;
                 if row.record.upload != upload {

@@ -2,6 +2,7 @@
 
 mod checksums;
 mod interrupted;
+mod limits;
 mod parts;
 mod paused;
 mod property;

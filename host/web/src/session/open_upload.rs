@@ -14,9 +14,6 @@ use tokio_util::task::TaskTracker;
 
 use super::Source;
 
-/// How long services keep an upload that has not ended, and its record.
-pub(crate) const EXPIRY: Duration = Duration::from_hours(24);
-
 /// An upload that services know. One that its request brings whole is cancelled when this is dropped before it has
 /// ended: whatever ends it early, a client that goes away included, nothing of it stays.
 pub(super) struct OpenUpload {
@@ -31,6 +28,7 @@ pub(super) struct OpenUpload {
 pub(super) fn new_upload(
     upload: &Upload,
     source: &Source,
+    expiry: Duration,
     disk: Option<DiskName>,
     revision: Option<Sha256Digest>,
 ) -> NewUpload {
@@ -49,7 +47,7 @@ pub(super) fn new_upload(
         revision,
         traceparent: source.span.context(),
         received_at: upload.received_at,
-        expires_at: upload.received_at.plus(EXPIRY),
+        expires_at: upload.received_at.plus(expiry),
     }
 }
 

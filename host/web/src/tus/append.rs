@@ -18,7 +18,7 @@ use super::{parts, restore, standing};
 use crate::answer;
 use crate::gateway::Failure;
 use crate::linger::{BodyError, LingeringBody};
-use crate::session::{Appended, Checked, EXPIRY, NotKept, Staged, UploadSession};
+use crate::session::{Appended, Checked, NotKept, Staged, UploadSession};
 use crate::sessions::{Held, Turn};
 
 /// Appends a body. It goes on when the client goes away, so that what came is kept and what is complete is committed.
@@ -190,7 +190,7 @@ async fn more(
             match (problem, at) {
                 (None, Some(at)) => {
                     call.done(StatusCode::NO_CONTENT);
-                    Ok(appended(at))
+                    Ok(appended(call, at))
                 }
                 (problem, _) => Err(problem.unwrap_or_else(waits)),
             }
@@ -326,10 +326,15 @@ fn may_be_tried_again(error: &StoreError) -> bool {
 }
 
 /// The answer to bytes that are appended.
-pub(super) fn appended((offset, length): (u64, Option<u64>)) -> Response {
+pub(super) fn appended(call: &Call, (offset, length): (u64, Option<u64>)) -> Response {
     let mut response = standing::empty(StatusCode::NO_CONTENT);
     standing::offset(&mut response, standing::shown(offset, length));
-    standing::expires(&mut response, Clock::system().now().plus(EXPIRY));
+    standing::expires(
+        &mut response,
+        Clock::system()
+            .now()
+            .plus(call.site.gateway.limits().expiry),
+    );
     response
 }
 
@@ -361,6 +366,10 @@ pub(super) fn broke_off(error: BodyError, offset: u64, length: u64) -> Problem {
         BodyError::Idle(idle) => Problem::new(
             ProblemKind::TooSlow,
             kept(&format!("No byte came for {} s.", idle.as_secs())),
+        ),
+        BodyError::Slow(least) => Problem::new(
+            ProblemKind::TooSlow,
+            kept(&format!("Less than {least} bytes a second came.")),
         ),
         BodyError::Overtaken => Problem::new(
             ProblemKind::Fenced,

@@ -63,7 +63,7 @@ impl Call {
     /// Its body.
     pub(super) fn body(&self, body: Body) -> LingeringBody {
         let tasks = self.site.gateway.tasks().clone();
-        LingeringBody::new(body, self.site.idle, &self.site.cut, tasks)
+        LingeringBody::new(body, self.site.pace, &self.site.cut, tasks)
     }
 
     /// Who sends it, now: a token may have been revoked since the last request.

@@ -169,10 +169,10 @@ async fn complete(call: &Call, part: UploadId, owner: &Principal) -> Result<(), 
         if last != Some(offset) {
             (last, still) = (Some(offset), Duration::ZERO);
         }
-        if still >= call.site.idle {
+        if still >= call.site.pace.idle {
             let detail = format!(
                 "A part of the upload is not complete, and nothing came of it for {} s; send the rest of it and ask again.",
-                call.site.idle.as_secs()
+                call.site.pace.idle.as_secs()
             );
             return Err(Problem::new(ProblemKind::TooSlow, detail));
         }

@@ -129,7 +129,7 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
     } else {
         let at = (session.offset(), session.length());
         turn.put(Held::UnderWay(session));
-        appended(at)
+        appended(call, at)
     };
     *response.status_mut() = StatusCode::CREATED;
     Ok(located(call, response, id))

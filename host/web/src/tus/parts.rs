@@ -39,6 +39,10 @@ pub(super) async fn create(call: &Call, body: LingeringBody) -> Result<Response,
     }
     let (_, metadata) = said::metadata(&call.headers)?;
     let principal = call.principal().await?;
+    call.site
+        .gateway
+        .may_begin(&principal)
+        .map_err(answer::problem)?;
     let span = call.span();
     let now = Clock::system().now();
     let part = NewUpload {

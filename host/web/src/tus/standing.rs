@@ -142,6 +142,8 @@ pub(super) fn record(record: &UploadRecord) -> Response {
         shown["expires_at"] = json!(record.expires_at);
     }
     if let Some(receipt) = &record.receipt {
+        shown["verdict"] = json!(receipt.status);
+        shown["findings"] = json!(receipt.findings);
         shown["receipt"] = json!(receipt);
     }
     if let Some(conclusion) = &record.conclusion
@@ -149,6 +151,8 @@ pub(super) fn record(record: &UploadRecord) -> Response {
     {
         let problem = answer::concluded_problem(conclusion);
         let problem = problem.with_support_id(upload.traceparent.trace_id());
+        shown["verdict"] = json!(record.status.state);
+        shown["findings"] = json!(conclusion.findings.listed);
         shown["problem"] = json!(problem);
     }
     let headers = [(header::CACHE_CONTROL, "no-store")];

@@ -94,6 +94,17 @@ impl UploadRow {
             .exists([id.to_string()])?)
     }
 
+    /// How many uploads of a sender are not over.
+    pub fn open_of(rows: &Rows, subject: &str) -> Result<u64, CatalogError> {
+        let count: i64 = rows
+            .prepare_cached(
+                "SELECT count(*) FROM uploads
+                 WHERE json_extract(created, '$.principal.subject') = ?1 AND state IN ('open', 'held')",
+            )?
+            .query_row([subject], |row| row.get(0))?;
+        Ok(count.cast_unsigned())
+    }
+
     /// Uploads that are not over and have expired.
     pub fn expired(rows: &Rows, now: Timestamp) -> Result<Vec<Self>, CatalogError> {
         rows.prepare_cached(&format!(
