@@ -10,8 +10,11 @@
 
 mod dev;
 mod doctor;
+mod findings;
 mod key;
 mod policy;
+mod screen;
+mod upload;
 
 use std::process::ExitCode;
 
@@ -35,6 +38,8 @@ enum Command {
     Key(key::Arguments),
     /// Checks, shows and tries policies.
     Policy(Box<policy::Arguments>),
+    /// Sends files and folders to a web host, and goes on where an earlier run stopped.
+    Upload(upload::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +49,7 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
+        Command::Upload(arguments) => upload::run(&arguments),
     };
     match done {
         Ok(code) => code,

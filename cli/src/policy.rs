@@ -16,7 +16,6 @@ mod progress;
 mod project;
 mod request;
 mod run;
-mod screen;
 mod settings;
 mod sign;
 mod slim;

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::policy::candidate::{self, CandidateArguments};
 use crate::policy::request::RequestArguments;
-use crate::policy::screen::{self, DIM, HEAD, styled};
+use crate::screen::{self, DIM, HEAD, styled};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

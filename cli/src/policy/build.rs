@@ -9,8 +9,8 @@ use portcullis_engine::{Candidate, Workbench};
 use serde::Serialize;
 
 use crate::policy::project::Project;
-use crate::policy::screen::{self, GOOD, styled};
 use crate::policy::slim::slim;
+use crate::screen::{self, GOOD, styled};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

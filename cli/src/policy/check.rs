@@ -11,7 +11,7 @@ use portcullis_types::PolicyName;
 use serde::Serialize;
 
 use crate::policy::candidate::CandidateArguments;
-use crate::policy::screen::{self, BAD, DIM, DOUBTFUL, GOOD, styled};
+use crate::screen::{self, BAD, DIM, DOUBTFUL, GOOD, styled};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use portcullis_engine::Expected;
 use similar::{ChangeTag, TextDiff};
 
-use crate::policy::screen::{BAD, DIM, GOOD, styled};
+use crate::screen::{BAD, DIM, GOOD, styled};
 
 /// As `expected.toml` has it.
 pub(crate) fn to_toml(expected: &Expected) -> Result<String> {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::policy::candidate::{self, CandidateArguments};
 use crate::policy::markdown;
-use crate::policy::screen::{self, DIM, HEAD, styled};
+use crate::screen::{self, DIM, HEAD, styled};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use portcullis_types::PolicyName;
 use serde::Serialize;
 
-use crate::policy::screen::{self, GOOD, styled};
 use crate::policy::vendored::{FILES, FOLDER, PROJECT};
+use crate::screen::{self, GOOD, styled};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

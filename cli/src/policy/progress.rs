@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Read};
 use std::time::{Duration, Instant};
 
-use crate::policy::screen;
+use crate::screen;
 
 /// How often progress is shown.
 const SHOW: Duration = Duration::from_millis(200);

@@ -8,8 +8,8 @@ use portcullis_engine::{Attempt, Cuts, Word, Workbench};
 
 use crate::policy::candidate::{self, CandidateArguments};
 use crate::policy::request::RequestArguments;
-use crate::policy::screen;
 use crate::policy::verdict;
+use crate::screen;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -8,7 +8,7 @@ use portcullis_engine::Workbench;
 use portcullis_types::PolicyManifest;
 
 use crate::key;
-use crate::policy::screen::{DIM, GOOD, styled};
+use crate::screen::{DIM, GOOD, styled};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

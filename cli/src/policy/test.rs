@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::policy::expected::difference;
 use crate::policy::fixture::{self, Fixture};
 use crate::policy::project::Project;
-use crate::policy::screen::{self, BAD, DIM, DOUBTFUL, GOOD, styled};
 use crate::policy::{junit, watch, ways};
+use crate::screen::{self, BAD, DIM, DOUBTFUL, GOOD, styled};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

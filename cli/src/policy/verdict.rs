@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portcullis_engine::{Call, Outcome, Trial, Word};
-use portcullis_types::{Finding, Severity};
+use portcullis_types::Finding;
 use serde::Serialize;
 
-use crate::policy::screen::{self, BAD, DIM, DOUBTFUL, GOOD, HEAD, styled};
+use crate::findings;
+use crate::screen::{self, BAD, DOUBTFUL, GOOD, HEAD, styled};
 
 /// A policy's last word, coloured.
 fn shown(word: Word) -> String {
@@ -102,9 +103,6 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The most findings that are printed: the rest is for `--json`.
-const MAX_PRINTED: usize = 50;
-
 pub(crate) fn print(trial: &Trial, memory_limit: usize) {
     let word = shown(Word::of(trial));
     match &trial.outcome {
@@ -116,14 +114,7 @@ pub(crate) fn print(trial: &Trial, memory_limit: usize) {
         Err(failure) => anstream::println!("{word}  {failure}"),
     }
     let listed = &trial.findings.listed;
-    print_section("Findings", &findings(listed));
-    if listed.len() > MAX_PRINTED {
-        let more = listed.len() - MAX_PRINTED;
-        anstream::println!(
-            "  {}",
-            styled(DIM, format!("and {more} more; --json has all"))
-        );
-    }
+    print_section("Findings", &findings::table(listed));
     let rows = trial.findings.tallies.iter();
     let rows: Vec<_> = rows
         .map(|tally| {
@@ -156,37 +147,6 @@ pub(crate) fn print(trial: &Trial, memory_limit: usize) {
         screen::bytes(trial.record.memory_bytes),
         screen::bytes(memory_limit as u64)
     );
-}
-
-fn findings(listed: &[Finding]) -> String {
-    let number = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
-    let rows: Vec<_> = listed
-        .iter()
-        .take(MAX_PRINTED)
-        .map(|finding| {
-            let severity = match finding.severity {
-                Severity::Info => "info",
-                Severity::Warning => "warning",
-                Severity::Error => "error",
-            };
-            let message = match &finding.excerpt {
-                Some(excerpt) => format!("{} [{}]", finding.message, excerpt.escape_debug()),
-                None => finding.message.clone(),
-            };
-            vec![
-                severity.to_owned(),
-                finding.rule.clone(),
-                number(finding.row),
-                finding.column.clone().unwrap_or_default(),
-                number(finding.offset),
-                message,
-            ]
-        })
-        .collect();
-    screen::table(
-        &["severity", "rule", "row", "column", "byte", "message"],
-        &rows,
-    )
 }
 
 fn stages(trial: &Trial) -> String {

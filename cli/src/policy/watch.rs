@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use notify::{Event, EventKind, RecursiveMode, Watcher};
 
-use crate::policy::screen::{BAD, DIM, styled};
 use crate::policy::test::{Arguments, once};
+use crate::screen::{BAD, DIM, styled};
 
 /// How long nothing may change before everything is run: an editor writes in several steps.
 const QUIET: Duration = Duration::from_millis(200);

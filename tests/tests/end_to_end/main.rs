@@ -21,4 +21,5 @@ mod revisions;
 mod tables;
 mod traces;
 mod tus;
+mod upload_tool;
 mod uploads;

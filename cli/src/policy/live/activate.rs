@@ -10,7 +10,7 @@ use portcullis_hop::policies::{Activate, RevisionNumber, Revisions};
 
 use super::hosts::{Part, converge};
 use super::{Connection, Reason, active};
-use crate::policy::screen::{GOOD, styled};
+use crate::screen::{GOOD, styled};
 
 #[derive(clap::Args)]
 pub(crate) struct ActivateArguments {

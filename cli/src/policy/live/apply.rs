@@ -12,7 +12,7 @@ use super::hosts::{Part, converge};
 use super::period::{Percent, Period};
 use super::set::CheckedSet;
 use super::{Connection, Reason, base, install};
-use crate::policy::screen::{DIM, GOOD, styled};
+use crate::screen::{DIM, GOOD, styled};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -14,7 +14,7 @@ use similar::{ChangeTag, TextDiff};
 
 use super::set::CheckedSet;
 use super::{Connection, active};
-use crate::policy::screen::{self, BAD, DIM, GOOD, HEAD, styled};
+use crate::screen::{self, BAD, DIM, GOOD, HEAD, styled};
 
 /// The most bytes of a file whose lines are compared.
 const MAX_TEXT_BYTES: usize = 256 << 10;

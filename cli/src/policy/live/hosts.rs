@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use portcullis_hop::AdminClient;
 use portcullis_hop::policies::{KnownHost, RevisionNumber};
 
-use crate::policy::screen::{BAD, DIM, DOUBTFUL, GOOD, styled};
+use crate::screen::{BAD, DIM, DOUBTFUL, GOOD, styled};
 
 /// How often they are looked at.
 const LOOK: Duration = Duration::from_millis(100);

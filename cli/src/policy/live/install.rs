@@ -10,7 +10,7 @@ use portcullis_types::{PolicyManifest, Sha256Digest};
 use serde::Deserialize;
 
 use super::set::CheckedSet;
-use crate::policy::screen::{GOOD, styled};
+use crate::screen::{GOOD, styled};
 
 /// How often the web host is asked.
 const LOOK: Duration = Duration::from_millis(200);

@@ -9,7 +9,7 @@ use portcullis_hop::policies::RevisionNumber;
 use portcullis_types::Sha256Digest;
 
 use super::{Connection, active, base};
-use crate::policy::screen::{GOOD, styled};
+use crate::screen::{GOOD, styled};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

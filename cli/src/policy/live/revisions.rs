@@ -7,7 +7,7 @@ use portcullis_hop::policies::trial::{Trial, TrialState};
 use portcullis_hop::policies::{KnownHost, RevisionSummary};
 
 use super::Connection;
-use crate::policy::screen::{self, BAD, DOUBTFUL, GOOD, HEAD, styled};
+use crate::screen::{self, BAD, DOUBTFUL, GOOD, HEAD, styled};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

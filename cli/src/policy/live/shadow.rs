@@ -9,7 +9,7 @@ use portcullis_types::{Clock, Incomplete, PolicyName};
 
 use super::Connection;
 use super::period::Period;
-use crate::policy::screen::{self, DIM, HEAD, styled};
+use crate::screen::{self, DIM, HEAD, styled};
 
 /// The most values of attributes that are shown.
 const MAX_VALUES: usize = 20;

@@ -7,7 +7,7 @@ use portcullis_hop::policies::{Activation, Change, PolicyRevision, RevisionNumbe
 use serde::Serialize;
 
 use super::Connection;
-use crate::policy::screen::{self, HEAD, styled};
+use crate::screen::{self, HEAD, styled};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
