@@ -15,8 +15,36 @@ KEY = "0123456789abcdef0123456789abcdef"
 ADMIN_KEY = "00112233445566778899aabbccddeeff"
 
 
-class Services:
-    """The server as a process. It can be killed and started again where it was."""
+class Server:
+    """A server as a process. It can be killed and started again where it was; `invoked` says how."""
+
+    address = "127.0.0.1:0"
+
+    def start(self):
+        self.process = subprocess.Popen(**self.invoked(), stdout=subprocess.PIPE)
+        for line in self.process.stdout:
+            if line.startswith("listening on http://"):
+                self.address = line.removeprefix("listening on http://").strip()
+                return
+        raise RuntimeError("the server did not start; what it said is above")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(timeout=10)
+        self.process.stdout.close()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        self.process.stdout.close()
+
+    @property
+    def url(self):
+        return f"http://{self.address}"
+
+
+class Services(Server):
+    """Services with these disks."""
 
     def __init__(self, folder, settings, start=True):
         self.folder = folder
@@ -28,7 +56,6 @@ class Services:
         key.write_text(ADMIN_KEY)
         self.config = folder / "services.toml"
         self.config.write_text(f'[[keys]]\nname = "admin"\nkey-file = "{key}"\nscopes = ["admin"]\n')
-        self.address = "127.0.0.1:0"
         if start:
             self.start()
 
@@ -53,28 +80,6 @@ class Services:
         refused = self.command()
         assert refused.returncode != 0, refused.stdout
         return refused.stderr
-
-    def start(self):
-        self.process = subprocess.Popen(**self.invoked(), stdout=subprocess.PIPE)
-        for line in self.process.stdout:
-            if line.startswith("listening on http://"):
-                self.address = line.removeprefix("listening on http://").strip()
-                return
-        raise RuntimeError("services did not start; what they said is above")
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(timeout=10)
-        self.process.stdout.close()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(timeout=30)
-        self.process.stdout.close()
-
-    @property
-    def url(self):
-        return f"http://{self.address}"
 
     def client(self, disk="local"):
         return Client(self.url, KEY, disk)

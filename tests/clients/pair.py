@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 
-from conftest import BINARIES, KEY, ROOT
+from conftest import BINARIES, KEY, ROOT, Server
 
 FOLDER = pathlib.Path(__file__).parent
 METADATA = {"filetype": "text/csv", "cohort": "c1", "protocol_year": "2024", "table": "patient"}
@@ -29,21 +29,18 @@ settings = {{ template = "in/{{filename}}", ignore = ["cohort", "protocol_year",
 PATIENCE = 60
 
 
-class WebHost:
-    """The public side as a process. It can be killed and started again where it was."""
+class WebHost(Server):
+    """The public side of these services."""
 
     def __init__(self, folder, services):
         self.services = services
-        policies = folder / "policies.toml"
-        components = ROOT / "policies/components"
-        policies.write_text(POLICIES.format(components=components))
+        self.policies = folder / "policies.toml"
+        self.policies.write_text(POLICIES.format(components=ROOT / "policies/components"))
         self.config = folder / "web.toml"
         self.config.write_text("allow-anonymous = true\nconcatenation = true\n")
-        self.policies = policies
-        self.address = "127.0.0.1:0"
         self.start()
 
-    def start(self):
+    def invoked(self):
         environment = {
             "SERVER_ROLE": "web",
             "INTERNAL_API_KEY": KEY,
@@ -51,22 +48,7 @@ class WebHost:
             "OTEL_SDK_DISABLED": "true",
         }
         places = ["--config", self.config, "--listen", self.address, "--policies", self.policies]
-        arguments = [BINARIES / "portcullis-web", *places]
-        self.process = subprocess.Popen(arguments, env=environment, text=True, stdout=subprocess.PIPE)
-        for line in self.process.stdout:
-            if line.startswith("listening on http://"):
-                self.address = line.removeprefix("listening on http://").strip()
-                return
-        raise RuntimeError("the web host did not start; what it said is above")
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(timeout=10)
-        self.process.stdout.close()
-
-    @property
-    def url(self):
-        return f"http://{self.address}"
+        return {"args": [BINARIES / "portcullis-web", *places], "env": environment, "text": True}
 
 
 class Line:

@@ -1,5 +1,6 @@
 """Uploads by clients that others made: tuspy, tus-js-client and curl, over lines that break, to servers that die."""
 
+import base64
 import json
 import random
 import subprocess
@@ -219,6 +220,4 @@ def test_curl_goes_on_after_the_web_host_was_killed(pair):
 
 
 def encoded(text):
-    import base64
-
     return base64.b64encode(text.encode()).decode()

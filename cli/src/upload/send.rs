@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -185,7 +184,6 @@ fn read(file: &LocalFile, from: u64, bar: ProgressBar) -> std::io::Result<reqwes
     opened.seek(SeekFrom::Start(from))?;
     let mut rest = file.length - from;
     let (blocks, mut waiting) = mpsc::channel::<std::io::Result<Bytes>>(BLOCKS);
-    let sent = Arc::new(bar);
     tokio::task::spawn_blocking(move || {
         while rest > 0 {
             let size = usize::try_from(rest)
@@ -203,7 +201,7 @@ fn read(file: &LocalFile, from: u64, bar: ProgressBar) -> std::io::Result<reqwes
     let stream = futures_util::stream::poll_fn(move |cx| {
         let next = waiting.poll_recv(cx);
         if let std::task::Poll::Ready(Some(Ok(block))) = &next {
-            sent.inc(block.len() as u64);
+            bar.inc(block.len() as u64);
         }
         next
     });

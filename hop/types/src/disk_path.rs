@@ -64,6 +64,12 @@ impl DiskPath {
         self.0.split('/')
     }
 
+    /// The folder that the file lies in; absent where it lies in none.
+    pub fn folder(&self) -> Option<Self> {
+        let (folder, _) = self.0.rsplit_once('/')?;
+        Some(Self(folder.into()))
+    }
+
     /// The folders above the file, outermost first.
     pub fn folders(&self) -> impl Iterator<Item = &str> {
         let end = self.0.rfind('/').unwrap_or(0);

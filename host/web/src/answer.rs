@@ -87,21 +87,20 @@ pub(crate) fn ended(
     outcome: Result<Receipt, Failure>,
     span: &Span,
 ) -> Result<Receipt, Problem> {
+    let receipt = outcome.map_err(|failure| failed(id, failure, span))?;
+    let (bytes, trace_id) = (receipt.size, span.context().trace_id());
+    tracing::info!(upload = %id, outcome = "stored", bytes, %trace_id, "upload ended");
+    Ok(receipt)
+}
+
+/// The same of one that did not end well.
+pub(crate) fn failed(id: UploadId, failure: Failure, span: &Span) -> Problem {
     let trace_id = span.context().trace_id();
-    match outcome {
-        Ok(receipt) => {
-            let bytes = receipt.size;
-            tracing::info!(upload = %id, outcome = "stored", bytes, %trace_id, "upload ended");
-            Ok(receipt)
-        }
-        Err(failure) => {
-            span.fail(error_type(&failure));
-            let problem = problem(failure);
-            let outcome = problem.kind.slug();
-            tracing::info!(upload = %id, outcome, %trace_id, "upload ended");
-            Err(problem.with("id", id).with_support_id(trace_id))
-        }
-    }
+    span.fail(error_type(&failure));
+    let problem = problem(failure);
+    let outcome = problem.kind.slug();
+    tracing::info!(upload = %id, outcome, %trace_id, "upload ended");
+    problem.with("id", id).with_support_id(trace_id)
 }
 
 /// The answer to a request that could not be read.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use portcullis_engine::{Engine, Refused, Upload};
 use portcullis_hop::{HopClient, StoreError};
-use portcullis_types::{Clock, Principal, UploadId};
+use portcullis_types::{Clock, Principal, Timestamp, UploadId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
@@ -133,6 +133,11 @@ impl Gateway {
         &self.sessions
     }
 
+    /// What time it is.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Whether somebody may begin one more upload now.
     pub(crate) fn may_begin(&self, principal: &Principal) -> Result<(), Failure> {
         let begun = self.senders.begin(principal.subject(), Instant::now());
@@ -178,7 +183,7 @@ impl Gateway {
             length: headers.length,
             attributes: headers.attributes,
             principal,
-            received_at: self.clock.now(),
+            received_at: self.now(),
         }
     }
 }

@@ -52,7 +52,7 @@ impl Headers {
         })?;
         let media_type = take(&mut pairs, &MEDIA_TYPE_KEYS);
         let (folder, filename) = match path {
-            Some(path) => (folder(&path), filename),
+            Some(path) => (path.folder(), filename),
             None => split(&filename),
         };
         Ok(Self {
@@ -79,14 +79,9 @@ fn take(pairs: &mut Vec<(String, String)>, keys: &[&str]) -> Option<String> {
 /// as it is, for the policies to refuse.
 pub(crate) fn split(filename: &str) -> (Option<DiskPath>, String) {
     match filename.parse::<DiskPath>() {
-        Ok(path) if filename.contains('/') => (folder(&path), path.file_name().to_owned()),
+        Ok(path) if filename.contains('/') => (path.folder(), path.file_name().to_owned()),
         _ => (None, filename.to_owned()),
     }
-}
-
-fn folder(path: &DiskPath) -> Option<DiskPath> {
-    let folders: Vec<&str> = path.folders().collect();
-    folders.join("/").parse().ok()
 }
 
 fn parsed(path: &str) -> Result<DiskPath, Problem> {

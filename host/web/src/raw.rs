@@ -27,11 +27,15 @@ pub(crate) fn headers(headers: &HeaderMap, uri: &OriginalUri) -> Result<Headers,
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .and_then(declared),
-        length: headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse().ok()),
+        length: announced_length(headers),
         attributes: attributes(pairs(uri.query().unwrap_or_default())?)?,
     })
+}
+
+/// The length of a body in bytes, where it is told before it.
+pub(crate) fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    let announced = headers.get(header::CONTENT_LENGTH)?;
+    announced.to_str().ok()?.parse().ok()
 }
 
 /// The pairs of a query (WHATWG URL, section 5.1).

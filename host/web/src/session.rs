@@ -30,6 +30,7 @@ use self::forward::{ForwardError, forward};
 use self::judge::{Judge, Stopped};
 use self::open_upload::{OpenUpload, new_upload, not_recorded};
 pub(crate) use self::open_upload::{cancellation, conclusion};
+pub(crate) use self::resume::read_back;
 use crate::gateway::{Failure, Gateway};
 use crate::lines::Live;
 use crate::linger::BodyError;

@@ -13,6 +13,9 @@ use tokio::sync::{OwnedMutexGuard, watch};
 use crate::gateway::Gateway;
 use crate::session::{Staged, UploadSession};
 
+/// How long a request waits for the one before it to stop.
+const TURN_WAIT: Duration = Duration::from_secs(5);
+
 /// All of them.
 #[derive(Default)]
 pub(crate) struct Sessions {
@@ -89,13 +92,12 @@ impl Sessions {
         Some((seat.owner.clone(), seat.trace.clone()))
     }
 
-    /// Asks whoever works on an upload to stop, and waits for the turn; absent where that takes longer than this.
+    /// Asks whoever works on an upload to stop, and waits for the turn; absent where that takes too long.
     pub(crate) async fn turn(
         self: &Arc<Self>,
         id: UploadId,
         owner: &Principal,
         trace: &TraceContext,
-        longest: Duration,
     ) -> Option<Turn> {
         let seat = self.seat(id, owner, trace);
         let mut number = 0;
@@ -103,19 +105,14 @@ impl Sessions {
             *newest += 1;
             number = *newest;
         });
-        let held = tokio::time::timeout(longest, Arc::clone(&seat.held).lock_owned()).await;
-        let turn = held.ok().map(|held| Turn {
+        let held = tokio::time::timeout(TURN_WAIT, Arc::clone(&seat.held).lock_owned()).await;
+        held.ok().map(|held| Turn {
             sessions: Arc::clone(self),
             id,
-            seat: Arc::clone(&seat),
+            seat,
             held: Some(held),
             number,
-        });
-        drop(seat);
-        if turn.is_none() {
-            self.tidy(id);
-        }
-        turn
+        })
     }
 
     /// What has been idle longest, with the turn on it, if anything is.
@@ -177,14 +174,6 @@ impl Sessions {
         Arc::clone(self.lock().entry(id).or_insert_with(fresh))
     }
 
-    /// Lets go of a seat with nobody in it.
-    fn tidy(&self, id: UploadId) {
-        let mut seats = self.lock();
-        if seats.get(&id).is_some_and(Seat::is_empty) {
-            seats.remove(&id);
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, Arc<Seat>>> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -232,8 +221,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         *self.seat.idle_since() = Instant::now();
         self.held = None;
-        let sessions = Arc::clone(&self.sessions);
-        let mut seats = sessions.lock();
+        let mut seats = self.sessions.lock();
         // This one and that of the map.
         let is_last = Arc::strong_count(&self.seat) == 2;
         if is_last && self.seat.held.try_lock().is_ok_and(|held| held.is_none()) {

@@ -22,23 +22,20 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::{HeaderValue, Method, StatusCode};
-use portcullis_hop::{Problem, ProblemKind, StoreError, UploadState, UploadStore};
+use portcullis_hop::{Problem, ProblemKind, StoreError, UploadRecord, UploadState};
 use portcullis_telemetry::SpanName;
 use portcullis_types::UploadId;
 
 use self::call::Call;
 pub(crate) use self::create::create;
 pub(crate) use self::header::is_spoken;
-use self::standing::Standing;
 use crate::answer;
 use crate::routes::Site;
-use crate::session;
 
 /// What of the protocol we speak.
 const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,expiration,checksum,checksum-trailer,termination";
-
-/// The same where parts are taken.
-const WITH_CONCATENATION: &str = "creation,creation-with-upload,creation-defer-length,expiration,checksum,checksum-trailer,termination,concatenation,concatenation-unfinished";
+/// What more where parts are taken.
+const CONCATENATION: &str = ",concatenation,concatenation-unfinished";
 
 /// Says what this address can do.
 pub(crate) async fn options(State(site): State<Arc<Site>>) -> Response {
@@ -46,12 +43,14 @@ pub(crate) async fn options(State(site): State<Arc<Site>>) -> Response {
     let mut response = standing::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
     headers.insert(header::VERSION, HeaderValue::from_static(header::PROTOCOL));
-    let extensions = if site.concatenation {
-        WITH_CONCATENATION
+    let more = if site.concatenation {
+        CONCATENATION
     } else {
-        EXTENSIONS
+        ""
     };
-    headers.insert(header::EXTENSION, HeaderValue::from_static(extensions));
+    if let Ok(extensions) = HeaderValue::from_str(&format!("{EXTENSIONS}{more}")) {
+        headers.insert(header::EXTENSION, extensions);
+    }
     headers.insert(header::MAX_SIZE, HeaderValue::from(most));
     let algorithms = HeaderValue::from_static(checksum::ALGORITHMS);
     headers.insert(header::CHECKSUM_ALGORITHM, algorithms);
@@ -78,20 +77,15 @@ pub(crate) async fn upload(
     let (parts, body) = request.into_parts();
     let call = Call::new(state.0, parts, name);
     let Ok(id) = id.parse() else {
-        return call.refuse(&call::unknown());
+        return call.refuse(call::unknown());
     };
-    match method {
-        Method::HEAD => offset(&call, id)
-            .await
-            .unwrap_or_else(|problem| call.refuse(&problem)),
-        Method::PATCH => append::append(call, id, body).await,
-        Method::DELETE => cancel(&call, id)
-            .await
-            .unwrap_or_else(|problem| call.refuse(&problem)),
-        _ => record(&call, id)
-            .await
-            .unwrap_or_else(|problem| call.refuse(&problem)),
-    }
+    let answered = match method {
+        Method::PATCH => return append::append(call, id, body).await,
+        Method::HEAD => offset(&call, id).await,
+        Method::DELETE => cancel(&call, id).await,
+        _ => record(&call, id).await,
+    };
+    answered.unwrap_or_else(|problem| call.refuse(problem))
 }
 
 fn no_method() -> Problem {
@@ -102,23 +96,23 @@ fn no_method() -> Problem {
 /// How far an upload has come. Whoever sent before is stopped: what they send from now on would only confuse the answer.
 async fn offset(call: &Call, id: UploadId) -> Result<Response, Problem> {
     header::check_version(&call.headers)?;
-    let owner = call.principal().await.map_err(call::instead_of_losing_it)?;
-    let record = call
-        .owned(id, &owner)
-        .await
-        .map_err(call::instead_of_losing_it)?;
-    let standing = match record.status.state {
-        UploadState::Open | UploadState::Committing => restore::look(call, &record, &owner)
-            .await
-            .map_err(call::instead_of_losing_it)?,
-        UploadState::Held => {
-            let standing = parts::look(call, &record, &owner).await;
-            standing.map_err(call::instead_of_losing_it)?
-        }
-        _ => Standing::of(&record),
-    };
+    let record = standing(call, id).await;
+    let record = record.map_err(call::instead_of_losing_it)?;
+    let response = standing::head(&record).ok_or_else(call::gone)?;
     call.done(StatusCode::OK);
-    standing.head().ok_or_else(call::gone)
+    Ok(response)
+}
+
+/// How an upload stands that nobody sends any more.
+async fn standing(call: &Call, id: UploadId) -> Result<UploadRecord, Problem> {
+    let owner = call.principal().await?;
+    let record = call.owned(id, &owner).await?;
+    match record.status.state {
+        UploadState::Open | UploadState::Held | UploadState::Committing => {
+            restore::look(call, record, &owner).await
+        }
+        _ => Ok(record),
+    }
 }
 
 /// Everything about an upload, for whoever sends it.
@@ -139,16 +133,11 @@ async fn cancel(call: &Call, id: UploadId) -> Result<Response, Problem> {
         UploadState::Cancelled | UploadState::Expired => return Err(call::gone()),
         state => return Err(StoreError::Ended(state).problem()),
     }
-    let span = call.work(&record.upload.traceparent);
-    let sessions = call.site.gateway.sessions();
-    let turn = sessions.turn(id, &owner, &record.upload.traceparent, call::TURN_WAIT);
-    let turn = turn.await;
+    call.work(&record.upload.traceparent);
+    let turn = call.turn(&record).await;
     // Nobody else may have it: not a request that goes on here, and not another web host.
-    let taken = call.site.gateway.store().take_over(id, &span).await;
-    let status = taken.map_err(|error| error.problem())?;
-    let cancelled = session::cancellation(status.epoch);
-    let concluded = call.site.gateway.store().conclude(id, &cancelled, &span);
-    concluded.await.map_err(|error| error.problem())?;
+    let given_up = call.give_up(id).await;
+    given_up.map_err(|error| error.problem())?;
     if let Some(mut turn) = turn {
         drop(turn.take());
     }

@@ -263,6 +263,10 @@ async fn a_refusal_is_told_on_the_bytes_and_never_becomes_a_success() -> Result<
     for from in [0, 5, 10_000, 19_999, 20_000] {
         let again = upload.send(&gateway, from, "x").await?;
         let again = again.problem("policy-rejected", 422)?;
+        ensure!(
+            again["support_id"] == problem["support_id"],
+            "{again} {problem}"
+        );
         for member in ["detail", "policy", "rule", "findings", "policies"] {
             ensure!(
                 again[member] == problem[member],

@@ -38,6 +38,25 @@ pub(super) struct Paused {
     last: Option<u8>,
 }
 
+/// What of it is not the policies'.
+pub(super) struct PausedDigest {
+    offset: u64,
+    hash_state: String,
+    last: Option<u8>,
+}
+
+impl Paused {
+    /// What the policies know, and the rest.
+    pub(super) fn into_parts(self) -> (Suspension, PausedDigest) {
+        let digest = PausedDigest {
+            offset: self.policies.offset(),
+            hash_state: self.hash_state,
+            last: self.last,
+        };
+        (self.policies, digest)
+    }
+}
+
 /// Why judging ended early. What was shown and has not passed went nowhere.
 pub(super) enum Stopped {
     /// The policies let it pass no further.
@@ -164,13 +183,13 @@ impl Judge {
     }
 
     /// Goes on from what was written down, with policies that do.
-    pub(super) fn resumed(inspection: Inspection, paused: &Paused) -> Option<Self> {
+    pub(super) fn resumed(inspection: Inspection, paused: &PausedDigest) -> Option<Self> {
         let hash_state = hex::decode(&paused.hash_state).ok()?;
         Some(Self {
             inspection,
             shadow: Shadow::default(),
             hasher: Sha256Hasher::from_state(&hash_state)?,
-            offset: paused.policies.offset(),
+            offset: paused.offset,
             last: paused.last,
         })
     }

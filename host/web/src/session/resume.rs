@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 use portcullis_engine::{Admission, Refused, Resumed, Shadow, Upload};
 use portcullis_hop::{
-    MAX_STATE_BYTES, NewUpload, StoreError, UploadRecord, UploadState, UploadStatus, UploadStore,
+    HopClient, MAX_STATE_BYTES, NewUpload, StoreError, UploadRecord, UploadState, UploadStatus,
+    UploadStore,
 };
 use portcullis_telemetry::{Span, SpanName};
-use portcullis_types::Offset;
+use portcullis_types::{Offset, UploadId};
 
 use super::chunks::Chunks;
 use super::judge::{Judge, Paused};
@@ -51,14 +53,19 @@ impl UploadSession {
     /// what they said before.
     pub(crate) async fn resume(
         gateway: &Arc<Gateway>,
-        record: &UploadRecord,
-        status: &UploadStatus,
+        record: UploadRecord,
         span: &Arc<Span>,
     ) -> Result<Self, Failure> {
+        let UploadRecord {
+            status,
+            upload: mut new,
+            length,
+            ..
+        } = record;
         let permit = gateway.permit().await?;
-        let open = OpenUpload::taken_over(gateway.store(), status);
-        let upload = shown_before(&record.upload);
-        let begun = match paused(gateway, status, span).await {
+        let open = OpenUpload::taken_over(gateway.store(), &status);
+        let upload = shown_before(&new);
+        let begun = match paused(gateway, &status, span).await {
             Some(paused) => go_on(gateway, &upload, paused).await,
             None => None,
         };
@@ -78,12 +85,11 @@ impl UploadSession {
                 return Err(refusal(refused, span));
             }
         };
-        if record.upload.disk.as_ref() != Some(judge.inspection().disk()) {
+        if new.disk.as_ref() != Some(judge.inspection().disk()) {
             // The policies of today keep it on another disk than those that admitted it, and its bytes lie there.
             open.cancel(span).await.map_err(Failure::Store)?;
             return Err(Failure::Store(StoreError::Ended(UploadState::Cancelled)));
         }
-        let mut new = record.upload.clone();
         new.revision = Some(judge.inspection().revision());
         let session = Self {
             gateway: Arc::clone(gateway),
@@ -91,7 +97,7 @@ impl UploadSession {
             new: Box::new(new),
             judge,
             place: Place::Services(open),
-            length: record.length,
+            length,
             permit,
         };
         if is_behind {
@@ -104,11 +110,8 @@ impl UploadSession {
     /// Shows the policies what services have, up to here.
     async fn replay(mut self, until: Offset, span: &Arc<Span>) -> Result<Self, Failure> {
         let replay = Arc::new(span.child(SpanName::Replay));
-        let store = Arc::clone(self.gateway.store());
-        let bytes = store.read(self.upload.id, Offset::ZERO, &replay).await;
+        let bytes = read_back(self.gateway.store(), self.upload.id, &replay).await;
         let bytes = bytes.map_err(Failure::Store)?;
-        // What is read back breaks off where a client's body would.
-        let bytes = bytes.map(|bytes| bytes.map_err(|_| BodyError::ClientGone));
         match self
             .judge
             .show(Chunks::new(bytes), None, until.bytes())
@@ -122,6 +125,16 @@ impl UploadSession {
             Err(stopped) => Err(self.stop(stopped, span).await),
         }
     }
+}
+
+/// What services have of an upload, as a body: it breaks off where a client's would.
+pub(crate) async fn read_back(
+    store: &HopClient,
+    id: UploadId,
+    span: &Span,
+) -> Result<impl Stream<Item = Result<Bytes, BodyError>> + Send + Unpin + use<>, StoreError> {
+    let bytes = store.read(id, Offset::ZERO, span).await?;
+    Ok(bytes.map(|bytes| bytes.map_err(|_| BodyError::ClientGone)))
 }
 
 /// An upload before its policies, or why it may not pass.
@@ -143,13 +156,10 @@ async fn paused(gateway: &Gateway, status: &UploadStatus, span: &Span) -> Option
 
 /// Lets the policies go on from what they knew; absent where they cannot.
 async fn go_on(gateway: &Gateway, upload: &Upload, paused: Paused) -> Option<Begun> {
-    match gateway
-        .engine()
-        .resume(upload, paused.policies.clone(), None)
-        .await
-    {
+    let (policies, digest) = paused.into_parts();
+    match gateway.engine().resume(upload, policies, None).await {
         Resumed::Inspect(inspection) => {
-            let judge = Judge::resumed(*inspection, &paused)?;
+            let judge = Judge::resumed(*inspection, &digest)?;
             Some(Ok(Box::new(judge)))
         }
         Resumed::Refused(refused) => Some(Err((refused, Shadow::default()))),

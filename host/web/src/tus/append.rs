@@ -6,18 +6,20 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use http::{StatusCode, header};
+use http::StatusCode;
 use portcullis_hop::{Problem, ProblemKind, StoreError, UploadRecord, UploadState};
 use portcullis_telemetry::Span;
-use portcullis_types::{Clock, Principal, UploadId};
+use portcullis_types::{Principal, UploadId};
 
 use super::body::Wanted;
-use super::call::{self, Call, TURN_WAIT};
+use super::call::{self, Call};
+use super::checksum::Checksum;
 use super::header as said;
 use super::{parts, restore, standing};
 use crate::answer;
 use crate::gateway::Failure;
-use crate::linger::{BodyError, LingeringBody};
+use crate::linger::{BodyError, LingeringBody, Trailers};
+use crate::raw::announced_length;
 use crate::session::{Appended, Checked, NotKept, Staged, UploadSession};
 use crate::sessions::{Held, Turn};
 
@@ -26,7 +28,7 @@ pub(super) async fn append(call: Call, id: UploadId, body: Body) -> Response {
     let tasks = call.site.gateway.tasks().clone();
     let answered = tasks.spawn(async move {
         let answered = answer_to(&call, id, body).await;
-        let mut response = answered.unwrap_or_else(|problem| call.refuse(&problem));
+        let mut response = answered.unwrap_or_else(|problem| call.refuse(problem));
         answer::add_trace(&mut response, &call.span());
         response
     });
@@ -45,7 +47,7 @@ async fn answer_to(call: &Call, id: UploadId, body: Body) -> Result<Response, Pr
     let (mut turn, span) = match turn(call, id, &owner, from).await? {
         Found::Turn(turn, span) => (turn, span),
         Found::Part(turn, part, span) => {
-            return parts::append(call, turn, &part, from, body, &span).await;
+            return parts::append(call, turn, *part, from, body, &span).await;
         }
         Found::Answer(response) => return Ok(response),
     };
@@ -81,7 +83,7 @@ async fn turn(call: &Call, id: UploadId, owner: &Principal, from: u64) -> Result
         }
     };
     let span = call.work(&trace);
-    let turn = gateway.sessions().turn(id, owner, &trace, TURN_WAIT).await;
+    let turn = gateway.sessions().turn(id, owner, &trace).await;
     let mut turn = turn.ok_or_else(waits)?;
     if let Some(held) = turn.take()
         && held.is_judged_by(gateway)
@@ -89,14 +91,15 @@ async fn turn(call: &Call, id: UploadId, owner: &Principal, from: u64) -> Result
         turn.put(held);
         return Ok(Found::Turn(turn, span));
     }
-    let record = call.owned(id, owner).await?;
+    let record = call.taken_over(id, owner).await?;
     match record.status.state {
-        UploadState::Open => {}
-        UploadState::Held => return Ok(Found::Part(turn, Box::new(record), span)),
-        _ => return over(call, &record, from).map(Found::Answer),
+        UploadState::Open => {
+            let turn = restore::restored(call, turn, record, &span).await?;
+            Ok(Found::Turn(turn, span))
+        }
+        UploadState::Held => Ok(Found::Part(turn, Box::new(record), span)),
+        _ => over(call, &record, from).map(Found::Answer),
     }
-    let turn = restore::restored(call, turn, record, &span).await?;
-    Ok(Found::Turn(turn, span))
 }
 
 /// The answer to bytes for an upload that is over.
@@ -121,6 +124,14 @@ pub(super) fn over(call: &Call, record: &UploadRecord, from: u64) -> Result<Resp
     }
 }
 
+/// What a request with bytes wants of an upload under way.
+enum Wish {
+    /// To append them; all of them or none, if they are to have a checksum.
+    Append(Option<Checksum>),
+    /// To hear the verdict, of which nothing but the last byte keeps a client: it sends that again.
+    Verdict,
+}
+
 async fn more(
     call: &Call,
     mut turn: Turn,
@@ -129,73 +140,75 @@ async fn more(
     body: LingeringBody,
     span: &Arc<Span>,
 ) -> Result<Response, Problem> {
-    if let Err(problem) = declare_length(call, &mut session, span).await {
-        turn.put(Held::UnderWay(session));
-        return Err(problem);
-    }
-    let (offset, length) = (session.offset(), session.length());
-    let most = length.unwrap_or(call.site.gateway.limits().upload_bytes);
-    // All has come but for the verdict: the last byte is what a client sends to hear it.
-    let again = session.is_complete() && from + 1 == offset;
-    let checked = if from != offset && !again {
-        Err(mismatch(standing::shown(offset, length)))
-    } else {
-        fits(call, most - from, most).and_then(|()| said::checksum(&call.headers, &body.trailers()))
-    };
-    let checksum = match checked {
-        Ok(checksum) => checksum,
+    let wish = match wish(call, &mut session, from, &body.trailers(), span).await {
+        Ok(wish) => wish,
         Err(problem) => {
             turn.put(Held::UnderWay(session));
             return Err(problem);
         }
     };
     let id = session.created_as().id;
+    let most = most(call, session.length());
     let mut body = Wanted::new(body, turn.overtaken(), most - from);
-    if again {
-        if let Err(problem) = same_byte(&mut body, session.last_byte(), offset).await {
-            turn.put(Held::UnderWay(session));
-            return Err(problem);
+    let ended = |failure| answer::failed(id, failure, span);
+    let (session, problem) = match wish {
+        Wish::Verdict => {
+            let same = same_byte(&mut body, session.last_byte(), session.offset()).await;
+            (session, same.err())
         }
-        return finish(call, turn, session, span).await;
-    }
-    let sent = match checksum {
-        None => session.append(body, span).await.map(|appended| {
-            let Appended { session, broken } = appended;
-            match broken {
-                None => (Some(session), None),
-                Some(error) => {
-                    let problem = broke_off(error, session.offset(), most);
-                    (Some(session), Some(problem))
-                }
-            }
-        }),
-        Some(checksum) => {
+        Wish::Append(None) => {
+            let Appended { session, broken } = session.append(body, span).await.map_err(ended)?;
+            let problem = broken.map(|error| broke_off(error, session.offset(), most));
+            (session, problem)
+        }
+        Wish::Append(Some(checksum)) => {
             let checked = session.append_checked(body, checksum, span).await;
-            checked.map(|checked| match checked {
-                Checked::Appended(session) => (Some(session), None),
-                Checked::Untouched(session, broken) => (Some(session), Some(not_kept(broken))),
-                Checked::Undone(broken) => (None, Some(not_kept(broken))),
-            })
+            match checked.map_err(ended)? {
+                Checked::Appended(session) => (session, None),
+                Checked::Untouched(session, why) => (session, Some(not_kept(why))),
+                Checked::Undone(why) => return Err(not_kept(why)),
+            }
         }
     };
-    match sent.map_err(|failure| failed(id, failure, span))? {
-        (Some(session), None) if session.is_complete() => finish(call, turn, session, span).await,
-        (session, problem) => {
-            let at = session
-                .as_ref()
-                .map(|session| (session.offset(), session.length()));
-            if let Some(session) = session {
-                turn.put(Held::UnderWay(session));
-            }
-            match (problem, at) {
-                (None, Some(at)) => {
-                    call.done(StatusCode::NO_CONTENT);
-                    Ok(appended(call, at))
-                }
-                (problem, _) => Err(problem.unwrap_or_else(waits)),
-            }
-        }
+    if problem.is_none() && session.is_complete() {
+        return finish(call, turn, session, span).await;
     }
+    let response = appended(call, &session);
+    turn.put(Held::UnderWay(session));
+    if let Some(problem) = problem {
+        return Err(problem);
+    }
+    call.done(StatusCode::NO_CONTENT);
+    Ok(response)
+}
+
+/// What a request wants, unless something about it is wrong, which costs the upload nothing.
+async fn wish(
+    call: &Call,
+    session: &mut UploadSession,
+    from: u64,
+    trailers: &Trailers,
+    span: &Span,
+) -> Result<Wish, Problem> {
+    declare_length(call, session, span).await?;
+    let (offset, length) = (session.offset(), session.length());
+    let is_verdict = session.is_complete() && from + 1 == offset;
+    if from != offset && !is_verdict {
+        return Err(mismatch(standing::shown(offset, length)));
+    }
+    let most = most(call, length);
+    fits(call, most - from, most)?;
+    let checksum = said::checksum(&call.headers, trailers)?;
+    Ok(if is_verdict {
+        Wish::Verdict
+    } else {
+        Wish::Append(checksum)
+    })
+}
+
+/// How many bytes an upload of this length may have.
+pub(super) fn most(call: &Call, length: Option<u64>) -> u64 {
+    length.unwrap_or(call.site.gateway.limits().upload_bytes)
 }
 
 /// Takes the length that a request tells of an upload that had none.
@@ -223,9 +236,7 @@ async fn declare_length(
 
 /// Refuses a body that is longer than what is missing, before it comes.
 pub(super) fn fits(call: &Call, rest: u64, length: u64) -> Result<(), Problem> {
-    let announced = call.headers.get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|announced| announced > rest) {
+    if announced_length(&call.headers).is_some_and(|announced| announced > rest) {
         return Err(too_long(length));
     }
     Ok(())
@@ -263,20 +274,18 @@ pub(super) async fn finish(
     }
     let id = session.created_as().id;
     let staged = session.finish(span).await;
-    let staged = staged.map_err(|failure| failed(id, failure, span))?;
+    let staged = staged.map_err(|failure| answer::failed(id, failure, span))?;
     commit(call, turn, staged, span).await
 }
 
 /// The same for an upload that one request brings whole: if it cannot be stored now, nothing of it stays.
 pub(super) async fn finish_alone(
-    call: &Call,
     session: UploadSession,
     span: &Arc<Span>,
 ) -> Result<Response, Problem> {
-    call.principal().await?;
     let id = session.created_as().id;
     let staged = session.finish(span).await;
-    let mut staged = staged.map_err(|failure| failed(id, failure, span))?;
+    let mut staged = staged.map_err(|failure| answer::failed(id, failure, span))?;
     let receipt = answer::ended(id, staged.commit(span).await, span)?;
     Ok(stored(receipt.size))
 }
@@ -326,15 +335,12 @@ fn may_be_tried_again(error: &StoreError) -> bool {
 }
 
 /// The answer to bytes that are appended.
-pub(super) fn appended(call: &Call, (offset, length): (u64, Option<u64>)) -> Response {
+pub(super) fn appended(call: &Call, session: &UploadSession) -> Response {
+    let gateway = &call.site.gateway;
     let mut response = standing::empty(StatusCode::NO_CONTENT);
-    standing::offset(&mut response, standing::shown(offset, length));
-    standing::expires(
-        &mut response,
-        Clock::system()
-            .now()
-            .plus(call.site.gateway.limits().expiry),
-    );
+    let offset = standing::shown(session.offset(), session.length());
+    standing::offset(&mut response, offset);
+    standing::expires(&mut response, gateway.now().plus(gateway.limits().expiry));
     response
 }
 
@@ -413,11 +419,4 @@ pub(super) fn too_long(length: u64) -> Problem {
 pub(super) fn waits() -> Problem {
     let detail = "The checks are going through what came of this upload before, or it is being stored; ask for the offset again in a moment and go on from there.";
     Problem::new(ProblemKind::NotReady, detail)
-}
-
-pub(super) fn failed(id: UploadId, failure: Failure, span: &Span) -> Problem {
-    match answer::ended(id, Err(failure), span) {
-        Err(problem) => problem,
-        Ok(_) => unreachable!("it failed"),
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -18,9 +17,8 @@ use crate::answer;
 use crate::client_address::client_address;
 use crate::linger::LingeringBody;
 use crate::routes::{self, Site};
-
-/// How long a request waits for the one before it to stop.
-pub(super) const TURN_WAIT: Duration = Duration::from_secs(5);
+use crate::session;
+use crate::sessions::Turn;
 
 /// A request, but for its body.
 pub(super) struct Call {
@@ -91,22 +89,51 @@ impl Call {
         }
     }
 
+    /// The turn on an upload; absent where whoever has it does not stop in time.
+    pub(super) async fn turn(&self, record: &UploadRecord) -> Option<Turn> {
+        let (upload, sessions) = (&record.upload, self.site.gateway.sessions());
+        let turn = sessions.turn(upload.id, &upload.principal, &upload.traceparent);
+        turn.await
+    }
+
+    /// What services know of an upload once it is taken over, if it is not over: from then on nobody else changes it.
+    pub(super) async fn taken_over(
+        &self,
+        id: UploadId,
+        owner: &Principal,
+    ) -> Result<UploadRecord, Problem> {
+        let taken = self.site.gateway.store().take_over(id, &self.span()).await;
+        taken.map_err(|error| error.problem())?;
+        self.owned(id, owner).await
+    }
+
+    /// Gives an upload up, whoever has it.
+    pub(super) async fn give_up(&self, id: UploadId) -> Result<(), StoreError> {
+        let (store, span) = (self.site.gateway.store(), self.span());
+        let status = store.take_over(id, &span).await?;
+        let cancelled = session::cancellation(status.epoch);
+        store.conclude(id, &cancelled, &span).await.map(|_| ())
+    }
+
     /// Says in the span how it ended.
     pub(super) fn done(&self, status: StatusCode) {
         self.span().set(Attribute::StatusCode(status.as_u16()));
     }
 
-    /// The answer to a request that fails.
-    pub(super) fn refuse(&self, problem: &Problem) -> Response {
+    /// The answer to a request that fails. Where an upload was refused before, its own trace is the one to look at.
+    pub(super) fn refuse(&self, problem: Problem) -> Response {
         let span = self.span();
         let status = problem.kind.status();
         span.set(Attribute::StatusCode(status.as_u16()));
         if status.is_server_error() {
             span.fail(portcullis_telemetry::ErrorType::ServicesUnavailable);
         }
-        let trace_id = span.context().trace_id();
-        let mut response = answer::problem_response(problem.clone().with_support_id(trace_id));
-        standing::speak(&mut response, problem);
+        let problem = match problem.support_id {
+            Some(_) => problem,
+            None => problem.with_support_id(span.context().trace_id()),
+        };
+        let mut response = answer::problem_response(problem.clone());
+        standing::speak(&mut response, &problem);
         answer::add_trace(&mut response, &span);
         response
     }
@@ -129,9 +156,6 @@ pub(super) fn gone() -> Problem {
 pub(super) fn instead_of_losing_it(problem: Problem) -> Problem {
     match problem.kind {
         ProblemKind::NotFound | ProblemKind::Gone | ProblemKind::UnsupportedProtocol => problem,
-        _ => Problem {
-            kind: ProblemKind::Locked,
-            ..Problem::new(ProblemKind::Locked, problem.detail)
-        },
+        _ => Problem::new(ProblemKind::Locked, problem.detail),
     }
 }

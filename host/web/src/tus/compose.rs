@@ -7,20 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
-use futures_util::StreamExt;
 use http::StatusCode;
-use portcullis_hop::{Composition, Problem, ProblemKind, UploadRecord, UploadState, UploadStore};
+use portcullis_hop::{Composition, Problem, ProblemKind, UploadRecord, UploadState};
 use portcullis_telemetry::{Attribute, Span};
-use portcullis_types::{Offset, Principal, Sha256Hasher, UploadId};
+use portcullis_types::{Principal, Sha256Hasher, UploadId};
 
-use super::append::{failed, finish_alone, over, waits};
+use super::append::{finish_alone, over, waits};
 use super::call::{self, Call};
 use super::create::located;
 use super::header as said;
+use crate::answer;
 use crate::lines::Live;
-use crate::linger::BodyError;
 use crate::metadata::Headers;
-use crate::session::{Appended, Source, UploadSession, cancellation};
+use crate::session::{Appended, Source, UploadSession, read_back};
 
 /// How often it is looked whether the next part is complete.
 const BEAT: Duration = Duration::from_millis(200);
@@ -63,16 +62,18 @@ pub(super) async fn create(call: &Call, ids: Vec<UploadId>) -> Result<Response, 
     };
     let live = Live::default();
     let session = UploadSession::create(&call.site.gateway, upload, &source, &live).await;
-    let session = session.map_err(|failure| failed(id, failure, &span))?;
+    let session = session.map_err(|failure| answer::failed(id, failure, &span))?;
     let session = session.open(&span).await;
-    let mut session = session.map_err(|failure| failed(id, failure, &span))?;
+    let mut session = session.map_err(|failure| answer::failed(id, failure, &span))?;
     for part in &ids {
         session = take(call, session, *part, &principal, &span).await?;
     }
     session.complete();
-    let mut response = finish_alone(call, session, &span).await?;
+    // A token may have been revoked while parts were waited for.
+    call.principal().await?;
+    let mut response = finish_alone(session, &span).await?;
     for part in ids {
-        forget(call, part, &span).await;
+        forget(call, part).await;
     }
     *response.status_mut() = StatusCode::CREATED;
     Ok(located(call, response, id))
@@ -107,7 +108,7 @@ async fn id_of(call: &Call, parts: &[UploadId], owner: &Principal) -> Result<Id,
         match record.status.state {
             UploadState::Committing => return Err(waits()),
             // Another request began with it, and may be dead.
-            UploadState::Open | UploadState::Held => forget(call, id, &call.span()).await,
+            UploadState::Open | UploadState::Held => forget(call, id).await,
             UploadState::Cancelled | UploadState::Expired => {}
             UploadState::Committed | UploadState::Quarantined | UploadState::Rejected => {
                 return Ok(Id::Over(Box::new(record)));
@@ -139,17 +140,11 @@ async fn take(
 ) -> Result<UploadSession, Problem> {
     let id = session.created_as().id;
     complete(call, part, owner).await?;
-    let bytes = call
-        .site
-        .gateway
-        .store()
-        .read(part, Offset::ZERO, span)
-        .await;
+    let bytes = read_back(call.site.gateway.store(), part, span).await;
     let bytes = bytes.map_err(|error| error.problem())?;
-    // What is read back breaks off where a client's body would.
-    let bytes = bytes.map(|bytes| bytes.map_err(|_| BodyError::ClientGone));
     let appended = session.append(bytes, span).await;
-    let Appended { session, broken } = appended.map_err(|failure| failed(id, failure, span))?;
+    let Appended { session, broken } =
+        appended.map_err(|failure| answer::failed(id, failure, span))?;
     if broken.is_some() {
         session.cancel(span).await;
         return Err(waits());
@@ -182,9 +177,6 @@ async fn complete(call: &Call, part: UploadId, owner: &Principal) -> Result<(), 
 }
 
 /// Lets go of an upload. What cannot be now goes when it expires.
-async fn forget(call: &Call, id: UploadId, span: &Span) {
-    let store = call.site.gateway.store();
-    if let Ok(status) = store.take_over(id, span).await {
-        let _ = store.conclude(id, &cancellation(status.epoch), span).await;
-    }
+async fn forget(call: &Call, id: UploadId) {
+    let _ = call.give_up(id).await;
 }

@@ -10,16 +10,17 @@ use portcullis_hop::{Composition, Problem};
 use portcullis_telemetry::{Attribute, Span, SpanName};
 use portcullis_types::UploadId;
 
-use super::append::{self, appended, failed};
+use super::append::{self, appended, finish_alone};
 use super::body::Wanted;
-use super::call::{Call, TURN_WAIT};
+use super::call::Call;
 use super::header as said;
-use super::{compose, parts, standing};
+use super::{compose, parts};
 use crate::answer;
 use crate::gateway::Failure;
 use crate::lines::Live;
 use crate::linger::LingeringBody;
 use crate::metadata::Headers;
+use crate::raw::announced_length;
 use crate::routes::Site;
 use crate::session::{Appended, Checked, Source, UploadSession};
 use crate::sessions::Held;
@@ -28,7 +29,7 @@ use crate::sessions::Held;
 pub(crate) async fn create(site: Arc<Site>, parts: Parts, body: Body) -> Response {
     let call = Call::new(site, parts, SpanName::Upload);
     let created = begin(&call, body).await;
-    created.unwrap_or_else(|problem| call.refuse(&problem))
+    created.unwrap_or_else(|problem| call.refuse(problem))
 }
 
 /// How much of an upload its first request brings.
@@ -41,8 +42,7 @@ enum First {
 impl First {
     fn of(call: &Call, length: Option<u64>) -> Result<Self, Problem> {
         let headers = &call.headers;
-        let announced = headers.get(header::CONTENT_LENGTH);
-        let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let announced = announced_length(headers);
         let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
         if length == Some(0) {
             return Ok(Self::All);
@@ -88,7 +88,7 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
         metadata: Some(metadata),
         composition: None,
     };
-    let ended = |failure: Failure| failed(id, failure, &span);
+    let ended = |failure: Failure| answer::failed(id, failure, &span);
     let live = Live::default();
     let session = UploadSession::create(&site.gateway, upload, &source, &live).await;
     let session = session.map_err(&ended)?;
@@ -96,19 +96,18 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
         return whole(call, session, body, &span).await;
     }
     let session = session.open(&span).await.map_err(&ended)?;
-    let most = length.unwrap_or(site.gateway.limits().upload_bytes);
-    let body = Wanted::new(body, std::future::pending(), most);
+    let body = Wanted::new(body, std::future::pending(), append::most(call, length));
     let mut session = match (first, checksum) {
         (First::Nothing, _) => session,
         (_, Some(checksum)) => {
             let checked = session.append_checked(body, checksum, &span).await;
             match checked.map_err(&ended)? {
                 Checked::Appended(session) => session,
-                Checked::Untouched(session, broken) => {
+                Checked::Untouched(session, why) => {
                     session.cancel(&span).await;
-                    return Err(append::not_kept(broken));
+                    return Err(append::not_kept(why));
                 }
-                Checked::Undone(broken) => return Err(append::not_kept(broken)),
+                Checked::Undone(why) => return Err(append::not_kept(why)),
             }
         }
         (_, None) => {
@@ -119,17 +118,14 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
     // Its client hears of it in this answer: from now on it outlives whoever sends.
     session.outlive();
     let trace = span.context();
-    let turn = site
-        .gateway
-        .sessions()
-        .turn(id, &principal, &trace, TURN_WAIT);
+    let turn = site.gateway.sessions().turn(id, &principal, &trace);
     let mut turn = turn.await.ok_or_else(append::waits)?;
     let mut response = if session.is_complete() {
         append::finish(call, turn, session, &span).await?
     } else {
-        let at = (session.offset(), session.length());
+        let response = appended(call, &session);
         turn.put(Held::UnderWay(session));
-        appended(call, at)
+        response
     };
     *response.status_mut() = StatusCode::CREATED;
     Ok(located(call, response, id))
@@ -143,13 +139,11 @@ async fn whole(
     span: &Arc<Span>,
 ) -> Result<Response, Problem> {
     let id = session.created_as().id;
-    let ended = |failure: Failure| failed(id, failure, span);
+    let ended = |failure: Failure| answer::failed(id, failure, span);
     let appended = session.append_whole(body, span).await.map_err(&ended)?;
     let session = kept_whole(appended, id, span).await?;
-    let mut staged = session.finish(span).await.map_err(&ended)?;
-    let receipt = answer::ended(id, staged.commit(span).await, span)?;
-    let mut response = standing::empty(StatusCode::CREATED);
-    standing::offset(&mut response, receipt.size);
+    let mut response = finish_alone(session, span).await?;
+    *response.status_mut() = StatusCode::CREATED;
     Ok(located(call, response, id))
 }
 
@@ -164,7 +158,7 @@ async fn kept_whole(
         None => Ok(session),
         Some(error) => {
             session.cancel(span).await;
-            Err(failed(id, Failure::Body(error), span))
+            Err(answer::failed(id, Failure::Body(error), span))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use portcullis_hop::{Composition, Problem, UploadRecord, UploadState};
+use portcullis_hop::{Problem, UploadRecord, UploadState};
 use portcullis_types::Timestamp;
 use serde_json::{Value, json};
 
@@ -15,69 +15,35 @@ use super::header::{
 };
 use crate::answer;
 
-/// How far an upload has come, and what is known of it.
-pub(super) struct Standing {
-    state: UploadState,
-    /// What services acknowledged, in bytes.
-    offset: u64,
-    length: Option<u64>,
-    expires_at: Timestamp,
-    metadata: Option<String>,
-    composition: Option<Composition>,
-}
-
-impl Standing {
-    pub(super) fn of(record: &UploadRecord) -> Self {
-        Self {
-            state: record.status.state,
-            offset: record.status.offset.bytes(),
-            length: record.length,
-            expires_at: record.expires_at,
-            metadata: record.upload.metadata.clone(),
-            composition: record.upload.composition.clone(),
-        }
-    }
-
-    /// The same further on.
-    pub(super) fn at(self, offset: u64) -> Self {
-        Self { offset, ..self }
-    }
-
-    /// The answer to whoever asks how far it has come; absent where the upload was given up.
-    pub(super) fn head(&self) -> Option<Response> {
-        if matches!(self.state, UploadState::Cancelled | UploadState::Expired) {
-            return None;
-        }
+/// The answer to whoever asks how far an upload has come; absent where it was given up.
+pub(super) fn head(record: &UploadRecord) -> Option<Response> {
+    let (upload, offset) = (&record.upload, record.status.offset.bytes());
+    let offset = match record.status.state {
+        UploadState::Cancelled | UploadState::Expired => return None,
         // A part is nothing by itself, and has no verdict to wait for.
-        let is_stored = matches!(
-            self.state,
-            UploadState::Committed | UploadState::Quarantined | UploadState::Held
-        );
-        let mut response = empty(StatusCode::OK);
-        let headers = response.headers_mut();
-        let offset = if is_stored {
-            self.offset
-        } else {
-            shown(self.offset, self.length)
-        };
-        headers.insert(OFFSET, HeaderValue::from(offset));
-        match self.length {
-            Some(length) => headers.insert(LENGTH, HeaderValue::from(length)),
-            None => headers.insert(DEFER_LENGTH, HeaderValue::from_static("1")),
-        };
-        if self.state.takes_bytes() {
-            expires(&mut response, self.expires_at);
+        UploadState::Committed | UploadState::Quarantined | UploadState::Held => offset,
+        UploadState::Open | UploadState::Committing | UploadState::Rejected => {
+            shown(offset, record.length)
         }
-        let concat = self.composition.as_ref().map(composition_text);
-        if let Some(concat) = concat.and_then(|text| HeaderValue::from_str(&text).ok()) {
-            response.headers_mut().insert(CONCAT, concat);
+    };
+    let mut response = empty(StatusCode::OK);
+    let headers = response.headers_mut();
+    headers.insert(OFFSET, HeaderValue::from(offset));
+    match record.length {
+        Some(length) => headers.insert(LENGTH, HeaderValue::from(length)),
+        None => headers.insert(DEFER_LENGTH, HeaderValue::from_static("1")),
+    };
+    let concat = upload.composition.as_ref().map(composition_text);
+    let metadata = upload.metadata.clone().filter(|text| !text.is_empty());
+    for (name, text) in [(CONCAT, concat), (METADATA, metadata)] {
+        if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            headers.insert(name, value);
         }
-        let metadata = self.metadata.as_deref().filter(|text| !text.is_empty());
-        if let Some(metadata) = metadata.and_then(|text| HeaderValue::from_str(text).ok()) {
-            response.headers_mut().insert(METADATA, metadata);
-        }
-        Some(response)
     }
+    if record.status.state.takes_bytes() {
+        expires(&mut response, record.expires_at);
+    }
+    Some(response)
 }
 
 /// The offset that is told of an upload that is not stored: below its length, whatever has come. The last byte is asked

@@ -1,7 +1,6 @@
 //! What the policies know of an upload that pauses lies beside its stage, with the offset that it is of and its digest: it
 //! is not made durable, and whatever is wrong with it makes it none.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -18,7 +17,7 @@ const HEAD_BYTES: usize = 8 + 32;
 
 impl Inner {
     pub(super) async fn suspend(
-        self: &Arc<Self>,
+        &self,
         id: UploadId,
         epoch: Epoch,
         offset: Offset,
@@ -48,7 +47,7 @@ impl Inner {
         Ok(status)
     }
 
-    pub(super) async fn suspended(self: &Arc<Self>, id: UploadId) -> Result<Option<Bytes>, Fault> {
+    pub(super) async fn suspended(&self, id: UploadId) -> Result<Option<Bytes>, Fault> {
         let row = self.row(id).await?;
         let status = row.status();
         if status.state != UploadState::Open {

@@ -39,7 +39,7 @@ impl Uploads {
         entry.disk.clone_from(&upload.disk);
         let ended = move |rows: &Rows| {
             let row = UploadRow::find(rows, id)?.ok_or(Fault(StoreError::NotFound))?;
-            let waits = matches!(row.status().state, UploadState::Open | UploadState::Held);
+            let waits = row.status().state.takes_bytes();
             if waits {
                 UploadRow::conclude(rows, id, UploadState::Expired, None)?;
                 entry.write(rows)?;

@@ -31,6 +31,14 @@ async fn hang(
     Ok(hanging)
 }
 
+/// Sends what is missing, and looks what is stored then.
+async fn rest(gateway: &TestGateway, upload: &TusUpload, table: &str, from: u64) -> Result<()> {
+    let missing = &table[usize::try_from(from)?..];
+    ensure!(upload.sent(gateway, from, missing).await? == table.len() as u64);
+    ensure!(gateway.disk("local").digest(PATH)? == sha256([table]));
+    Ok(())
+}
+
 #[tokio::test]
 async fn whoever_asks_for_the_offset_stops_a_dead_request_and_keeps_what_it_brought() -> Result<()>
 {
@@ -45,12 +53,7 @@ async fn whoever_asks_for_the_offset_stops_a_dead_request_and_keeps_what_it_brou
         .context("it hangs")???;
     let problem = answer.problem("fenced", 409)?;
     ensure!(problem["offset"] == offset, "{problem}");
-    let end = upload
-        .sent(&gateway, offset, &table[usize::try_from(offset)?..])
-        .await?;
-    ensure!(end == table.len() as u64);
-    ensure!(gateway.disk("local").digest(PATH)? == sha256([&table]));
-    Ok(())
+    rest(&gateway, &upload, &table, offset).await
 }
 
 #[tokio::test]
@@ -62,12 +65,7 @@ async fn a_client_that_goes_away_finds_what_it_sent() -> Result<()> {
     hanging.abort();
     let offset = upload.offset(&gateway).await?;
     ensure!(offset >= 1 << 19, "{offset}");
-    let end = upload
-        .sent(&gateway, offset, &table[usize::try_from(offset)?..])
-        .await?;
-    ensure!(end == table.len() as u64);
-    ensure!(gateway.disk("local").digest(PATH)? == sha256([&table]));
-    Ok(())
+    rest(&gateway, &upload, &table, offset).await
 }
 
 #[tokio::test]
@@ -91,11 +89,7 @@ async fn an_upload_survives_kill_9_of_either_server() -> Result<()> {
             .sent(&gateway, offset, &table[next..next + 100_000])
             .await?;
     }
-    let next = usize::try_from(offset)?;
-    let end = upload.sent(&gateway, offset, &table[next..]).await?;
-    ensure!(end == table.len() as u64);
-    ensure!(gateway.disk("local").digest(PATH)? == sha256([&table]));
-    Ok(())
+    rest(&gateway, &upload, &table, offset).await
 }
 
 #[tokio::test]

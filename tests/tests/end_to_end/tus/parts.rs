@@ -147,3 +147,26 @@ async fn parts_are_not_taken_unless_the_operator_says_so() -> Result<()> {
     ensure!(!extensions.contains("concatenation"), "{extensions}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_part_that_comes_with_its_creation_has_the_checksum_that_was_sent_with_it() -> Result<()>
+{
+    let gateway = gateway().await?;
+    let create = |checksum: &str| {
+        let create = gateway.tus(Method::POST, "/uploads");
+        let create = create.header("upload-concat", "partial");
+        let create = create.header("upload-length", "hello world".len());
+        let create = create.header("content-type", "application/offset+octet-stream");
+        Answer::of(
+            create
+                .header("upload-checksum", checksum)
+                .body("hello world"),
+        )
+    };
+    let wrong = "sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    create(wrong).await?.problem("checksum-mismatch", 460)?;
+    // The example of the protocol.
+    let right = create("sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=").await?;
+    ensure!(TusUpload::of(&right)?.offset(&gateway).await? == 11);
+    Ok(())
+}
