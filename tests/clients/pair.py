@@ -82,23 +82,27 @@ class Line:
             threading.Thread(target=self._pass, args=(client,), daemon=True).start()
 
     def _pass(self, client):
-        host, port = self.target().split(":")
-        try:
-            server = socket.create_connection((host, int(port)))
-        except OSError:
-            client.close()
-            return
-        try:
-            rest = self.cuts.get_nowait()
-        except queue.Empty:
-            rest = None
-        back = threading.Thread(target=_copy, args=(server, client), daemon=True)
-        back.start()
-        _copy(client, server, rest)
+        with client:
+            host, port = self.target().split(":")
+            try:
+                server = socket.create_connection((host, int(port)))
+            except OSError:
+                return
+            try:
+                rest = self.cuts.get_nowait()
+            except queue.Empty:
+                rest = None
+            with server:
+                back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+                back.start()
+                _copy(client, server, rest)
+                back.join()
+            # Closing is what tells a client in the middle of sending: where its bytes fill the window of this side,
+            # an end alone never reaches it.
 
 
 def _copy(source, sink, rest=None):
-    """Until the source ends, or so many bytes have passed."""
+    """Until the source ends, or so many bytes have passed; then neither end goes on."""
     try:
         while rest is None or rest > 0:
             block = source.recv(65536 if rest is None else min(rest, 65536))
