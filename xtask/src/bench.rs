@@ -3,6 +3,7 @@
 
 mod changes;
 pub(crate) mod client;
+mod clients;
 mod connection;
 mod figures;
 mod files;
@@ -14,6 +15,7 @@ mod policies;
 mod project;
 pub(crate) mod server;
 mod table;
+mod tus;
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +39,9 @@ pub(crate) struct Arguments {
     /// Only what it costs services to store, read and list files.
     #[arg(long)]
     files: bool,
+    /// Only uploads that can be gone on with (tus).
+    #[arg(long)]
+    tus: bool,
     /// The size of an upload in MiB.
     #[arg(long, default_value_t = 1024)]
     mib: usize,
@@ -86,13 +91,23 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         show(figures::table(&figures));
         return Ok(());
     }
-    let policies = policies::measure(workspace)?;
+    if arguments.tus {
+        let policies = policies::measure(workspace, &["table", "suspensions"])?;
+        let rate = policies.table_rate;
+        let mut figures = tus::measure(workspace, &storage, upload, nginx, rate)?;
+        figures.extend(policies.figures);
+        show(figures::table(&figures));
+        return Ok(());
+    }
+    let policies = policies::measure(workspace, &[])?;
     let times = path::measure(workspace, &storage, upload, nginx)?;
     let shadow = path::measure_shadow(workspace, &storage, upload)?;
     let mut figures = times.figures(policies.table_rate);
     figures.push(shadow);
     figures.extend(policies.figures);
     figures.extend(files::measure(workspace, &storage, upload, nginx)?);
+    let rate = policies.table_rate;
+    figures.extend(tus::measure(workspace, &storage, upload, nginx, rate)?);
     figures.extend(changes::measure(workspace, &storage)?);
     figures.extend(project::measure(workspace)?);
     show(figures::table(&figures));

@@ -304,6 +304,7 @@ fn limits(file: &LimitsFile, resolved: &mut Resolved) -> (Limits, UploadLimits, 
     let (threads, memory) = (defaults.threads as u64, defaults.guest_bytes as u64);
     let engine = EngineSettings {
         uploads: uploads.at_once,
+        max_instances: max_instances(uploads.at_once, defaults.max_instances),
         threads: count(pick("policy-threads", file.policy_threads, threads)),
         guest_bytes: count(pick(
             "policy-memory-bytes",
@@ -313,6 +314,14 @@ fn limits(file: &LimitsFile, resolved: &mut Resolved) -> (Limits, UploadLimits, 
         ..defaults
     };
     (limits, uploads, engine)
+}
+
+/// Room for eight policies with an instance for each of so many uploads, as far as the address space of a process goes: an
+/// instance takes 4 GiB of its 128 TiB.
+fn max_instances(uploads: usize, least: u32) -> u32 {
+    const MOST: u32 = 16_384;
+    let wanted = u32::try_from(uploads.saturating_mul(8)).unwrap_or(MOST);
+    wanted.clamp(least, MOST)
 }
 
 fn hop(file: &HopFile, resolved: &mut Resolved) -> HopSettings {
@@ -386,6 +395,22 @@ mod tests {
             let error = load(&variables).expect_err(says);
             assert!(error.contains(says) && !error.contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn there_are_instances_for_all_uploads_that_may_be_under_way() {
+        let instances = |uploads| {
+            let file = LimitsFile {
+                uploads,
+                ..LimitsFile::default()
+            };
+            let (_, _, engine) = limits(&file, &mut Resolved::default());
+            engine.max_instances
+        };
+        assert_eq!(instances(None), EngineSettings::default().max_instances);
+        assert_eq!(instances(Some(2_000)), 16_000);
+        // More than these have no room in the address space of a process.
+        assert_eq!(instances(Some(1_000_000)), 16_384);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use portcullis_engine::{Engine, Refused, Upload};
+use portcullis_engine::{
+    Admission, Engine, FindingListener, RefusalCause, Refused, Shadow, Upload,
+};
 use portcullis_hop::{HopClient, StoreError};
 use portcullis_types::{Clock, Principal, Timestamp, UploadId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,12 +14,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::linger::BodyError;
 use crate::metadata::Headers;
+use crate::restores::Restores;
 use crate::senders::Senders;
 use crate::sessions::{Held, Sessions};
 use crate::shadow::ShadowDesk;
-
-/// How many uploads are shown to the policies again at once.
-const MAX_RESTORES: usize = 4;
 
 /// How many uploads are written down at once.
 const PAUSES_AT_ONCE: usize = 8;
@@ -29,7 +29,7 @@ pub(crate) struct Gateway {
     clock: Clock,
     limits: GateLimits,
     permits: Arc<Semaphore>,
-    restores: Arc<Semaphore>,
+    restores: Restores,
     sessions: Arc<Sessions>,
     senders: Senders,
     tasks: TaskTracker,
@@ -93,7 +93,7 @@ impl Gateway {
             store,
             clock: Clock::system(),
             permits: Arc::new(Semaphore::new(limits.uploads)),
-            restores: Arc::new(Semaphore::new(MAX_RESTORES)),
+            restores: Restores::new(),
             sessions: Arc::default(),
             senders: Senders::new(limits.created_per_minute),
             limits,
@@ -150,8 +150,35 @@ impl Gateway {
             if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
                 return Ok(permit);
             }
-            let (_turn, held) = self.sessions.longest_idle().ok_or(Failure::Overloaded)?;
-            held.pause().await;
+            if !self.make_room().await {
+                return Err(Failure::Overloaded);
+            }
+        }
+    }
+
+    /// Shows the headers of an upload to the policies. Where their memory is used up, uploads make room that nobody works
+    /// on, as far as there are any.
+    pub(crate) async fn admit(
+        &self,
+        upload: &Upload,
+        listener: Option<FindingListener>,
+    ) -> (Admission, Shadow) {
+        loop {
+            let (admission, shadow) = self.engine.begin(upload, listener.clone()).await;
+            if !is_overloaded(&admission) || !self.make_room().await {
+                return (admission, shadow);
+            }
+        }
+    }
+
+    /// Lets go of the upload that has been idle longest. Says whether there was one.
+    pub(crate) async fn make_room(&self) -> bool {
+        match self.sessions.longest_idle() {
+            Some((_turn, held)) => {
+                held.pause().await;
+                true
+            }
+            None => false,
         }
     }
 
@@ -168,9 +195,9 @@ impl Gateway {
             .await;
     }
 
-    /// Waits until one more upload may be shown to the policies again.
-    pub(crate) async fn restoring(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.restores).acquire_owned().await.ok()
+    /// Room for showing uploads to the policies again.
+    pub(crate) fn restores(&self) -> &Restores {
+        &self.restores
     }
 
     /// A new upload of somebody, received now.
@@ -186,4 +213,8 @@ impl Gateway {
             received_at: self.now(),
         }
     }
+}
+
+fn is_overloaded(admission: &Admission) -> bool {
+    matches!(admission, Admission::Refused(refused) if refused.cause == RefusalCause::Overloaded)
 }

@@ -19,6 +19,7 @@ pub mod page;
 mod policies;
 mod raw;
 mod record;
+mod restores;
 mod routes;
 mod senders;
 pub mod server;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{OriginalUri, Path, Request, State};
@@ -31,6 +31,8 @@ use crate::{cors, media_type, page, raw, tus};
 
 /// How long the answer to a refused file waits for the next file of the same form.
 const NEXT_FILE_WAIT: Duration = Duration::from_millis(500);
+/// How long it holds what services said of a token: what comes at once is not asked about twice.
+pub(crate) const RIGHTS_HOLD: Duration = Duration::from_millis(50);
 
 /// What the handlers share.
 pub(crate) struct Site {
@@ -163,18 +165,19 @@ async fn uploads(State(site): State<Arc<Site>>, uri: OriginalUri, request: Reque
         headers: parts.headers,
         uri,
         principal,
+        authenticated: Instant::now(),
     };
     if format == Format::Lines {
         span.set(Attribute::StatusCode(StatusCode::OK.as_u16()));
         let own = Arc::clone(&site);
         let of_work = Arc::clone(&span);
         let mut response = lines::respond(site.gateway.tasks(), |live| async move {
-            take(&own.gateway, request, body, &live, &of_work).await
+            take(&own, request, body, &live, &of_work).await
         });
         answer::add_trace(&mut response, &span);
         return response;
     }
-    let answers = take(&site.gateway, request, body, &Live::default(), &span).await;
+    let answers = take(&site, request, body, &Live::default(), &span).await;
     answer::respond(answers, format, &span)
 }
 
@@ -183,8 +186,20 @@ struct Incoming {
     headers: HeaderMap,
     uri: OriginalUri,
     principal: Principal,
+    /// When services said that this is who sends it.
+    authenticated: Instant,
     /// From where.
     client: Option<IpAddr>,
+}
+
+impl Incoming {
+    /// Looks again before anything is stored: a token may have been revoked while the bytes came.
+    async fn may_still_store(&self, site: &Site, span: &Span) -> Result<(), Problem> {
+        if self.authenticated.elapsed() < RIGHTS_HOLD {
+            return Ok(());
+        }
+        principal(site, &self.headers, span).await.map(|_| ())
+    }
 }
 
 /// Who sends this: whoever the token belongs to, or nobody where that is allowed.
@@ -218,7 +233,7 @@ pub(crate) async fn principal(
 
 /// Takes what the request brings, by its content type.
 async fn take(
-    gateway: &Arc<Gateway>,
+    site: &Site,
     request: Incoming,
     body: LingeringBody,
     live: &Live,
@@ -229,7 +244,7 @@ async fn take(
     let content_type = content_type.unwrap_or_default();
     match media_type::essence(content_type).as_deref() {
         Some("multipart/form-data") => match Form::new(content_type, body) {
-            Ok(form) => files(gateway, form, &request, live, span).await,
+            Ok(form) => files(site, form, &request, live, span).await,
             Err(problem) => vec![answer::unreadable(problem, span)],
         },
         Some(other) if other.starts_with("multipart/") => {
@@ -239,14 +254,14 @@ async fn take(
             let problem = Problem::new(ProblemKind::UnsupportedMediaType, detail);
             vec![answer::unreadable(problem, span)]
         }
-        _ => vec![single(gateway, request, body, live, span).await],
+        _ => vec![single(site, &request, body, live, span).await],
     }
 }
 
 /// The body of the request is the file.
 async fn single(
-    gateway: &Arc<Gateway>,
-    request: Incoming,
+    site: &Site,
+    request: &Incoming,
     body: LingeringBody,
     live: &Live,
     span: &Arc<Span>,
@@ -255,7 +270,8 @@ async fn single(
         Ok(headers) => headers,
         Err(problem) => return answer::unreadable(problem, span),
     };
-    let upload = gateway.receive(headers, request.principal);
+    let gateway = &site.gateway;
+    let upload = gateway.receive(headers, request.principal.clone());
     span.set(Attribute::UploadId(upload.id));
     let source = Source {
         client: request.client,
@@ -264,7 +280,12 @@ async fn single(
         composition: None,
     };
     let outcome = match stage(gateway, &upload, &source, body, live).await {
-        Ok(mut staged) => staged.commit(span).await,
+        Ok(mut staged) => {
+            if let Err(problem) = request.may_still_store(site, span).await {
+                return answer::unreadable(problem, span);
+            }
+            staged.commit(span).await
+        }
         Err(failure) => Err(failure),
     };
     answer::file(&upload, outcome, span)
@@ -295,7 +316,7 @@ where
 /// The body of the request is a form. Its files are committed after the closing boundary: only then is it
 /// known that no field follows them, which the policies would have had to see.
 async fn files(
-    gateway: &Arc<Gateway>,
+    site: &Site,
     mut form: Form,
     request: &Incoming,
     live: &Live,
@@ -307,6 +328,7 @@ async fn files(
         metadata: None,
         composition: None,
     };
+    let gateway = &site.gateway;
     let mut judged = Vec::new();
     let mut next = form.next_file().await;
     let broken = loop {
@@ -349,11 +371,17 @@ async fn files(
         // Whatever the policies said of the files, they said it without that field.
         return vec![answer::unreadable(problem.clone(), span)];
     }
+    let broken = match broken {
+        None if judged.iter().any(|(_, staged)| staged.is_ok()) => {
+            request.may_still_store(site, span).await.err()
+        }
+        broken => broken,
+    };
     let mut answers = Vec::new();
     for (upload, staged) in judged {
         let outcome = match (staged, &broken) {
             (Ok(mut staged), None) => staged.commit(span).await,
-            // The whole form is broken: what was staged is cancelled, and the form's own problem is told.
+            // Nothing of the form is stored: what was staged is cancelled, and why is told once.
             (Ok(_), Some(_)) => continue,
             (Err(failure), _) => Err(failure),
         };

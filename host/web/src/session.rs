@@ -105,7 +105,7 @@ impl UploadSession {
         let revision = gateway.engine().revision();
         let revision = revision.map(|revision| revision.digest());
         let listener = live.listener(upload.id);
-        let (admission, shadow) = gateway.engine().begin(&upload, listener).await;
+        let (admission, shadow) = gateway.admit(&upload, listener).await;
         let inspection = match admission {
             Admission::Inspect(inspection) => *inspection,
             Admission::Refused(refused) => {

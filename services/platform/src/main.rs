@@ -21,6 +21,9 @@ use crate::command::{audit, backup, disk, fsck, import, purge, quarantine, token
 
 /// How long spans that wait to be sent may take at the end.
 const FLUSH: Duration = Duration::from_secs(3);
+/// Threads that wait for disks. Each append has one for as long as it lasts, and whatever is done beside them must never wait
+/// for those: how many there may be is `limits.appends`.
+const MAX_THREADS: usize = 32_768;
 
 /// Stores what the web host has judged, and remembers who did what.
 ///
@@ -88,6 +91,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(MAX_THREADS)
         .build()
         .context("no runtime")?;
     let environment = |name: &str| std::env::var(name).ok();

@@ -2,7 +2,7 @@
 //! figure on each line: what, measured, beside, ratio, wanted, with tabs between. `cargo xtask bench` runs it
 //! and makes the table.
 //!
-//!     portcullis-bench COMPONENTS GUESTS [table|standard|admission|neighbours|reloads]
+//!     portcullis-bench COMPONENTS GUESTS [table|standard|admission|neighbours|reloads|suspensions]...
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "its results are its output")]
 
@@ -12,6 +12,7 @@ mod neighbours;
 mod reloads;
 mod sandbox;
 mod standard;
+mod suspensions;
 mod table;
 
 use std::path::PathBuf;
@@ -29,9 +30,9 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    // One part alone, for whoever works on it; all of them without a name.
-    let only = std::env::args().nth(3);
-    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    // These parts alone, for whoever works on them; all of them without a name.
+    let only: Vec<String> = std::env::args().skip(3).collect();
+    let wanted = |part: &str| only.is_empty() || only.iter().any(|only| only == part);
     let mut figures = Vec::new();
     if wanted("table") {
         figures.extend(runtime.block_on(table::measure(&sandbox))?);
@@ -47,6 +48,9 @@ fn main() -> Result<()> {
     }
     if wanted("reloads") {
         figures.extend(runtime.block_on(reloads::measure(&sandbox))?);
+    }
+    if wanted("suspensions") {
+        figures.extend(runtime.block_on(suspensions::measure(&sandbox))?);
     }
     for figure in figures {
         println!("{figure}");

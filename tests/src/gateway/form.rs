@@ -39,7 +39,7 @@ impl Contents {
     }
 
     /// A request body.
-    pub(crate) fn into_body(self) -> reqwest::Body {
+    pub fn into_body(self) -> reqwest::Body {
         reqwest::Body::wrap_stream(self.blocks.map(Ok::<_, Infallible>))
     }
 
@@ -126,7 +126,7 @@ impl Form {
     }
 
     /// The content type and the body.
-    pub(crate) fn into_body(self) -> (String, reqwest::Body) {
+    pub fn into_body(self) -> (String, reqwest::Body) {
         let end = Bytes::from(format!("--{BOUNDARY}--\r\n"));
         let blocks = self
             .blocks

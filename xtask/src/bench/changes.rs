@@ -13,7 +13,7 @@ use portcullis_generator::{Csv, Definition};
 use sha2::{Digest, Sha256};
 
 use crate::bench::client;
-use crate::bench::figures::Figure;
+use crate::bench::figures::{Figure, count};
 use crate::bench::in_folder;
 use crate::bench::server::{Pair, Policies, Source};
 use crate::bench::table::Seconds;
@@ -70,11 +70,6 @@ fn shadow(workspace: &Workspace, folder: &Path) -> Result<Figure> {
         ratio: Some(rate(with) / rate(without)),
         wanted: ">= 0.90".to_owned(),
     })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a figure with two digits")]
-fn count(number: usize) -> f64 {
-    number as f64
 }
 
 /// Reloads each second under many uploads, beside the same uploads without.

@@ -24,6 +24,8 @@ pub(crate) struct Answered {
     pub(crate) bytes: u64,
     /// Seconds from the request to the first of them.
     pub(crate) first: f64,
+    /// Where it says that something is.
+    pub(crate) location: Option<String>,
 }
 
 impl Connection {
@@ -57,13 +59,31 @@ impl Connection {
                 self.stream.get_mut().write_all(part)?;
             }
         }
+        self.answer(started)
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.stream.get_mut().write_all(bytes)?)
+    }
+
+    /// Reads an answer to its end.
+    pub(crate) fn answer(&mut self, started: Instant) -> Result<Answered> {
         let status = self.line()?;
         let status = status.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let status = status.context("the answer has no status")?;
-        let mut length = None;
-        let mut chunked = false;
+        let status: u16 = status.context("the answer has no status")?;
+        // One without content has no length.
+        let mut length = (status == 204).then_some(0);
+        let (mut chunked, mut location) = (false, None);
         loop {
-            let line = self.line()?.to_ascii_lowercase();
+            let line = self.line()?;
+            let told = line.split_once(": ");
+            if let Some((name, value)) = told
+                && name.eq_ignore_ascii_case("location")
+            {
+                location = Some(value.to_owned());
+            }
+            let line = line.to_ascii_lowercase();
             if line.is_empty() {
                 break;
             }
@@ -87,6 +107,7 @@ impl Connection {
             status,
             bytes,
             first,
+            location,
         })
     }
 

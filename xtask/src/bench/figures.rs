@@ -26,6 +26,12 @@ impl Figure {
     }
 }
 
+/// A number of things in a figure.
+#[expect(clippy::cast_precision_loss, reason = "a figure with four digits")]
+pub(crate) fn count(number: usize) -> f64 {
+    number as f64
+}
+
 /// All figures as a table.
 pub(crate) fn table(figures: &[Figure]) -> Table {
     let head = ["figure", "measured", "beside", "ratio", "wanted", "holds"];

@@ -6,13 +6,13 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::bench::clients::{CLIENTS, by_clients};
 use crate::bench::connection::Connection;
-use crate::bench::figures::Figure;
+use crate::bench::figures::{Figure, count};
 use crate::bench::in_folder;
 use crate::bench::nginx::Nginx;
 use crate::bench::path::{Upload, gigabytes, settle, shown};
@@ -20,10 +20,9 @@ use crate::bench::server::{KEY, Services};
 use crate::bench::table::Seconds;
 use crate::workspace::{Workspace, say};
 
-/// A small file, and how many are stored by how many clients.
+/// A small file, and how many are stored.
 const SMALL_BYTES: usize = 10_000;
 const SMALL_FILES: usize = 8_000;
-const CLIENTS: usize = 16;
 /// Entries of the long list, and of one page of it.
 const ENTRIES: u64 = 1_000_000;
 const PAGE: usize = 1_000;
@@ -120,7 +119,7 @@ fn small(
     for round in 1..=rounds {
         say(format!("small files, round {round} of {rounds}"));
         settle();
-        let seconds = by_clients(|client, file| {
+        let seconds = by_clients(SMALL_FILES, |client, file| {
             let address = services.server.address;
             let mut connection = Connection::to(address)?;
             for file in file {
@@ -144,12 +143,12 @@ fn small(
         );
         let at_once = folder.join(format!("at-once-{round}"));
         fs::create_dir_all(&at_once)?;
-        parallel.push(by_clients(|client, files| {
+        parallel.push(by_clients(SMALL_FILES, |client, files| {
             fsync_each(&at_once.join(client.to_string()), files.len(), &body).map(|_| ())
         })?);
         if let Some(nginx) = nginx {
             settle();
-            beside.push(by_clients(|client, files| {
+            beside.push(by_clients(SMALL_FILES, |client, files| {
                 let mut connection = Connection::to(nginx.back)?;
                 for file in files {
                     let target = format!("/small-{round}/{client}/{file}");
@@ -189,24 +188,6 @@ fn small(
         figures.push(figure("to nginx (DAV PUT) without fsync", &beside, ""));
     }
     Ok(figures)
-}
-
-/// The seconds for all small files, divided among the clients.
-fn by_clients(client: impl Fn(usize, std::ops::Range<usize>) -> Result<()> + Sync) -> Result<f64> {
-    let started = Instant::now();
-    let each = SMALL_FILES / CLIENTS;
-    let client = &client;
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|number| scope.spawn(move || client(number, 0..each)))
-            .collect();
-        for client in clients {
-            client
-                .join()
-                .map_err(|_| anyhow::anyhow!("a client panicked"))??;
-        }
-        Ok(started.elapsed().as_secs_f64())
-    })
 }
 
 fn fsync_each(folder: &Path, files: usize, body: &[u8]) -> Result<f64> {
@@ -348,9 +329,4 @@ fn dd_fsync(path: &Path, mib: usize) -> Result<f64> {
     let seconds = started.elapsed().as_secs_f64();
     fs::remove_file(path)?;
     Ok(seconds)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a figure with four digits")]
-fn count(number: usize) -> f64 {
-    number as f64
 }

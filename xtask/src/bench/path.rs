@@ -220,7 +220,7 @@ fn nginx_put(nginx: &Nginx, round: usize, body: &[u8]) -> Result<f64> {
 }
 
 /// A file of the wrong length would make the figure a lie; one that stayed would slow the next round.
-fn take_away(file: &Path, bytes: usize) -> Result<()> {
+pub(crate) fn take_away(file: &Path, bytes: usize) -> Result<()> {
     let stored = fs::metadata(file)
         .with_context(|| format!("{} was not stored", file.display()))?
         .len();

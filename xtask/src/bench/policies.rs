@@ -14,12 +14,13 @@ pub(crate) struct Policies {
     pub(crate) table_rate: f64,
 }
 
-/// Runs it.
-pub(crate) fn measure(workspace: &Workspace) -> Result<Policies> {
+/// Runs it, all of it or these parts.
+pub(crate) fn measure(workspace: &Workspace, parts: &[&str]) -> Result<Policies> {
     say("policies on their own");
     let output = Command::new(workspace.release_binary("portcullis-bench"))
         .arg(workspace.root.join("policies/components"))
         .arg(workspace.target.join("guests"))
+        .args(parts)
         .stderr(Stdio::inherit())
         .output()
         .context("portcullis-bench cannot be started")?;

@@ -26,10 +26,26 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Ends it without a word.
+    fn kill(&mut self) {
+        // It has ended already, or ends now; in both cases there is nothing left to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// The most memory that it had so far, in bytes.
     pub(crate) fn most_memory(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        self.memory("status", "VmHWM:")
+    }
+
+    /// The resident memory that it has now, in bytes. A page that is mapped at several places counts once.
+    pub(crate) fn memory_now(&self) -> Result<u64> {
+        self.memory("smaps_rollup", "Pss:")
+    }
+
+    fn memory(&self, file: &str, which: &str) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/{file}", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(which));
         let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
         Ok(number.context("the kernel does not say how much memory it has")? << 10)
     }
@@ -37,9 +53,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has ended already, or ends now; in both cases there is nothing left to do.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
@@ -71,6 +85,7 @@ pub(crate) struct Pair {
     pub(crate) services: Server,
     /// Where uploads come to lie.
     pub(crate) disk: PathBuf,
+    web_command: Command,
 }
 
 impl Pair {
@@ -80,6 +95,26 @@ impl Pair {
         folder: &Path,
         policies: Policies,
         source: Source,
+    ) -> Result<Self> {
+        Self::start_with(workspace, folder, policies, source, None)
+    }
+
+    /// The same, with room for so many uploads at once.
+    pub(crate) fn start_for(
+        workspace: &Workspace,
+        folder: &Path,
+        policies: Policies,
+        uploads: usize,
+    ) -> Result<Self> {
+        Self::start_with(workspace, folder, policies, Source::File, Some(uploads))
+    }
+
+    fn start_with(
+        workspace: &Workspace,
+        folder: &Path,
+        policies: Policies,
+        source: Source,
+        uploads: Option<usize>,
     ) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let set = folder.join("policies.toml");
@@ -91,30 +126,58 @@ impl Pair {
         let Services {
             server: services,
             disk,
-        } = Services::start(workspace, folder)?;
+        } = Services::start_with(workspace, folder, &services_limits(uploads))?;
         let config = folder.join("web.toml");
         let from = match source {
             Source::File => "file",
             Source::Services => "services",
         };
-        let text = format!("allow-anonymous = true\npolicies.source = '{from}'\n");
+        let text = format!(
+            "allow-anonymous = true\npolicies.source = '{from}'\n{}",
+            web_limits(uploads)
+        );
         fs::write(&config, text)?;
         let mut web = Command::new(workspace.release_binary("portcullis-web"));
         web.env("SERVER_ROLE", "web")
             .env("INTERNAL_API_KEY", KEY)
             .env("SERVICES_URL", format!("http://{}", services.address))
             .args(["--listen", "127.0.0.1:0", "--config"])
-            .arg(&config);
+            .arg(&config)
+            .current_dir(folder);
         if source == Source::File {
             web.arg("--policies").arg(&set);
         }
-        let web = listening(web.current_dir(folder))?;
         Ok(Self {
-            web,
+            web: listening(&mut web)?,
             services,
             disk,
+            web_command: web,
         })
     }
+
+    /// Ends the web host without a word to it, and starts another one in its place, at another address.
+    pub(crate) fn kill_web(&mut self) -> Result<()> {
+        self.web.kill();
+        self.web = listening(&mut self.web_command)?;
+        Ok(())
+    }
+}
+
+/// What both need for so many uploads at once, beside what they take by themselves.
+fn web_limits(uploads: Option<usize>) -> String {
+    uploads.map_or_else(String::new, |uploads| {
+        let (connections, memory) = (uploads * 2, uploads << 22);
+        format!("[limits]\nuploads = {uploads}\nconnections = {connections}\npolicy-memory-bytes = {memory}\n")
+    })
+}
+
+fn services_limits(uploads: Option<usize>) -> String {
+    uploads.map_or_else(String::new, |uploads| {
+        format!(
+            "[limits]\nconnections = {}\nappends = {uploads}\nopen-uploads-per-sender = {uploads}\n",
+            uploads * 2
+        )
+    })
 }
 
 /// Services on their own.
@@ -127,6 +190,10 @@ pub(crate) struct Services {
 impl Services {
     /// Starts them, with everything they keep beneath `folder`, where they may have been before.
     pub(crate) fn start(workspace: &Workspace, folder: &Path) -> Result<Self> {
+        Self::start_with(workspace, folder, "")
+    }
+
+    fn start_with(workspace: &Workspace, folder: &Path, limits: &str) -> Result<Self> {
         let disk = folder.join("disk");
         fs::create_dir_all(&disk)?;
         let disks = format!(
@@ -136,7 +203,7 @@ impl Services {
         let (key, config) = (folder.join("admin.key"), folder.join("services.toml"));
         fs::write(&key, ADMIN_KEY)?;
         let admin = format!(
-            "[[keys]]\nname = 'admin'\nkey-file = '{}'\nscopes = ['admin']\n",
+            "[[keys]]\nname = 'admin'\nkey-file = '{}'\nscopes = ['admin']\n{limits}",
             key.display()
         );
         fs::write(&config, admin)?;

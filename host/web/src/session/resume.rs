@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use portcullis_engine::{Admission, Refused, Resumed, Shadow, Upload};
+use portcullis_engine::{Admission, RefusalCause, Refused, Resumed, Shadow, Upload};
 use portcullis_hop::{
     HopClient, MAX_STATE_BYTES, NewUpload, StoreError, UploadRecord, UploadState, UploadStatus,
     UploadStore,
@@ -157,19 +157,27 @@ async fn paused(gateway: &Gateway, status: &UploadStatus, span: &Span) -> Option
 /// Lets the policies go on from what they knew; absent where they cannot.
 async fn go_on(gateway: &Gateway, upload: &Upload, paused: Paused) -> Option<Begun> {
     let (policies, digest) = paused.into_parts();
-    match gateway.engine().resume(upload, policies, None).await {
-        Resumed::Inspect(inspection) => {
-            let judge = Judge::resumed(*inspection, &digest)?;
-            Some(Ok(Box::new(judge)))
+    loop {
+        match gateway
+            .engine()
+            .resume(upload, policies.clone(), None)
+            .await
+        {
+            Resumed::Inspect(inspection) => {
+                let judge = Judge::resumed(*inspection, &digest)?;
+                return Some(Ok(Box::new(judge)));
+            }
+            Resumed::Refused(refused)
+                if refused.cause == RefusalCause::Overloaded && gateway.make_room().await => {}
+            Resumed::Refused(refused) => return Some(Err((refused, Shadow::default()))),
+            Resumed::Impossible => return None,
         }
-        Resumed::Refused(refused) => Some(Err((refused, Shadow::default()))),
-        Resumed::Impossible => None,
     }
 }
 
 /// Shows the policies the headers.
 async fn begin(gateway: &Gateway, upload: &Upload) -> Begun {
-    let (admission, shadow) = gateway.engine().begin(upload, None).await;
+    let (admission, shadow) = gateway.admit(upload, None).await;
     match admission {
         Admission::Inspect(inspection) => Ok(Box::new(Judge::new(*inspection, shadow))),
         Admission::Refused(refused) => Err((refused, shadow)),

@@ -267,8 +267,7 @@ pub(super) async fn finish(
     session: UploadSession,
     span: &Arc<Span>,
 ) -> Result<Response, Problem> {
-    // A token may have been revoked while the bytes came.
-    if let Err(problem) = call.principal().await {
+    if let Err(problem) = call.may_still_store().await {
         turn.put(Held::UnderWay(session));
         return Err(problem);
     }
@@ -280,9 +279,14 @@ pub(super) async fn finish(
 
 /// The same for an upload that one request brings whole: if it cannot be stored now, nothing of it stays.
 pub(super) async fn finish_alone(
+    call: &Call,
     session: UploadSession,
     span: &Arc<Span>,
 ) -> Result<Response, Problem> {
+    if let Err(problem) = call.may_still_store().await {
+        session.cancel(span).await;
+        return Err(problem);
+    }
     let id = session.created_as().id;
     let staged = session.finish(span).await;
     let mut staged = staged.map_err(|failure| answer::failed(id, failure, span))?;

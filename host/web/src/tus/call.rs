@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -16,7 +17,7 @@ use super::standing;
 use crate::answer;
 use crate::client_address::client_address;
 use crate::linger::LingeringBody;
-use crate::routes::{self, Site};
+use crate::routes::{self, RIGHTS_HOLD, Site};
 use crate::session;
 use crate::sessions::Turn;
 
@@ -26,6 +27,7 @@ pub(super) struct Call {
     pub(super) headers: HeaderMap,
     pub(super) client: Option<IpAddr>,
     name: SpanName,
+    began: Instant,
     /// The request itself, until it is known which upload it is about; then what is done for that.
     span: Mutex<Arc<Span>>,
 }
@@ -42,6 +44,7 @@ impl Call {
             headers: parts.headers,
             client,
             name,
+            began: Instant::now(),
             span: Mutex::new(Arc::new(span)),
         }
     }
@@ -67,6 +70,14 @@ impl Call {
     /// Who sends it, now: a token may have been revoked since the last request.
     pub(super) async fn principal(&self) -> Result<Principal, Problem> {
         routes::principal(&self.site, &self.headers, &self.span()).await
+    }
+
+    /// Looks again before anything is stored: a token may have been revoked while the bytes came.
+    pub(super) async fn may_still_store(&self) -> Result<(), Problem> {
+        if self.began.elapsed() < RIGHTS_HOLD {
+            return Ok(());
+        }
+        self.principal().await.map(|_| ())
     }
 
     /// What services know of an upload, for its owner. For others there is none.

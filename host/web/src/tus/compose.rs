@@ -69,9 +69,7 @@ pub(super) async fn create(call: &Call, ids: Vec<UploadId>) -> Result<Response, 
         session = take(call, session, *part, &principal, &span).await?;
     }
     session.complete();
-    // A token may have been revoked while parts were waited for.
-    call.principal().await?;
-    let mut response = finish_alone(session, &span).await?;
+    let mut response = finish_alone(call, session, &span).await?;
     for part in ids {
         forget(call, part).await;
     }

@@ -115,15 +115,15 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
             kept_whole(appended, id, &span).await?
         }
     };
-    // Its client hears of it in this answer: from now on it outlives whoever sends.
-    session.outlive();
-    let trace = span.context();
-    let turn = site.gateway.sessions().turn(id, &principal, &trace);
-    let mut turn = turn.await.ok_or_else(append::waits)?;
     let mut response = if session.is_complete() {
-        append::finish(call, turn, session, &span).await?
+        finish_alone(call, session, &span).await?
     } else {
         let response = appended(call, &session);
+        // Its client hears of it in this answer: from now on it outlives whoever sends.
+        session.outlive();
+        let trace = span.context();
+        let turn = site.gateway.sessions().turn(id, &principal, &trace);
+        let mut turn = turn.await.ok_or_else(append::waits)?;
         turn.put(Held::UnderWay(session));
         response
     };
@@ -142,7 +142,7 @@ async fn whole(
     let ended = |failure: Failure| answer::failed(id, failure, span);
     let appended = session.append_whole(body, span).await.map_err(&ended)?;
     let session = kept_whole(appended, id, span).await?;
-    let mut response = finish_alone(session, span).await?;
+    let mut response = finish_alone(call, session, span).await?;
     *response.status_mut() = StatusCode::CREATED;
     Ok(located(call, response, id))
 }

@@ -73,7 +73,7 @@ fn begin(
 ) -> JoinHandle<Result<Turn, Failure>> {
     let (gateway, span) = (Arc::clone(&site.gateway), Arc::clone(span));
     site.gateway.tasks().spawn(async move {
-        let _permit = gateway.restoring().await;
+        let _room = gateway.restores().begin(&record.upload.principal).await;
         let session = UploadSession::resume(&gateway, record, &span).await?;
         turn.put(Held::UnderWay(session));
         Ok(turn)

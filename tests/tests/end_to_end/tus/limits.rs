@@ -1,8 +1,13 @@
 //! What one sender may have and do, said when it is too much; and rights, looked at each time.
 
-use anyhow::{Context, Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
-use portcullis_tests::gateway::{Answer, Contents, Setup, TestGateway, TusUpload, sha256};
+use portcullis_generator::{Csv, Definition};
+use portcullis_tests::gateway::{
+    Answer, Contents, Form, Policies, Setup, TestGateway, TusUpload, component, sha256,
+};
 use portcullis_tests::until;
 use reqwest::Method;
 use tokio::sync::mpsc;
@@ -109,5 +114,154 @@ async fn a_token_that_is_revoked_while_bytes_come_stores_nothing_and_another_goe
         .bearer_auth(&renewed);
     ensure!(Answer::of(last).await?.status == 204);
     ensure!(disk.digest(PATH)? == sha256([table]));
+    Ok(())
+}
+
+/// A request whose bytes come when they are sent to it, with a token that is revoked after the first of them.
+async fn revoked_while_bytes_come(
+    gateway: &TestGateway,
+    subject: &str,
+    request: impl FnOnce(Contents) -> reqwest::RequestBuilder,
+) -> Result<Answer> {
+    let token = gateway.token(&["add", "--subject", subject])?;
+    let list = gateway.token(&["list"])?;
+    let own = list.lines().find(|line| line.contains(subject));
+    let id = own.and_then(|line| line.split_whitespace().next());
+    let id = id.context("no token")?;
+    let (send, mut received) = mpsc::channel::<Bytes>(1);
+    let body = futures_util::stream::poll_fn(move |cx| received.poll_recv(cx));
+    let request = request(Contents::stream(body)).bearer_auth(&token);
+    let answer = tokio::spawn(Answer::of(request));
+    // So much that services hear of it before the end.
+    send.send(Bytes::from(TABLE.repeat(MANY - 1))).await?;
+    let disk = gateway.disk("local");
+    until("no bytes arrive", || Ok(disk.staged_bytes()? > 0)).await?;
+    // As long as it is not asked again.
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    gateway.token(&["revoke", id])?;
+    send.send(Bytes::from(TABLE)).await?;
+    drop(send);
+    let answer = answer.await??;
+    until(&format!("bytes of {subject} stay"), || {
+        Ok(disk.staged()?.is_empty())
+    })
+    .await?;
+    ensure!(disk.files()?.is_empty());
+    Ok(answer)
+}
+
+const TABLE: &str = "patid,sex\n1,F\n";
+const MANY: usize = 1 << 18;
+
+#[tokio::test]
+async fn rights_are_looked_at_before_the_commit_whatever_brings_the_upload() -> Result<()> {
+    let gateway = Setup::default().tokens_only().start().await?;
+    let plain = |body: Contents| {
+        gateway
+            .web_request(
+                Method::POST,
+                "/uploads?cohort=c1&protocol_year=2024&table=patient",
+            )
+            .header(
+                "content-disposition",
+                "attachment; filename=\"patient.csv\"",
+            )
+            .body(body.into_body())
+    };
+    let answer = revoked_while_bytes_come(&gateway, "site-7", plain).await?;
+    answer.problem("unauthenticated", 401)?;
+    let form = |body: Contents| {
+        gateway.upload_request(Form::submission("patient").file("patient.csv", body))
+    };
+    let answer = revoked_while_bytes_come(&gateway, "site-8", form).await?;
+    answer.problem("unauthenticated", 401)?;
+    let length = TABLE.len() * MANY;
+    let creation = |body: Contents| {
+        gateway
+            .tus_create("patient.csv")
+            .header("upload-length", length)
+            .header("content-length", length)
+            .header("content-type", "application/offset+octet-stream")
+            .body(body.into_body())
+    };
+    let answer = revoked_while_bytes_come(&gateway, "site-9", creation).await?;
+    answer.problem("unauthenticated", 401)?;
+    Ok(())
+}
+
+/// Tables, and where they go: nothing whose memory becomes free while its upload comes.
+fn tables() -> Policies {
+    let (table, route) = (component("csv-schema"), component("route-by-attributes"));
+    Policies::Set(format!(
+        "[[policy]]\nname = 'csv-schema'\ncomponent = '{}'\n\
+         [[policy]]\nname = 'route'\ncomponent = '{}'\ndisks = ['local']\n\
+         settings = {{ template = 'in/{{filename}}', ignore = ['cohort', 'protocol_year', 'table'] }}\n",
+        table.display(),
+        route.display()
+    ))
+}
+
+/// A gateway for so many uploads at once, whose policies may have just as much memory as they begin with.
+async fn short_of_memory(uploads: usize) -> Result<TestGateway> {
+    let setup = |bytes: &str| {
+        let limits = format!("[limits]\nuploads = {uploads}\npolicy-memory-bytes = {bytes}\n");
+        Setup::default().policies(tables()).web_config(&limits)
+    };
+    // So much as one policy may have, and not as much as all begin with.
+    let Err(refused) = setup("70000000").start().await else {
+        bail!("it starts with too little memory");
+    };
+    let said = format!("{refused:#}");
+    let (_, needed) = said
+        .split_once("need at least ")
+        .with_context(|| said.clone())?;
+    let (needed, _) = needed.split_once(' ').context("no number")?;
+    setup(needed).start().await
+}
+
+#[tokio::test]
+async fn where_memory_is_used_up_idle_uploads_make_room_and_are_gone_on_with() -> Result<()> {
+    const UPLOADS: usize = 60;
+    let gateway = short_of_memory(UPLOADS).await?;
+    let table = Csv::of(&Definition::shipped("patient")?).rows(200);
+    let table: Vec<u8> = table.blocks().flatten().collect();
+    let cut = table.len() / 2;
+    let mut uploads = Vec::new();
+    for number in 0..UPLOADS {
+        let name = format!("{number}.csv");
+        let upload = gateway.tus_begin(&name, table.len()).await?;
+        // What policies keep of a table is more than they begin with.
+        upload.sent(&gateway, 0, table[..cut].to_vec()).await?;
+        uploads.push(upload);
+    }
+    for upload in uploads {
+        let rest = table[cut..].to_vec();
+        upload.sent(&gateway, cut as u64, rest).await?;
+    }
+    ensure!(gateway.disk("local").files()?.len() == UPLOADS);
+    Ok(())
+}
+
+#[tokio::test]
+async fn uploads_that_wait_for_bytes_keep_nobody_waiting() -> Result<()> {
+    // More than a runtime has threads for what waits, unless it is told.
+    const SLOW: usize = 600;
+    let limits = |own: &str| format!("[limits]\nconnections = 2000\n{own}");
+    let gateway = Setup::default()
+        .web_config(&limits("uploads = 700\npolicy-memory-bytes = 8000000000\n"))
+        .services_config(&limits("appends = 700\n"))
+        .start()
+        .await?;
+    let mut slow = Vec::new();
+    for number in 0..SLOW {
+        let upload = gateway.tus_begin(&format!("{number}.csv"), 100).await?;
+        let request = upload.bytes(&gateway, 0, Contents::then_stuck("1".to_owned()));
+        slow.push(tokio::spawn(Answer::of(request)));
+    }
+    let disk = gateway.disk("local");
+    until("bytes do not arrive", || Ok(disk.staged()?.len() == SLOW)).await?;
+    let quick = gateway.tus_begin("quick.csv", TABLE.len()).await?;
+    quick.sent(&gateway, 0, TABLE).await?;
+    ensure!(disk.files()?.len() == 1);
     Ok(())
 }

@@ -1,0 +1,243 @@
+//! Uploads that can be gone on with: one large one beside `@tus/server`, many slow ones, many small ones beside nginx, and
+//! one that another web host has to be shown again.
+
+mod client;
+mod peer;
+mod slow;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use portcullis_generator::{Csv, Definition};
+
+use self::client::Upload;
+use self::peer::TusServer;
+use crate::bench::clients::{CLIENTS, by_clients};
+use crate::bench::connection::Connection;
+use crate::bench::figures::{Figure, count};
+use crate::bench::in_folder;
+use crate::bench::nginx::Nginx;
+use crate::bench::path::{self, gigabytes, settle, shown};
+use crate::bench::server::{Pair, Policies, Source};
+use crate::bench::table::Seconds;
+use crate::workspace::{Workspace, say};
+
+/// A small upload, and how many there are in a round.
+const SMALL_BYTES: u64 = 10_000;
+const SMALL_UPLOADS: usize = 4_000;
+/// How soon a web host is asked again that is not ready yet, and for how long.
+const AGAIN: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Measures all of it. `alone` is how fast `csv-schema` is without any server, in GB/s.
+pub(crate) fn measure(
+    workspace: &Workspace,
+    storage: &Path,
+    upload: path::Upload,
+    nginx: Option<&'static str>,
+    alone: f64,
+) -> Result<Vec<Figure>> {
+    let table = laboratory((upload.mib as u64) << 20)?;
+    let mut figures = Vec::new();
+    figures.extend(in_folder(storage, "tus", |folder| {
+        large(workspace, folder, &table, upload.rounds)
+    })?);
+    figures.push(in_folder(storage, "replay", |folder| {
+        replay(workspace, folder, &table, upload.rounds, alone)
+    })?);
+    drop(table);
+    figures.extend(in_folder(storage, "small", |folder| {
+        small(workspace, folder, upload.rounds, nginx)
+    })?);
+    figures.push(in_folder(storage, "slow", |folder| {
+        slow::measure(workspace, folder)
+    })?);
+    Ok(figures)
+}
+
+/// One table in one `PATCH`.
+fn large(workspace: &Workspace, folder: &Path, table: &[u8], rounds: usize) -> Result<Vec<Figure>> {
+    let start =
+        |policies, name: &str| Pair::start(workspace, &folder.join(name), policies, Source::File);
+    let judged = start(Policies::Table, "table")?;
+    let plain = start(Policies::FileType, "plain")?;
+    let peer = TusServer::start(workspace, &folder.join("peer"))?;
+    let (mut with_table, mut with_type, mut beside, mut durable) = (vec![], vec![], vec![], vec![]);
+    for round in 1..=rounds {
+        say(format!("one PATCH, round {round} of {rounds}"));
+        with_table.push(in_one(&judged, round, table)?);
+        settle();
+        let taken = peer.take(table)?;
+        beside.push(taken.answered);
+        durable.push(taken.durable);
+        with_type.push(in_one(&plain, round, table)?);
+    }
+    let rate = |seconds: &[f64]| gigabytes(table.len()) / Seconds::new(seconds.to_vec()).median();
+    let figure = |what: &str, seconds: &[f64], beside: &[f64], wanted: &str| Figure {
+        what: format!("{} MiB by tus in one PATCH, {what}", table.len() >> 20),
+        measured: shown(rate(seconds), seconds),
+        beside: format!("{:.2} GB/s", rate(beside)),
+        ratio: Some(rate(seconds) / rate(beside)),
+        wanted: wanted.to_owned(),
+    };
+    Ok(vec![
+        figure(
+            "two hops, csv-schema, durable, to @tus/server: one hop, no policy, left to the cache of the disk",
+            &with_table,
+            &beside,
+            ">= 1.50",
+        ),
+        figure(
+            "the same, to @tus/server and fsync behind it",
+            &with_table,
+            &durable,
+            "",
+        ),
+        figure(
+            "two hops, file-type, durable, to @tus/server",
+            &with_type,
+            &beside,
+            "",
+        ),
+        figure(
+            "two hops, file-type, durable, to @tus/server and fsync behind it",
+            &with_type,
+            &durable,
+            "",
+        ),
+    ])
+}
+
+fn in_one(pair: &Pair, round: usize, table: &[u8]) -> Result<f64> {
+    settle();
+    let name = format!("tus-{round}.csv");
+    let mut connection = Connection::to(pair.web.address)?;
+    let upload = Upload::create(&mut connection, "/uploads", &name, table.len() as u64)?;
+    let started = Instant::now();
+    let answered = upload.append(&mut connection, 0, table)?;
+    let seconds = started.elapsed().as_secs_f64();
+    ensure!(answered == 204, "the web host answered {answered}");
+    path::take_away(&pair.disk.join("bench").join(name), table.len())?;
+    Ok(seconds)
+}
+
+/// All of a table but its last byte, then another web host and that byte: its policies have to see all of it again.
+fn replay(
+    workspace: &Workspace,
+    folder: &Path,
+    table: &[u8],
+    rounds: usize,
+    alone: f64,
+) -> Result<Figure> {
+    let mut pair = Pair::start(workspace, folder, Policies::Table, Source::File)?;
+    let mut seconds = Vec::new();
+    for round in 1..=rounds {
+        say(format!("shown again, round {round} of {rounds}"));
+        let name = format!("again-{round}.csv");
+        let mut connection = Connection::to(pair.web.address)?;
+        let upload = Upload::create(&mut connection, "/uploads", &name, table.len() as u64)?;
+        let (last, before) = table.split_last().context("the table is empty")?;
+        let answered = upload.append(&mut connection, 0, before)?;
+        ensure!(answered == 204, "the web host answered {answered}");
+        settle();
+        pair.kill_web()?;
+        let mut connection = Connection::to(pair.web.address)?;
+        let started = Instant::now();
+        while upload.append(&mut connection, before.len() as u64, &[*last])? != 204 {
+            ensure!(
+                started.elapsed() < PATIENCE,
+                "the upload never became ready"
+            );
+            std::thread::sleep(AGAIN);
+        }
+        seconds.push(started.elapsed().as_secs_f64());
+        path::take_away(&pair.disk.join("bench").join(name), table.len())?;
+    }
+    let rate = gigabytes(table.len()) / Seconds::new(seconds.clone()).median();
+    Ok(Figure {
+        what: format!(
+            "{} MiB shown again to csv-schema by another web host, and stored, to the policy alone",
+            table.len() >> 20
+        ),
+        measured: shown(rate, &seconds),
+        beside: format!("{alone:.2} GB/s"),
+        ratio: Some(rate / alone),
+        wanted: ">= 0.80".to_owned(),
+    })
+}
+
+/// Many small uploads, each with its creation, by several clients at once.
+fn small(
+    workspace: &Workspace,
+    folder: &Path,
+    rounds: usize,
+    nginx: Option<&'static str>,
+) -> Result<Vec<Figure>> {
+    let table = laboratory(SMALL_BYTES)?;
+    let start =
+        |policies, name: &str| Pair::start(workspace, &folder.join(name), policies, Source::File);
+    let judged = start(Policies::Table, "table")?;
+    let plain = start(Policies::FileType, "plain")?;
+    let nginx = nginx
+        .map(|program| Nginx::start(program, &folder.join("nginx")))
+        .transpose()?;
+    let (mut with_table, mut with_type, mut beside) = (vec![], vec![], vec![]);
+    for round in 1..=rounds {
+        say(format!("small uploads, round {round} of {rounds}"));
+        for (pair, seconds) in [(&judged, &mut with_table), (&plain, &mut with_type)] {
+            settle();
+            seconds.push(by_clients(SMALL_UPLOADS, |client, uploads| {
+                let mut connection = Connection::to(pair.web.address)?;
+                for upload in uploads {
+                    let name = format!("{round}-{client}-{upload}.csv");
+                    Upload::whole(&mut connection, &name, &table)?;
+                }
+                Ok(())
+            })?);
+        }
+        if let Some(nginx) = &nginx {
+            settle();
+            beside.push(by_clients(SMALL_UPLOADS, |client, uploads| {
+                let mut connection = Connection::to(nginx.front)?;
+                for upload in uploads {
+                    let target = format!("/{round}-{client}-{upload}.csv");
+                    let answered = connection.call("PUT", &target, "", &[&table])?.status;
+                    ensure!(answered == 201, "nginx answered {answered}");
+                }
+                Ok(())
+            })?);
+        }
+        fs::remove_dir_all(judged.disk.join("bench"))?;
+        fs::remove_dir_all(plain.disk.join("bench"))?;
+    }
+    let rate = |seconds: &[f64]| count(SMALL_UPLOADS) / Seconds::new(seconds.to_vec()).median();
+    let figure = |what: &str, seconds: &[f64], wanted: &str| Figure {
+        what: format!(
+            "uploads of 10 KB by tus, durable, {CLIENTS} connections, {what}, to nginx -> nginx without fsync"
+        ),
+        measured: format!(
+            "{:.0} /s ({} s)",
+            rate(seconds),
+            Seconds::new(seconds.to_vec()).spread()
+        ),
+        beside: if beside.is_empty() {
+            String::new()
+        } else {
+            format!("{:.0} /s", rate(&beside))
+        },
+        ratio: (!beside.is_empty()).then(|| rate(seconds) / rate(&beside)),
+        wanted: wanted.to_owned(),
+    };
+    Ok(vec![
+        figure("csv-schema", &with_table, ">= 0.30"),
+        figure("file-type", &with_type, ""),
+    ])
+}
+
+/// A laboratory table of about so many bytes.
+fn laboratory(bytes: u64) -> Result<Vec<u8>> {
+    let csv = Csv::of(&Definition::shipped("laboratory")?).bytes(bytes);
+    Ok(csv.blocks().flatten().collect())
+}
