@@ -36,6 +36,13 @@ pub(crate) struct Written {
     facts: Vec<(String, String)>,
 }
 
+impl Written {
+    /// The findings that are kept.
+    pub(crate) fn listed(&self) -> &[Finding] {
+        &self.listed
+    }
+}
+
 impl fmt::Debug for Collected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Collected")

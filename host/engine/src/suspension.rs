@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_types::{Findings, Sha256Digest, Verdict};
+use portcullis_types::{Finding, Findings, Sha256Digest, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::collected::{Collected, FindingListener, Written};
@@ -69,6 +69,15 @@ impl Suspension {
     /// How much of it the policies have seen, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// The findings so far: of policies that have decided, then of those that wait for more.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        let waiting = self.policies.iter().flat_map(|said| match said {
+            Said::Decided(_) => &[],
+            Said::Waits { reported, .. } => reported.listed(),
+        });
+        self.findings.listed.iter().chain(waiting)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod config;
 mod content_disposition;
 mod cors;
 pub mod doctor;
+mod found;
 mod gateway;
 mod lines;
 mod linger;

@@ -302,7 +302,8 @@ async fn stage<B>(
 where
     B: Stream<Item = Result<Bytes, BodyError>> + Unpin,
 {
-    let session = UploadSession::create(gateway, upload.clone(), source, live).await?;
+    let session =
+        UploadSession::create(gateway, upload.clone(), source, live.listener(upload.id)).await?;
     let Appended { session, broken } = session.append_whole(body, &source.span).await?;
     match broken {
         None => session.finish(&source.span).await,

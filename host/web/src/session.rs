@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use portcullis_engine::{
-    Admission, End, Passed, PolicyRecord, RefusalCause, Refused, Shadow, Upload,
+    Admission, End, FindingListener, Passed, PolicyRecord, RefusalCause, Refused, Shadow, Upload,
 };
 use portcullis_hop::{
     AppendMode, Commit, Composition, Disposition, Epoch, Gathered, NewUpload, Receipt, StoreError,
@@ -32,7 +32,6 @@ use self::open_upload::{OpenUpload, new_upload, not_recorded};
 pub(crate) use self::open_upload::{cancellation, conclusion};
 pub(crate) use self::resume::read_back;
 use crate::gateway::{Failure, Gateway};
-use crate::lines::Live;
 use crate::linger::BodyError;
 use crate::record;
 use crate::shadow::Decision;
@@ -94,7 +93,7 @@ impl UploadSession {
         gateway: &Arc<Gateway>,
         upload: Upload,
         source: &Source,
-        live: &Live,
+        listener: Option<FindingListener>,
     ) -> Result<Self, Failure> {
         gateway.may_begin(&upload.principal)?;
         let permit = gateway.permit().await?;
@@ -104,7 +103,6 @@ impl UploadSession {
         }
         let revision = gateway.engine().revision();
         let revision = revision.map(|revision| revision.digest());
-        let listener = live.listener(upload.id);
         let (admission, shadow) = gateway.admit(&upload, listener).await;
         let inspection = match admission {
             Admission::Inspect(inspection) => *inspection,

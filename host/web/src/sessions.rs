@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use portcullis_hop::Epoch;
 use portcullis_telemetry::TraceContext;
-use portcullis_types::{Principal, UploadId};
+use portcullis_types::{Finding, Principal, UploadId};
 use tokio::sync::{OwnedMutexGuard, watch};
 
+use crate::found::Found;
 use crate::gateway::Gateway;
 use crate::session::{Staged, UploadSession};
 
@@ -32,6 +33,8 @@ struct Seat {
     newest: watch::Sender<u64>,
     /// When its last turn ended.
     idle_since: Mutex<Instant>,
+    /// What its policies have found.
+    found: Mutex<Found>,
 }
 
 /// What is kept of an upload between two requests.
@@ -90,6 +93,14 @@ impl Sessions {
         let seats = self.lock();
         let seat = seats.get(&id)?;
         Some((seat.owner.clone(), seat.trace.clone()))
+    }
+
+    /// What the policies have found in an upload, where it is under way here.
+    pub(crate) fn found(&self, id: UploadId) -> Option<Vec<Finding>> {
+        let seats = self.lock();
+        let found = seats.get(&id)?.found().clone();
+        drop(seats);
+        Some(found.so_far())
     }
 
     /// Asks whoever works on an upload to stop, and waits for the turn; absent where that takes too long.
@@ -169,6 +180,7 @@ impl Sessions {
                 held: Arc::default(),
                 newest: watch::Sender::new(0),
                 idle_since: Mutex::new(Instant::now()),
+                found: Mutex::default(),
             })
         };
         Arc::clone(self.lock().entry(id).or_insert_with(fresh))
@@ -184,6 +196,10 @@ impl Seat {
         self.idle_since
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether nothing is held, and nobody waits for it.
@@ -203,6 +219,11 @@ impl Turn {
         if let Some(held) = &mut self.held {
             **held = Some(next);
         }
+    }
+
+    /// From now on, whoever asks what was found in the upload is told this.
+    pub(crate) fn tell(&self, found: Found) {
+        *self.seat.found() = found;
     }
 
     /// Becomes ready when a newer request wants the turn.

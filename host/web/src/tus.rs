@@ -120,7 +120,8 @@ async fn record(call: &Call, id: UploadId) -> Result<Response, Problem> {
     let owner = call.principal().await?;
     let record = call.owned(id, &owner).await?;
     call.done(StatusCode::OK);
-    Ok(standing::record(&record))
+    let found = call.site.gateway.sessions().found(id);
+    Ok(standing::record(&record, found))
 }
 
 /// Gives an upload up.

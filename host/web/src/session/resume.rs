@@ -17,6 +17,7 @@ use super::chunks::Chunks;
 use super::judge::{Judge, Paused};
 use super::open_upload::OpenUpload;
 use super::{Place, UploadSession, is_verdict, refusal, report_refusal};
+use crate::found::Found;
 use crate::gateway::{Failure, Gateway};
 use crate::linger::BodyError;
 
@@ -54,6 +55,7 @@ impl UploadSession {
     pub(crate) async fn resume(
         gateway: &Arc<Gateway>,
         record: UploadRecord,
+        found: &Found,
         span: &Arc<Span>,
     ) -> Result<Self, Failure> {
         let UploadRecord {
@@ -66,12 +68,12 @@ impl UploadSession {
         let open = OpenUpload::taken_over(gateway.store(), &status);
         let upload = shown_before(&new);
         let begun = match paused(gateway, &status, span).await {
-            Some(paused) => go_on(gateway, &upload, paused).await,
+            Some(paused) => go_on(gateway, &upload, paused, found).await,
             None => None,
         };
         let (admission, is_behind) = match begun {
             Some(begun) => (begun, false),
-            None => (begin(gateway, &upload).await, true),
+            None => (begin(gateway, &upload, found).await, true),
         };
         let judge = match admission {
             Ok(judge) => *judge,
@@ -155,14 +157,13 @@ async fn paused(gateway: &Gateway, status: &UploadStatus, span: &Span) -> Option
 }
 
 /// Lets the policies go on from what they knew; absent where they cannot.
-async fn go_on(gateway: &Gateway, upload: &Upload, paused: Paused) -> Option<Begun> {
+async fn go_on(gateway: &Gateway, upload: &Upload, paused: Paused, found: &Found) -> Option<Begun> {
     let (policies, digest) = paused.into_parts();
     loop {
-        match gateway
-            .engine()
-            .resume(upload, policies.clone(), None)
-            .await
-        {
+        found.go_on_from(policies.findings());
+        let listener = Some(found.listener());
+        let resumed = gateway.engine().resume(upload, policies.clone(), listener);
+        match resumed.await {
             Resumed::Inspect(inspection) => {
                 let judge = Judge::resumed(*inspection, &digest)?;
                 return Some(Ok(Box::new(judge)));
@@ -176,8 +177,9 @@ async fn go_on(gateway: &Gateway, upload: &Upload, paused: Paused) -> Option<Beg
 }
 
 /// Shows the policies the headers.
-async fn begin(gateway: &Gateway, upload: &Upload) -> Begun {
-    let (admission, shadow) = gateway.admit(upload, None).await;
+async fn begin(gateway: &Gateway, upload: &Upload, found: &Found) -> Begun {
+    found.go_on_from(std::iter::empty());
+    let (admission, shadow) = gateway.admit(upload, Some(found.listener())).await;
     match admission {
         Admission::Inspect(inspection) => Ok(Box::new(Judge::new(*inspection, shadow))),
         Admission::Refused(refused) => Err((refused, shadow)),

@@ -17,7 +17,6 @@ use super::call::{self, Call};
 use super::create::located;
 use super::header as said;
 use crate::answer;
-use crate::lines::Live;
 use crate::metadata::Headers;
 use crate::session::{Appended, Source, UploadSession, read_back};
 
@@ -60,8 +59,7 @@ pub(super) async fn create(call: &Call, ids: Vec<UploadId>) -> Result<Response, 
         metadata: Some(metadata),
         composition: Some(Composition::Of(ids.clone())),
     };
-    let live = Live::default();
-    let session = UploadSession::create(&call.site.gateway, upload, &source, &live).await;
+    let session = UploadSession::create(&call.site.gateway, upload, &source, None).await;
     let session = session.map_err(|failure| answer::failed(id, failure, &span))?;
     let session = session.open(&span).await;
     let mut session = session.map_err(|failure| answer::failed(id, failure, &span))?;

@@ -16,8 +16,8 @@ use super::call::Call;
 use super::header as said;
 use super::{compose, parts};
 use crate::answer;
+use crate::found::Found;
 use crate::gateway::Failure;
-use crate::lines::Live;
 use crate::linger::LingeringBody;
 use crate::metadata::Headers;
 use crate::raw::announced_length;
@@ -89,8 +89,9 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
         composition: None,
     };
     let ended = |failure: Failure| answer::failed(id, failure, &span);
-    let live = Live::default();
-    let session = UploadSession::create(&site.gateway, upload, &source, &live).await;
+    let found = Found::default();
+    let listener = Some(found.listener());
+    let session = UploadSession::create(&site.gateway, upload, &source, listener).await;
     let session = session.map_err(&ended)?;
     if let (First::All, None) = (&first, &checksum) {
         return whole(call, session, body, &span).await;
@@ -124,6 +125,7 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
         let trace = span.context();
         let turn = site.gateway.sessions().turn(id, &principal, &trace);
         let mut turn = turn.await.ok_or_else(append::waits)?;
+        turn.tell(found);
         turn.put(Held::UnderWay(session));
         response
     };

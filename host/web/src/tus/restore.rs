@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::append::waits;
 use super::call::Call;
 use crate::answer;
+use crate::found::Found;
 use crate::gateway::Failure;
 use crate::routes::Site;
 use crate::session::UploadSession;
@@ -74,7 +75,9 @@ fn begin(
     let (gateway, span) = (Arc::clone(&site.gateway), Arc::clone(span));
     site.gateway.tasks().spawn(async move {
         let _room = gateway.restores().begin(&record.upload.principal).await;
-        let session = UploadSession::resume(&gateway, record, &span).await?;
+        let found = Found::default();
+        turn.tell(found.clone());
+        let session = UploadSession::resume(&gateway, record, &found, &span).await?;
         turn.put(Held::UnderWay(session));
         Ok(turn)
     })

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use portcullis_hop::{Problem, UploadRecord, UploadState};
-use portcullis_types::Timestamp;
+use portcullis_types::{Finding, Timestamp};
 use serde_json::{Value, json};
 
 use super::header::{
@@ -93,8 +93,8 @@ pub(super) fn speak(response: &mut Response, problem: &Problem) {
     }
 }
 
-/// All that is known of an upload.
-pub(super) fn record(record: &UploadRecord) -> Response {
+/// All that is known of an upload. While it is under way here, that is also what its policies have found so far.
+pub(super) fn record(record: &UploadRecord, found: Option<Vec<Finding>>) -> Response {
     let upload = &record.upload;
     let mut shown = json!({
         "id": upload.id,
@@ -106,6 +106,9 @@ pub(super) fn record(record: &UploadRecord) -> Response {
     });
     if record.status.state.takes_bytes() {
         shown["expires_at"] = json!(record.expires_at);
+        if let Some(found) = found {
+            shown["findings"] = json!(found);
+        }
     }
     if let Some(receipt) = &record.receipt {
         shown["verdict"] = json!(receipt.status);

@@ -133,3 +133,27 @@ async fn what_was_written_down_and_cannot_be_used_is_made_up_for() -> Result<()>
     ensure!(was_replayed(&collector, &answer).await?);
     Ok(())
 }
+
+#[tokio::test]
+async fn its_owner_sees_what_was_found_while_it_is_under_way() -> Result<()> {
+    let collector = Collector::start().await?;
+    let gateway = start(&collector).await?;
+    let (upload, file, cut) = half(&gateway).await?;
+    let found = async || {
+        let record = upload.record(&gateway).await?;
+        let found = record["findings"].as_array().cloned();
+        found.with_context(|| format!("no findings: {record}"))
+    };
+    let first = found().await?;
+    ensure!(!first.is_empty());
+    // It makes room for another one, and is gone on with: by then its policies are others.
+    let expected = straight(&gateway, &file).await?;
+    let more = file.len() - cut - 1;
+    let sent = upload.sent(&gateway, cut as u64, file[cut..][..more].to_vec());
+    ensure!(sent.await? == file.len() as u64 - 1);
+    let second = found().await?;
+    ensure!(second.len() > first.len() && second.starts_with(&first));
+    let all = expected["findings"].as_array().context("no findings")?;
+    ensure!(all.starts_with(&second), "{all:?} {second:?}");
+    Ok(())
+}

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::Table;
 use crate::bench::connection::Connection;
 
 /// The headers of every request.
@@ -16,14 +17,14 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// Creates one of a laboratory table.
+    /// Creates one of this table.
     pub(super) fn create(
         connection: &mut Connection,
         collection: &str,
         filename: &str,
-        length: u64,
+        table: &Table,
     ) -> Result<Self> {
-        let headers = creation(filename, length);
+        let headers = creation(filename, table);
         let answer = connection.call("POST", collection, &headers, &[])?;
         ensure!(
             answer.status == 201,
@@ -40,9 +41,9 @@ impl Upload {
     }
 
     /// Creates one with all of its bytes.
-    pub(super) fn whole(connection: &mut Connection, filename: &str, table: &[u8]) -> Result<()> {
-        let headers = creation(filename, table.len() as u64) + BODY;
-        let answer = connection.call("POST", "/uploads", &headers, &[table])?;
+    pub(super) fn whole(connection: &mut Connection, filename: &str, table: &Table) -> Result<()> {
+        let headers = creation(filename, table) + BODY;
+        let answer = connection.call("POST", "/uploads", &headers, &[&table.bytes])?;
         ensure!(
             answer.status == 201,
             "the upload was answered {}",
@@ -73,11 +74,12 @@ impl Upload {
     }
 }
 
-fn creation(filename: &str, length: u64) -> String {
-    let metadata = [("filename", filename), ("table", "laboratory")];
+fn creation(filename: &str, table: &Table) -> String {
+    let metadata = [("filename", filename), ("table", table.name)];
     let metadata = metadata.map(|(key, value)| format!("{key} {}", BASE64.encode(value)));
     format!(
-        "{VERSION}Upload-Length: {length}\r\nUpload-Metadata: {}\r\n",
+        "{VERSION}Upload-Length: {}\r\nUpload-Metadata: {}\r\n",
+        table.bytes.len(),
         metadata.join(",")
     )
 }

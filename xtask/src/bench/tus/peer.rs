@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
+use super::Table;
 use super::client::Upload;
 use crate::bench::connection::Connection;
 use crate::bench::server::{Server, listening};
@@ -46,18 +47,17 @@ impl TusServer {
     }
 
     /// One upload in one `PATCH`.
-    pub(super) fn take(&self, body: &[u8]) -> Result<Taken> {
+    pub(super) fn take(&self, table: &Table) -> Result<Taken> {
         let mut connection = Connection::to(self.server.address)?;
-        let length = body.len() as u64;
-        let upload = Upload::create(&mut connection, COLLECTION, "bench.csv", length)?;
+        let upload = Upload::create(&mut connection, COLLECTION, "bench.csv", table)?;
         let started = Instant::now();
-        let answer = upload.append(&mut connection, 0, body)?;
+        let answer = upload.append(&mut connection, 0, &table.bytes)?;
         let answered = started.elapsed().as_secs_f64();
         ensure!(answer == 204, "@tus/server answered {answer}");
         let mut durable = None;
         for entry in fs::read_dir(&self.disk)? {
             let file = entry?.path();
-            if fs::metadata(&file)?.len() == length {
+            if fs::metadata(&file)?.len() == table.bytes.len() as u64 {
                 File::open(&file)?.sync_all()?;
                 durable = Some(started.elapsed().as_secs_f64());
             }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::Table;
 use super::client::Upload;
-use super::laboratory;
 use crate::bench::connection::Connection;
 use crate::bench::figures::{Figure, count};
 use crate::bench::server::{Pair, Policies};
@@ -24,7 +24,7 @@ const MOST_BYTES: f64 = 300.0 * 1024.0;
 
 pub(super) fn measure(workspace: &Workspace, folder: &Path) -> Result<Figure> {
     say(format!("{UPLOADS} slow uploads at once"));
-    let table = laboratory(UPLOAD_BYTES)?;
+    let table = Table::of("patient", UPLOAD_BYTES)?;
     // Some more than there are: a request ends a moment after its client heard so.
     let pair = Pair::start_for(workspace, folder, Policies::Table, UPLOADS + UPLOADS / 10)?;
     // What there is once, and not for each upload.
@@ -34,7 +34,7 @@ pub(super) fn measure(workspace: &Workspace, folder: &Path) -> Result<Figure> {
         .map(|upload| begun(&pair, upload, &table))
         .collect::<Result<_>>()?;
     let mut most = 0;
-    for piece in table.chunks(table.len().div_ceil(PIECES)) {
+    for piece in table.bytes.chunks(table.bytes.len().div_ceil(PIECES)) {
         let round = Instant::now();
         for connection in &mut uploads {
             connection.write(piece).context("an upload broke off")?;
@@ -67,10 +67,10 @@ pub(super) fn measure(workspace: &Workspace, folder: &Path) -> Result<Figure> {
 }
 
 /// One that waits for its first byte.
-fn begun(pair: &Pair, upload: usize, table: &[u8]) -> Result<Connection> {
+fn begun(pair: &Pair, upload: usize, table: &Table) -> Result<Connection> {
     let mut connection = Connection::to(pair.web.address)?;
     let name = format!("slow-{upload}.csv");
-    let created = Upload::create(&mut connection, "/uploads", &name, table.len() as u64)?;
-    created.begin(&mut connection, table.len())?;
+    let created = Upload::create(&mut connection, "/uploads", &name, table)?;
+    created.begin(&mut connection, table.bytes.len())?;
     Ok(connection)
 }
