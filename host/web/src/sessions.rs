@@ -33,8 +33,8 @@ struct Seat {
     newest: watch::Sender<u64>,
     /// When its last turn ended.
     idle_since: Mutex<Instant>,
-    /// What its policies have found.
-    found: Mutex<Found>,
+    /// What its policies have found, once they were shown it here.
+    found: Mutex<Option<Found>>,
 }
 
 /// What is kept of an upload between two requests.
@@ -100,7 +100,7 @@ impl Sessions {
         let seats = self.lock();
         let found = seats.get(&id)?.found().clone();
         drop(seats);
-        Some(found.so_far())
+        found.map(|found| found.so_far())
     }
 
     /// Asks whoever works on an upload to stop, and waits for the turn; absent where that takes too long.
@@ -198,7 +198,7 @@ impl Seat {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn found(&self) -> MutexGuard<'_, Found> {
+    fn found(&self) -> MutexGuard<'_, Option<Found>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -223,7 +223,7 @@ impl Turn {
 
     /// From now on, whoever asks what was found in the upload is told this.
     pub(crate) fn tell(&self, found: Found) {
-        *self.seat.found() = found;
+        *self.seat.found() = Some(found);
     }
 
     /// Becomes ready when a newer request wants the turn.

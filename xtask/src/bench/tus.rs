@@ -3,6 +3,7 @@
 
 mod client;
 mod peer;
+mod random;
 mod slow;
 
 use std::fs;
@@ -40,7 +41,8 @@ pub(crate) fn measure(
     alone: f64,
 ) -> Result<Vec<Figure>> {
     let table = Table::of("laboratory", (upload.mib as u64) << 20)?;
-    let mut figures = Vec::new();
+    // First, because it may fail.
+    let mut figures = vec![random::measure(workspace)?];
     figures.extend(in_folder(storage, "tus", |folder| {
         large(workspace, folder, &table, upload.rounds)
     })?);

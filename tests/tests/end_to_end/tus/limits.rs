@@ -265,3 +265,31 @@ async fn uploads_that_wait_for_bytes_keep_nobody_waiting() -> Result<()> {
     ensure!(disk.files()?.len() == 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_client_that_sends_too_slowly_hears_so_and_what_came_is_kept() -> Result<()> {
+    let gateway = Setup::default()
+        .web_config("[limits]\nleast-bytes-per-second = 1000\n")
+        .start()
+        .await?;
+    let upload = gateway.tus_begin("patient.csv", TABLE.len() * MANY).await?;
+    let drops = futures_util::stream::unfold((), async |()| {
+        // It is looked at half a minute of waiting for the client.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Some((Bytes::from(TABLE), ()))
+    });
+    let answer = upload.send(&gateway, 0, Contents::stream(drops)).await?;
+    let problem = answer.problem("too-slow", 408)?;
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    ensure!(
+        detail.contains("Less than 1000 bytes a second"),
+        "{problem}"
+    );
+    let offset = upload.offset(&gateway).await?;
+    ensure!(offset > 0 && offset % TABLE.len() as u64 == 0, "{offset}");
+    let table = TABLE.repeat(MANY);
+    let rest = Bytes::from(table[usize::try_from(offset)?..].to_owned());
+    upload.sent(&gateway, offset, rest).await?;
+    ensure!(gateway.disk("local").digest(PATH)? == sha256([table]));
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! However an upload is cut, whatever is killed, reloaded and evicted meanwhile: it hears what one straight upload hears.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -276,16 +277,21 @@ async fn disturb(gateway: &mut TestGateway, chance: &mut Chance, variant: &mut b
     Ok(())
 }
 
+/// One seed, or `FIRST..END`, as `TUS_SEED` says.
+fn seeds() -> Result<Range<u64>> {
+    let Ok(told) = std::env::var("TUS_SEED") else {
+        return Ok(0..RUNS);
+    };
+    if let Some((first, end)) = told.split_once("..") {
+        return Ok(first.parse()?..end.parse()?);
+    }
+    let seed = told.parse()?;
+    Ok(seed..seed + 1)
+}
+
 #[tokio::test]
 async fn an_upload_hears_what_one_straight_upload_hears() -> Result<()> {
-    let only: Option<u64> = std::env::var("TUS_SEED")
-        .ok()
-        .map(|seed| seed.parse())
-        .transpose()?;
-    let seeds = match only {
-        Some(seed) => seed..seed + 1,
-        None => 0..RUNS,
-    };
+    let seeds = seeds()?;
     let mut gateway = Setup::default()
         .policies(policies(false))
         .web_config("[limits]\nuploads = 1\n")
