@@ -165,8 +165,8 @@ async fn more(
             let checked = session.append_checked(body, checksum, span).await;
             match checked.map_err(ended)? {
                 Checked::Appended(session) => (session, None),
-                Checked::Untouched(session, why) => (session, Some(not_kept(why))),
-                Checked::Undone(why) => return Err(not_kept(why)),
+                Checked::Untouched(session, why) => (session, Some(not_kept(why, most))),
+                Checked::Undone(why) => return Err(not_kept(why, most)),
             }
         }
     };
@@ -361,54 +361,54 @@ pub(super) fn mismatch(expected: u64) -> Problem {
     StoreError::OffsetMismatch { expected }.problem()
 }
 
-/// Why a body ended before its end, and what is kept of it.
+/// Why a body ended before its end; what came before that is kept.
 pub(super) fn broke_off(error: BodyError, offset: u64, length: u64) -> Problem {
-    let kept = |why: &str| {
-        format!(
-            "{why} What came is kept up to byte {offset}; ask for the offset and go on from there."
-        )
-    };
-    let problem = match error {
-        BodyError::ClientGone => Problem::new(
-            ProblemKind::BadRequest,
-            kept("The bytes ended before all of them had come."),
-        ),
-        BodyError::Idle(idle) => Problem::new(
-            ProblemKind::TooSlow,
-            kept(&format!("No byte came for {} s.", idle.as_secs())),
-        ),
-        BodyError::Slow(least) => Problem::new(
-            ProblemKind::TooSlow,
-            kept(&format!("Less than {least} bytes a second came.")),
-        ),
-        BodyError::Overtaken => Problem::new(
-            ProblemKind::Fenced,
-            kept("Another request goes on with this upload."),
-        ),
-        BodyError::Stopping => Problem::new(
-            ProblemKind::Stopping,
-            kept("This web host is being stopped."),
-        ),
-        BodyError::TooLong => too_long(length),
-    };
-    problem.with("offset", offset)
+    let kept =
+        format!("What came is kept up to byte {offset}; ask for the offset and go on from there.");
+    ended_early(error, length, &kept).with("offset", offset)
 }
 
 /// Bytes with a checksum of which nothing is kept.
-pub(super) fn not_kept(why: NotKept) -> Problem {
+pub(super) fn not_kept(why: NotKept, length: u64) -> Problem {
     match why {
         NotKept::Mismatch => Problem::new(
             ProblemKind::ChecksumMismatch,
             "The bytes of this request do not have the checksum that was sent with them, and none of them is kept; send them again.",
         ),
         NotKept::NoChecksum(problem) => problem,
-        NotKept::Broken(error) => Problem::saying(
-            ProblemKind::BadRequest,
-            &format!(
-                "{error}; bytes with a checksum count only as a whole, so none of them is kept, send them again"
-            ),
-        ),
+        NotKept::Broken(error) => {
+            let kept = "Bytes with a checksum count only as a whole, so none of them is kept; send them again.";
+            ended_early(error, length, kept)
+        }
     }
+}
+
+/// What a request hears whose body ended before its end. `kept` says what stays of it.
+fn ended_early(error: BodyError, length: u64, kept: &str) -> Problem {
+    let (kind, why) = match error {
+        BodyError::ClientGone => (
+            ProblemKind::BadRequest,
+            "The bytes ended before all of them had come.".to_owned(),
+        ),
+        BodyError::Idle(idle) => (
+            ProblemKind::TooSlow,
+            format!("No byte came for {} s.", idle.as_secs()),
+        ),
+        BodyError::Slow(least) => (
+            ProblemKind::TooSlow,
+            format!("Less than {least} bytes a second came."),
+        ),
+        BodyError::Overtaken => (
+            ProblemKind::Fenced,
+            "Another request goes on with this upload.".to_owned(),
+        ),
+        BodyError::Stopping => (
+            ProblemKind::Stopping,
+            "This web host is being stopped.".to_owned(),
+        ),
+        BodyError::TooLong => return too_long(length),
+    };
+    Problem::new(kind, format!("{why} {kept}"))
 }
 
 /// More bytes than the upload has.

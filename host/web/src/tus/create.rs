@@ -97,7 +97,8 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
         return whole(call, session, body, &span).await;
     }
     let session = session.open(&span).await.map_err(&ended)?;
-    let body = Wanted::new(body, std::future::pending(), append::most(call, length));
+    let most = append::most(call, length);
+    let body = Wanted::new(body, std::future::pending(), most);
     let mut session = match (first, checksum) {
         (First::Nothing, _) => session,
         (_, Some(checksum)) => {
@@ -106,9 +107,9 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
                 Checked::Appended(session) => session,
                 Checked::Untouched(session, why) => {
                     session.cancel(&span).await;
-                    return Err(append::not_kept(why));
+                    return Err(append::not_kept(why, most));
                 }
-                Checked::Undone(why) => return Err(append::not_kept(why)),
+                Checked::Undone(why) => return Err(append::not_kept(why, most)),
             }
         }
         (_, None) => {

@@ -124,6 +124,7 @@ async fn send(
     span: &Span,
 ) -> Result<Response, Problem> {
     let store = call.site.gateway.store();
+    let most = append::most(call, length);
     let (id, epoch, from) = (status.id, status.epoch, status.offset);
     let mode = match checksum {
         None => AppendMode::Acknowledged,
@@ -140,11 +141,11 @@ async fn send(
     match (came.checksum, came.broken) {
         (None, None) => {}
         (None, Some(error)) => {
-            return Err(broke_off(error, offset, length.unwrap_or(offset)));
+            return Err(broke_off(error, offset, most));
         }
-        (Some(_), Some(error)) => return Err(not_kept(NotKept::Broken(error))),
+        (Some(_), Some(error)) => return Err(not_kept(NotKept::Broken(error), most)),
         (Some(checksum), None) => {
-            NotKept::unless(checksum).map_err(not_kept)?;
+            NotKept::unless(checksum).map_err(|why| not_kept(why, most))?;
             offset = from.bytes() + came.length;
             let kept = store.checkpoint(id, epoch, Offset::new(offset), span).await;
             kept.map_err(|error| error.problem())?;

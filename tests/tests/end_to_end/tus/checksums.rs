@@ -1,9 +1,10 @@
 //! Bytes with a checksum count as a whole or not at all.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use portcullis_tests::gateway::{Answer, TestGateway, TusUpload, sha256};
+use portcullis_tests::LIMIT;
+use portcullis_tests::gateway::{Answer, Contents, TestGateway, TusUpload, sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -54,6 +55,36 @@ async fn bytes_with_another_checksum_are_kept_by_nobody() -> Result<()> {
         offset = end;
     }
     ensure!(gateway.disk("local").digest(path)? == sha256([&table]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_with_a_checksum_that_another_one_overtakes_is_told_to_come_again() -> Result<()>
+{
+    let gateway = TestGateway::start().await?;
+    let table = "patid,sex\n".repeat(120_000);
+    // Few bytes wait here until all of them are there; many are on their way to services.
+    for (name, bytes) in [("few.csv", 1000), ("many.csv", 700_000)] {
+        let upload = gateway.tus_begin(name, table.len()).await?;
+        let request = upload.bytes(&gateway, 0, Contents::stuck(bytes));
+        let request = request.header("upload-checksum", checksum(table.as_bytes()));
+        let hanging = tokio::spawn(Answer::of(request));
+        // Whoever asks for the offset overtakes it, as soon as it is there.
+        let overtaken = async {
+            while !hanging.is_finished() {
+                ensure!(upload.offset(&gateway).await? == 0);
+            }
+            Ok(())
+        };
+        tokio::time::timeout(LIMIT, overtaken)
+            .await
+            .context("it hangs")??;
+        let problem = hanging.await??.problem("fenced", 409)?;
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        ensure!(detail.contains("none of them is kept"), "{problem}");
+        let all = send(&gateway, &upload, 0, &table, &checksum(table.as_bytes())).await?;
+        ensure!(all.status == 204, "{all:?}");
+    }
     Ok(())
 }
 
