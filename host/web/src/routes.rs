@@ -32,7 +32,7 @@ use crate::{cors, media_type, page, raw, tus};
 /// How long the answer to a refused file waits for the next file of the same form.
 const NEXT_FILE_WAIT: Duration = Duration::from_millis(500);
 /// How long it holds what services said of a token: what comes at once is not asked about twice.
-pub(crate) const RIGHTS_HOLD: Duration = Duration::from_millis(50);
+const RIGHTS_HOLD: Duration = Duration::from_millis(50);
 
 /// What the handlers share.
 pub(crate) struct Site {
@@ -193,13 +193,22 @@ struct Incoming {
 }
 
 impl Incoming {
-    /// Looks again before anything is stored: a token may have been revoked while the bytes came.
     async fn may_still_store(&self, site: &Site, span: &Span) -> Result<(), Problem> {
-        if self.authenticated.elapsed() < RIGHTS_HOLD {
-            return Ok(());
-        }
-        principal(site, &self.headers, span).await.map(|_| ())
+        may_still_store(site, &self.headers, self.authenticated, span).await
     }
+}
+
+/// Looks again before anything is stored: a token may have been revoked while the bytes came.
+pub(crate) async fn may_still_store(
+    site: &Site,
+    headers: &HeaderMap,
+    authenticated: Instant,
+    span: &Span,
+) -> Result<(), Problem> {
+    if authenticated.elapsed() < RIGHTS_HOLD {
+        return Ok(());
+    }
+    principal(site, headers, span).await.map(|_| ())
 }
 
 /// Who sends this: whoever the token belongs to, or nobody where that is allowed.

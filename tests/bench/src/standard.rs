@@ -32,7 +32,7 @@ struct Shown<'a> {
 
 pub(crate) async fn measure(sandbox: &Sandbox) -> Result<Vec<Figure>> {
     let csv = Csv::of(&Definition::shipped("laboratory")?).bytes(BYTES as u64);
-    let table: Vec<u8> = csv.blocks().flatten().collect();
+    let table = csv.whole();
     let prose = prose();
     let archive = gzip(&table)?;
     let lines = lines();

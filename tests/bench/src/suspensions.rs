@@ -20,7 +20,7 @@ const STEP_PRIME: usize = 7919;
 
 pub(crate) async fn measure(sandbox: &Sandbox) -> Result<Vec<Figure>> {
     let csv = Csv::of(&Definition::shipped("laboratory")?).bytes(TABLE_BYTES);
-    let table: Bytes = csv.blocks().flatten().collect::<Vec<u8>>().into();
+    let table = Bytes::from(csv.whole());
     let engine = sandbox.engine(&sandbox.standard("csv-schema")).await?;
     let upload = upload(&[("table", "laboratory")])?;
     let step = table.len() / PAUSES - STEP_PRIME;

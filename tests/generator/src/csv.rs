@@ -179,9 +179,13 @@ impl Csv {
         }
     }
 
-    /// The whole file. For small ones.
+    /// The whole file, for those that fit into memory.
     pub fn whole(&self) -> Vec<u8> {
-        self.blocks().flatten().collect()
+        let mut file = Vec::new();
+        for block in self.blocks() {
+            file.extend_from_slice(&block);
+        }
+        file
     }
 }
 

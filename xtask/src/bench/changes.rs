@@ -51,7 +51,7 @@ fn shadow(workspace: &Workspace, folder: &Path) -> Result<Figure> {
     let alone = start(Policies::Table, "alone")?;
     let beside = start(Policies::TableInShadow, "beside")?;
     let csv = Csv::of(&Definition::shipped("laboratory")?).bytes(UPLOAD_BYTES as u64);
-    let table: Vec<u8> = csv.blocks().flatten().collect();
+    let table = csv.whole();
     let bodies = vec![table; AT_ONCE];
     crowd(&alone, &bodies)?;
     let (mut with, mut without) = (0, 0);

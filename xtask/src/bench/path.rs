@@ -142,13 +142,8 @@ fn measure_shadow_in(workspace: &Workspace, folder: &Path, upload: Upload) -> Re
 
 /// A laboratory table of about so many MiB.
 fn table(mib: usize) -> Result<Vec<u8>> {
-    let bytes = mib << 20;
-    let csv = Csv::of(&Definition::shipped("laboratory")?).bytes(bytes as u64);
-    let mut table = Vec::with_capacity(bytes + (1 << 20));
-    for block in csv.blocks() {
-        table.extend_from_slice(&block);
-    }
-    Ok(table)
+    let csv = Csv::of(&Definition::shipped("laboratory")?);
+    Ok(csv.bytes((mib as u64) << 20).whole())
 }
 
 impl Times {

@@ -259,7 +259,7 @@ impl Table {
     /// A valid one of about so many bytes.
     fn of(name: &'static str, bytes: u64) -> Result<Self> {
         let csv = Csv::of(&Definition::shipped(name)?).bytes(bytes);
-        let bytes = csv.blocks().flatten().collect();
+        let bytes = csv.whole();
         Ok(Self { name, bytes })
     }
 }

@@ -261,7 +261,7 @@ where
 }
 
 /// All has come: asks the policies for their last word, and commits what they let pass.
-pub(super) async fn finish(
+async fn finish(
     call: &Call,
     mut turn: Turn,
     session: UploadSession,

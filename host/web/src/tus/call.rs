@@ -17,7 +17,7 @@ use super::standing;
 use crate::answer;
 use crate::client_address::client_address;
 use crate::linger::LingeringBody;
-use crate::routes::{self, RIGHTS_HOLD, Site};
+use crate::routes::{self, Site};
 use crate::session;
 use crate::sessions::Turn;
 
@@ -72,12 +72,9 @@ impl Call {
         routes::principal(&self.site, &self.headers, &self.span()).await
     }
 
-    /// Looks again before anything is stored: a token may have been revoked while the bytes came.
+    /// Looks again before anything is stored.
     pub(super) async fn may_still_store(&self) -> Result<(), Problem> {
-        if self.began.elapsed() < RIGHTS_HOLD {
-            return Ok(());
-        }
-        self.principal().await.map(|_| ())
+        routes::may_still_store(&self.site, &self.headers, self.began, &self.span()).await
     }
 
     /// What services know of an upload, for its owner. For others there is none.

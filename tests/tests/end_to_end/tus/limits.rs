@@ -14,6 +14,13 @@ use tokio::sync::mpsc;
 
 const PATH: &str = "submissions/c1/2024/patient/patient.csv";
 
+/// Contents that come when they are sent to them.
+fn sent_by_hand() -> (mpsc::Sender<Bytes>, Contents) {
+    let (send, mut received) = mpsc::channel(1);
+    let body = futures_util::stream::poll_fn(move |cx| received.poll_recv(cx));
+    (send, Contents::stream(body))
+}
+
 async fn begin(gateway: &TestGateway, token: &str) -> Result<Answer> {
     let create = gateway
         .tus_create("patient.csv")
@@ -94,11 +101,8 @@ async fn a_token_that_is_revoked_while_bytes_come_stores_nothing_and_another_goe
         .tus_create("patient.csv")
         .header("upload-length", table.len());
     let upload = TusUpload::of(&Answer::of(create.bearer_auth(&token)).await?)?;
-    let (send, mut received) = mpsc::channel::<Bytes>(1);
-    let body = futures_util::stream::poll_fn(move |cx| received.poll_recv(cx));
-    let request = upload
-        .bytes(&gateway, 0, Contents::stream(body))
-        .bearer_auth(&token);
+    let (send, body) = sent_by_hand();
+    let request = upload.bytes(&gateway, 0, body).bearer_auth(&token);
     let answer = tokio::spawn(Answer::of(request));
     send.send(Bytes::from(&table[..5])).await?;
     let disk = gateway.disk("local");
@@ -128,9 +132,8 @@ async fn revoked_while_bytes_come(
     let own = list.lines().find(|line| line.contains(subject));
     let id = own.and_then(|line| line.split_whitespace().next());
     let id = id.context("no token")?;
-    let (send, mut received) = mpsc::channel::<Bytes>(1);
-    let body = futures_util::stream::poll_fn(move |cx| received.poll_recv(cx));
-    let request = request(Contents::stream(body)).bearer_auth(&token);
+    let (send, body) = sent_by_hand();
+    let request = request(body).bearer_auth(&token);
     let answer = tokio::spawn(Answer::of(request));
     // So much that services hear of it before the end.
     send.send(Bytes::from(TABLE.repeat(MANY - 1))).await?;
@@ -223,8 +226,7 @@ async fn short_of_memory(uploads: usize) -> Result<TestGateway> {
 async fn where_memory_is_used_up_idle_uploads_make_room_and_are_gone_on_with() -> Result<()> {
     const UPLOADS: usize = 60;
     let gateway = short_of_memory(UPLOADS).await?;
-    let table = Csv::of(&Definition::shipped("patient")?).rows(200);
-    let table: Vec<u8> = table.blocks().flatten().collect();
+    let table = Csv::of(&Definition::shipped("patient")?).rows(200).whole();
     let cut = table.len() / 2;
     let mut uploads = Vec::new();
     for number in 0..UPLOADS {
