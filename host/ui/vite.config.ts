@@ -13,6 +13,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     manifest: true,
     modulePreload: false,
+    // What is built in has licences that ask to be passed on with it.
+    license: { fileName: "licenses.md" },
     rolldownOptions: { input: "src/main.ts" },
   },
 });

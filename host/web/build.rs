@@ -14,6 +14,9 @@ const UI: &str = "../ui";
 /// What this crate serves itself.
 const OWN: &str = "src/page";
 
+/// The licences of what Vite built in, which ask to be passed on with it.
+const LICENSES: &str = "licenses.md";
+
 /// A chunk in the manifest that Vite writes (vite.dev, "Backend Integration").
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -117,10 +120,15 @@ impl Assets {
                 self.stylesheets.extend(chunk.css.iter().cloned());
             }
         }
-        Ok(())
+        self.serve(LICENSES, &dist.join(LICENSES), false)
     }
 
+    /// A file whose name changes with its content.
     fn add(&mut self, name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
+        self.serve(name, path, true)
+    }
+
+    fn serve(&mut self, name: &str, path: &Path, immutable: bool) -> Result<(), Box<dyn Error>> {
         if name.contains('/') {
             return Err(format!(
                 "the asset {name} lies in a folder; `vite.config.ts` must keep them flat"
@@ -130,7 +138,7 @@ impl Assets {
         fs::copy(path, self.out.join(name))
             .map_err(|error| format!("{}: {error}", path.display()))?;
         let line = format!(
-            "    Asset {{ name: {name:?}, bytes: include_bytes!({name:?}), media_type: {:?}, immutable: true }},\n",
+            "    Asset {{ name: {name:?}, bytes: include_bytes!({name:?}), media_type: {:?}, immutable: {immutable} }},\n",
             media_type(path)?,
         );
         if !self.table.contains(&line) {
@@ -148,6 +156,7 @@ fn media_type(path: &Path) -> Result<&'static str, Box<dyn Error>> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("css") => Ok("text/css; charset=utf-8"),
         Some("js") => Ok("text/javascript; charset=utf-8"),
+        Some("md") => Ok("text/markdown; charset=utf-8"),
         Some("svg") => Ok("image/svg+xml"),
         _ => Err(format!(
             "{}: give this kind of asset its media type in build.rs",

@@ -45,20 +45,33 @@ export type Answer = { readonly stored: Receipt } | { readonly refused: Problem 
 
 const TYPE_PREFIX = "urn:portcullis:problem:";
 
-/** The answer to one upload. What is no answer of Portcullis becomes a problem that says so. */
-export function parseAnswer(status: number, body: string): Answer {
-  const json = parseJson(body);
-  if (status === 201) {
-    // One upload was sent, so that there is one receipt.
-    const [stored] = list(json?.["uploads"], receipt);
-    return stored === undefined ? { refused: notOurs(status) } : { stored };
-  }
-  return { refused: problem(json) ?? notOurs(status) };
+/** What became of an upload, by its record. Absent while nothing has become of it. */
+export function parseRecord(body: string): Answer | undefined {
+  const record = parseJson(body);
+  const stored = receipt(members(record?.["receipt"]) ?? {});
+  if (stored !== undefined) return { stored };
+  const refused = problem(members(record?.["problem"]));
+  return refused === undefined ? undefined : { refused };
+}
+
+/** Why a request was refused. What is no answer of Portcullis becomes a problem that says so. */
+export function parseProblem(status: number, body: string): Problem {
+  return problem(parseJson(body)) ?? notOurs(status);
 }
 
 /** A problem that the browser notices, in the form of those that the server notices. */
 export function localProblem(kind: string, detail: string): Problem {
   return { kind, detail, policies: [], findings: [], tallies: [], supportId: undefined };
+}
+
+/** Statuses that say nothing against the file: the next try may go well (RFC 9110, RFC 4918). */
+const PASSING_STATUSES = [408, 423, 425, 429, 502, 503, 504];
+/** The same of a conflict, which may also be one that stays. */
+const PASSING_CONFLICTS = ["fenced", "offset-mismatch", "upload-ended"];
+
+/** Whether this may pass, so that the upload can be gone on with. */
+export function mayPass(status: number, problem: Problem): boolean {
+  return status === 409 ? PASSING_CONFLICTS.includes(problem.kind) : PASSING_STATUSES.includes(status);
 }
 
 /** Whether policies refuse the data: sending the same file again gives the same answer. */

@@ -1,12 +1,8 @@
 /** Files can be dropped anywhere on the page: a near miss must not make the browser leave it. */
 
-export interface Dropped {
-  readonly files: readonly File[];
-  /** Names of folders, which cannot be sent. */
-  readonly folders: readonly string[];
-}
+import { type Chosen, walk } from "./folder.ts";
 
-export function acceptDrops(onDrop: (dropped: Dropped) => void): void {
+export function acceptDrops(onDrop: (dropped: Promise<readonly Chosen[]>) => void): void {
   // Enter and leave come for every element that the pointer crosses; only the last leave counts.
   let depth = 0;
   const show = (isOver: boolean) => document.documentElement.classList.toggle("dragging", isOver);
@@ -32,7 +28,7 @@ export function acceptDrops(onDrop: (dropped: Dropped) => void): void {
     event.preventDefault();
     depth = 0;
     show(false);
-    if (event.dataTransfer) onDrop(sorted(event.dataTransfer));
+    if (event.dataTransfer) onDrop(dropped(event.dataTransfer));
   });
 }
 
@@ -40,14 +36,13 @@ function carriesFiles(event: DragEvent): boolean {
   return event.dataTransfer?.types.includes("Files") ?? false;
 }
 
-function sorted(transfer: DataTransfer): Dropped {
-  const files: File[] = [];
-  const folders: string[] = [];
-  for (const item of transfer.items) {
-    if (item.kind !== "file") continue;
+/** All files that were dropped, and those in the folders. What was dropped must be taken before the event is over. */
+async function dropped(transfer: DataTransfer): Promise<readonly Chosen[]> {
+  const found = [...transfer.items].map((item) => {
+    const entry = item.kind === "file" ? item.webkitGetAsEntry() : null;
     const file = item.getAsFile();
-    if (item.webkitGetAsEntry()?.isDirectory) folders.push(file?.name ?? "A folder");
-    else if (file !== null) files.push(file);
-  }
-  return { files, folders };
+    if (entry?.isDirectory) return walk(entry);
+    return file === null ? [] : [{ file, path: file.name }];
+  });
+  return (await Promise.all(found)).flat();
 }

@@ -6,8 +6,10 @@
 import "./style.css";
 import { Announcer } from "./announcer.ts";
 import { acceptDrops } from "./drop.ts";
-import { element, rendered } from "./element.ts";
+import { button, element, rendered } from "./element.ts";
 import { Fields } from "./fields.ts";
+import { type Chosen, fromInput, isMeant } from "./folder.ts";
+import { count } from "./interrupted.ts";
 import { Lanes } from "./lanes.ts";
 import { counted } from "./quantity.ts";
 import { Upload } from "./upload.ts";
@@ -46,13 +48,12 @@ class UploadPage {
       this.#sendAll();
     });
     this.#clear.addEventListener("click", () => this.#clearFinished());
-    acceptDrops(({ files, folders }) => {
-      this.#add(files);
-      if (folders.length > 0) {
-        const words = `${folders.join(", ")}: folders cannot be sent; choose the files in them.`;
-        this.#sendHint.textContent = words;
-        this.#announcer.say(words);
-      }
+    this.#offerFolders();
+    acceptDrops((dropped) => {
+      dropped.then(
+        (files) => this.#add(files),
+        () => this.#hint("A folder cannot be read; look at who may read it, or choose the files in it."),
+      );
     });
     window.addEventListener("beforeunload", (event) => {
       if (this.#uploads().some((upload) => upload.isUnderWay)) event.preventDefault();
@@ -60,13 +61,31 @@ class UploadPage {
     // Files that were chosen before this ran, or that the browser has kept over a reload.
     if (this.#input.files?.length) this.#chosen();
     this.#refresh();
+    const interrupted = count(Date.now());
+    if (interrupted > 0) this.#hint(goOn(interrupted));
   }
 
   #chosen(): void {
-    const files = [...(this.#input.files ?? [])];
+    const files = [...(this.#input.files ?? [])].map(fromInput);
     // Emptied, so that choosing the same file again is a change.
     this.#input.value = "";
     this.#add(files);
+  }
+
+  /** A whole folder can be chosen, where the browser can. */
+  #offerFolders(): void {
+    const input = element("input", { type: "file", webkitdirectory: true });
+    if (!input.webkitdirectory) return;
+    input.addEventListener("change", () => {
+      this.#add([...(input.files ?? [])].map(fromInput).filter(isMeant));
+      input.value = "";
+    });
+    this.#input.after(button("Choose a folder", () => input.click(), { id: "choose-folder", class: "quiet" }));
+  }
+
+  #hint(words: string): void {
+    this.#sendHint.textContent = words;
+    this.#announcer.say(words);
   }
 
   /** Asks for another file and sends it in place of this one. */
@@ -75,13 +94,13 @@ class UploadPage {
     input.addEventListener("change", () => {
       const file = input.files?.[0];
       if (file === undefined) return;
-      upload.replace(file);
+      upload.replace(fromInput(file));
       if (!this.#refuseByName(upload)) this.#sendOne(upload);
     });
     input.click();
   }
 
-  #add(files: readonly File[]): void {
+  #add(files: readonly Chosen[]): void {
     for (const file of files) {
       const upload = new Upload(file, this.#form.action, this.#lanes);
       const view = new UploadView(upload, {
@@ -108,16 +127,15 @@ class UploadPage {
   }
 
   #sendAll(): void {
-    const chosen = this.#uploads().filter((upload) => upload.state.name === "chosen");
+    const ready = this.#uploads().filter((upload) => upload.state.name === "chosen");
     if (!this.#fields.check()) return;
-    if (chosen.length === 0) {
+    if (ready.length === 0) {
       this.#input.focus();
-      this.#sendHint.textContent = "Choose a file first.";
-      this.#announcer.say("Choose a file first.");
+      this.#hint("Choose a file first.");
       return;
     }
-    this.#announcer.say(`Sending ${counted(chosen.length, "file")}.`);
-    for (const upload of chosen) this.#sendOne(upload);
+    this.#announcer.say(`Sending ${counted(ready.length, "file")}.`);
+    for (const upload of ready) this.#sendOne(upload);
   }
 
   #sendOne(upload: Upload): void {
@@ -163,6 +181,13 @@ class UploadPage {
   #uploads(): Upload[] {
     return [...this.#views.keys()];
   }
+}
+
+/** What to do about uploads that were under way when the page was left. */
+function goOn(uploads: number): string {
+  return uploads === 1
+    ? "An upload from this browser was interrupted. Choose the same file and say the same about the data, and it goes on where it stopped."
+    : `${counted(uploads, "upload")} from this browser were interrupted. Choose the same files and say the same about the data, and they go on where they stopped.`;
 }
 
 /** How many there are of each verdict: `2 accepted, 1 rejected`. */

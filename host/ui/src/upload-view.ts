@@ -12,7 +12,6 @@ import type { State, Upload } from "./upload.ts";
 const REFUSED: Readonly<Record<string, string>> = {
   "policy-rejected": "Rejected",
   "not-sent": "Not sent",
-  unknown: "Not known",
 };
 
 /** What the list can be asked to do with one of its files. */
@@ -55,12 +54,12 @@ export class UploadView {
   }
 
   #head(state: State): HTMLElement {
-    const { file, attributes } = this.#upload;
+    const { file, path, attributes } = this.#upload;
     const about = [size(file.size), ...attributes.map(([, value]) => value)].join(" \u00B7 ");
     return element(
       "div",
       { class: "outcome-head" },
-      element("h3", { class: "filename" }, file.name),
+      element("h3", { class: "filename" }, path),
       element("p", { class: "verdict" }, verdict(state)),
       element("p", { class: "about" }, about),
       state.name === "chosen" && this.#named(this.#remove()),
@@ -74,9 +73,15 @@ export class UploadView {
       case "waiting":
         return [];
       case "sending":
-        return [this.#progressRow(true)];
+        return [this.#progressRow(state.share, "Sending and checking\u2026")];
+      case "interrupted": {
+        const words = `${percent(state.share)} \u00B7 ${state.why} It goes on by itself as soon as it can.`;
+        return [this.#progressRow(state.share, words)];
+      }
       case "judging":
-        return [this.#progressRow(false)];
+        return [this.#progressRow(undefined, "Sent. Waiting for the verdict\u2026")];
+      case "cancelling":
+        return [this.#progressRow(undefined, "Cancelling\u2026")];
       case "stored":
         return this.#stored(state.receipt);
       case "refused":
@@ -86,19 +91,19 @@ export class UploadView {
     }
   }
 
-  #progressRow(isSending: boolean): HTMLElement {
-    const label = `Progress of ${this.#upload.file.name}`;
+  #progressRow(share: number | undefined, words: string): HTMLElement {
+    const label = `Progress of ${this.#upload.path}`;
     // Without a value the bar says that it goes on, but not how far.
-    this.#bar = element("progress", { max: 1, value: isSending ? 0 : undefined, "aria-label": label });
-    const words = isSending ? "Sending and checking\u2026" : "Sent. Waiting for the verdict\u2026";
+    this.#bar = element("progress", { max: 1, value: share, "aria-label": label });
     this.#pace = element("p", { class: "pace" }, words);
-    return element("div", { class: "progress" }, this.#bar, this.#pace, this.#named(this.#cancel()));
+    const cancel = this.#upload.state.name !== "cancelling" && this.#named(this.#cancel());
+    return element("div", { class: "progress" }, this.#bar, this.#pace, cancel);
   }
 
   #progress({ share, bytesPerSecond, secondsLeft }: Extract<State, { name: "sending" }>): void {
     if (this.#bar === undefined || this.#pace === undefined) return;
     this.#bar.value = share;
-    const words = [`${Math.floor(share * 100)} %`];
+    const words = [percent(share)];
     if (bytesPerSecond !== undefined) words.push(`${size(Math.round(bytesPerSecond))}/s`);
     if (secondsLeft !== undefined) words.push(timeLeft(secondsLeft));
     this.#pace.textContent = words.join(" \u00B7 ");
@@ -143,27 +148,33 @@ export class UploadView {
 
   /** Read out of its place, a button says which file it is about. */
   #named(made: HTMLButtonElement): HTMLButtonElement {
-    made.setAttribute("aria-label", `${made.textContent}: ${this.#upload.file.name}`);
+    made.setAttribute("aria-label", `${made.textContent}: ${this.#upload.path}`);
     return made;
   }
 }
 
-/** What is said aloud when a file has come to its end; nothing before. */
+/** What is said aloud when a file has come to its end, or cannot go on by now; nothing else. */
 export function announcement(upload: Upload): string | undefined {
-  const { state, file } = upload;
+  const { state, path } = upload;
   switch (state.name) {
+    case "interrupted":
+      return `${path}: ${verdict(state)}. ${state.why}`;
     case "stored":
-      return `${file.name}: ${verdict(state)}. ${storedSentence(state.receipt)}`;
+      return `${path}: ${verdict(state)}. ${storedSentence(state.receipt)}`;
     case "refused": {
       const count = countAll(state.problem.findings, state.problem.tallies);
       const findings = count > 0 ? ` ${counted(count, "finding")}.` : "";
-      return `${file.name}: ${verdict(state)}. ${state.problem.detail}${findings}`;
+      return `${path}: ${verdict(state)}. ${state.problem.detail}${findings}`;
     }
     case "cancelled":
-      return `${file.name}: ${state.sentence}`;
+      return `${path}: ${state.sentence}`;
     default:
       return undefined;
   }
+}
+
+function percent(share: number): string {
+  return `${Math.floor(share * 100)} %`;
 }
 
 function storedSentence({ status, size: bytes, reason, findings, tallies }: Receipt): string {
@@ -190,8 +201,12 @@ export function verdict(state: State): string {
       return "Waiting";
     case "sending":
       return "Sending";
+    case "interrupted":
+      return "Interrupted";
     case "judging":
       return "Checking";
+    case "cancelling":
+      return "Cancelling";
     case "stored":
       return state.receipt.status === "accepted" ? "Accepted" : "Quarantined";
     case "refused":
@@ -209,6 +224,7 @@ function fate(state: State): string {
       return isRejection(state.problem) ? "rejected" : "failed";
     case "sending":
     case "judging":
+    case "cancelling":
       return "under-way";
     default:
       return state.name;

@@ -1,10 +1,10 @@
 /** One file on its way: what state it is in, and what can be done about it. */
 
-import { type Answer, localProblem, type Problem, parseAnswer, type Receipt } from "./answer.ts";
+import { localProblem, type Problem, type Receipt } from "./answer.ts";
+import type { Chosen } from "./folder.ts";
 import type { Lanes } from "./lanes.ts";
 import { Pace } from "./pace.ts";
-import { size } from "./quantity.ts";
-import { type Ending, type Transfer, transfer } from "./transfer.ts";
+import { type Ending, type Remains, Transfer } from "./transfer.ts";
 
 /** What the uploader says about the data, in the order of the form. */
 export type AttributeValues = readonly (readonly [name: string, value: string])[];
@@ -19,14 +19,19 @@ export type State =
       readonly bytesPerSecond: number | undefined;
       readonly secondsLeft: number | undefined;
     }
+  /** It cannot go on now, and will by itself: from this share on. */
+  | { readonly name: "interrupted"; readonly share: number; readonly why: string }
   /** All bytes are on their way; the verdict is still to come. */
   | { readonly name: "judging" }
+  | { readonly name: "cancelling" }
   | { readonly name: "stored"; readonly receipt: Receipt }
   | { readonly name: "refused"; readonly problem: Problem }
   | { readonly name: "cancelled"; readonly sentence: string };
 
+const UNDER_WAY: readonly State["name"][] = ["waiting", "sending", "interrupted", "judging", "cancelling"];
+
 export class Upload {
-  #file: File;
+  #chosen: Chosen;
   #state: State = { name: "chosen" };
   #attributes: AttributeValues = [];
   #withdraw: () => void = () => {};
@@ -37,14 +42,19 @@ export class Upload {
   /** Called after every change of the state. */
   onChange: () => void = () => {};
 
-  constructor(file: File, address: string, lanes: Lanes) {
-    this.#file = file;
+  constructor(chosen: Chosen, address: string, lanes: Lanes) {
+    this.#chosen = chosen;
     this.#address = address;
     this.#lanes = lanes;
   }
 
   get file(): File {
-    return this.#file;
+    return this.#chosen.file;
+  }
+
+  /** The name under which the uploader knows the file. */
+  get path(): string {
+    return this.#chosen.path;
   }
 
   get state(): State {
@@ -57,7 +67,7 @@ export class Upload {
   }
 
   get isUnderWay(): boolean {
-    return ["waiting", "sending", "judging"].includes(this.#state.name);
+    return UNDER_WAY.includes(this.#state.name);
   }
 
   get isFinished(): boolean {
@@ -73,9 +83,9 @@ export class Upload {
   }
 
   /** Takes another file instead, as long as this one is not under way. */
-  replace(file: File): void {
+  replace(chosen: Chosen): void {
     if (this.isUnderWay) return;
-    this.#file = file;
+    this.#chosen = chosen;
     this.#change({ name: "chosen" });
   }
 
@@ -88,44 +98,45 @@ export class Upload {
     if (this.#state.name === "waiting") {
       this.#withdraw();
       this.#change({ name: "cancelled", sentence: "Cancelled before it was sent." });
-    } else {
-      this.#transfer?.cancel();
+    } else if (this.#transfer !== undefined) {
+      this.#change({ name: "cancelling" });
+      this.#transfer.cancel();
     }
   }
 
   async #run(): Promise<void> {
-    const form = new FormData();
-    // Fields stand before the file: policies decide with them while the file is still coming.
-    for (const [name, value] of this.#attributes) form.append(name, value);
-    form.append("file", this.#file, this.#file.name);
-    const pace = new Pace();
-    this.#change({ name: "sending", share: 0, bytesPerSecond: undefined, secondsLeft: undefined });
-    this.#transfer = transfer(this.#address, form, (sent, total) => this.#progress(sent, total, pace));
+    let pace = new Pace();
+    let share = 0;
+    this.#change({ name: "sending", share, bytesPerSecond: undefined, secondsLeft: undefined });
+    const cargo = { ...this.#chosen, attributes: this.#attributes };
+    this.#transfer = new Transfer(this.#address, cargo, {
+      progress: (sent) => {
+        // What it is from is not known of an empty file, which is there at once.
+        share = this.file.size === 0 ? 1 : sent / this.file.size;
+        this.#progress(sent, share, pace);
+      },
+      interrupted: (why) => {
+        pace = new Pace();
+        // One try after the other fails for the same reason: that is said once.
+        if (this.#state.name === "interrupted" && this.#state.why === why) return;
+        this.#change({ name: "interrupted", share, why });
+      },
+    });
     const ending = await this.#transfer.ending;
     this.#transfer = undefined;
-    const wasJudging = this.#state.name === "judging";
-    if (ending.kind === "cancelled") {
-      const sentence = wasJudging
-        ? "Cancelled while the verdict was still to come: it is not known whether the file is stored."
-        : "Cancelled: nothing of it is stored.";
-      this.#change({ name: "cancelled", sentence });
-    } else {
-      const answer = await toAnswer(ending, this.#file);
-      if ("stored" in answer) this.#change({ name: "stored", receipt: answer.stored });
-      else this.#change({ name: "refused", problem: answer.refused });
-    }
+    this.#change(ended(ending));
   }
 
-  #progress(sent: number, total: number, pace: Pace): void {
-    if (!this.isUnderWay) return;
-    if (sent >= total) {
+  #progress(sent: number, share: number, pace: Pace): void {
+    if (!this.isUnderWay || this.#state.name === "cancelling") return;
+    if (share >= 1) {
       this.#change({ name: "judging" });
       return;
     }
     pace.note(sent, performance.now());
     const bytesPerSecond = pace.bytesPerSecond();
-    const secondsLeft = bytesPerSecond ? (total - sent) / bytesPerSecond : undefined;
-    this.#change({ name: "sending", share: sent / total, bytesPerSecond, secondsLeft });
+    const secondsLeft = bytesPerSecond ? (this.file.size - sent) / bytesPerSecond : undefined;
+    this.#change({ name: "sending", share, bytesPerSecond, secondsLeft });
   }
 
   #change(state: State): void {
@@ -134,46 +145,14 @@ export class Upload {
   }
 }
 
-async function toAnswer(ending: Exclude<Ending, { kind: "cancelled" }>, file: File): Promise<Answer> {
-  if (ending.kind === "answered") return parseAnswer(ending.status, ending.body);
-  return { refused: await broken(ending.sent, ending.total, file) };
+function ended(ending: Ending): State {
+  if ("stored" in ending) return { name: "stored", receipt: ending.stored };
+  if ("refused" in ending) return { name: "refused", problem: ending.refused };
+  return { name: "cancelled", sentence: CANCELLED[ending.cancelled] };
 }
 
-/** Why no answer came, as far as a browser can know. */
-async function broken(sent: number, total: number, file: File): Promise<Problem> {
-  if (!(await isReadable(file))) {
-    return localProblem(
-      "unreadable",
-      "The file cannot be read any more: it was changed, moved or deleted after it was chosen. " +
-        "Nothing of it is stored; choose it again.",
-    );
-  }
-  if (!navigator.onLine) {
-    return localProblem("offline", "This computer is offline. Connect it to the network and try again.");
-  }
-  if (sent === 0) {
-    return localProblem("unreachable", "The server cannot be reached. Check the network and try again.");
-  }
-  if (sent < total) {
-    return localProblem(
-      "broken",
-      `The connection broke after ${size(sent)} of ${size(total)}; nothing of it is stored. ` +
-        "Check the network and try again.",
-    );
-  }
-  return localProblem(
-    "unknown",
-    "The connection broke before the verdict came, so it is not known whether the file is stored. " +
-      "Try again: if it is, the same bytes become another version of it.",
-  );
-}
-
-/** Browsers refuse to read a file that has changed since it was chosen. */
-async function isReadable(file: File): Promise<boolean> {
-  try {
-    await file.slice(0, 1).arrayBuffer();
-    return true;
-  } catch {
-    return false;
-  }
-}
+const CANCELLED: Readonly<Record<Remains, string>> = {
+  nothing: "Cancelled: nothing of it is stored.",
+  unknown:
+    "Cancelled, but the server cannot be told so. What has come of it is dropped there after a while; if all of it had come, it may be stored.",
+};

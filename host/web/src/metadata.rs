@@ -24,6 +24,13 @@ const PATH_KEYS: [&str; 3] = ["relativePath", "webkitRelativePath", "relative-pa
 /// What Uppy sends for something that is not there.
 const ABSENT: &str = "null";
 
+/// Whether clients say under this key what the file is called, of what type it is or where it lies: an attribute that is called
+/// so would not come as one.
+pub(crate) fn describes_the_file(key: &str) -> bool {
+    let all = [&FILENAME_KEYS[..], &MEDIA_TYPE_KEYS, &PATH_KEYS];
+    all.iter().any(|keys| keys.contains(&key))
+}
+
 /// What a client says about an upload before its first byte.
 #[derive(Clone, Debug)]
 pub(crate) struct Headers {

@@ -61,6 +61,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_built_in_comes_with_its_licences() {
+        let licenses = asset("licenses.md").expect("is embedded");
+        let text = std::str::from_utf8(licenses.bytes).expect("is text");
+        assert!(text.contains("tus-js-client") && text.contains("MIT"));
+        assert!(!licenses.immutable);
+    }
+
+    #[test]
     fn other_names_are_not_files() {
         for name in [
             "",

@@ -79,7 +79,7 @@ fn files(extensions: &[Extension]) -> Markup {
         fieldset class="files" {
             legend { "Files" }
             div id="drop" class="drop" {
-                p class="drop-title" id="drop-title" hidden { "Drop files anywhere on this page" }
+                p class="drop-title" id="drop-title" hidden { "Drop files or folders anywhere on this page" }
                 p class="drop-or" id="drop-or" hidden { "or" }
                 label class="choose" id="choose" for="file" { "Data files" }
                 input id="file" name="file" type="file" multiple required accept=[accept] aria-describedby="file-hint";

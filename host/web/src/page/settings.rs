@@ -3,6 +3,8 @@
 use portcullis_types::Attributes;
 use serde::Deserialize;
 
+use crate::metadata;
+
 /// The form field that holds the file; no attribute can have its name.
 const FILE_FIELD: &str = "file";
 
@@ -76,6 +78,11 @@ pub enum InvalidPage {
         "`{0}` cannot be the name of a field; use 1 to 64 characters of a-z, A-Z, 0-9, `_`, `-` and `.`, but not `file`"
     )]
     FieldName(String),
+    /// A name under which clients describe the file itself.
+    #[error(
+        "`{0}` cannot be the name of a field: under it clients say what the file is called, of what type it is or where it lies; choose another, such as `data-{0}`"
+    )]
+    AboutFile(String),
     /// Not an extension.
     #[error("`{0}` is not an extension; write a dot and letters or digits, such as `.csv`")]
     Extension(String),
@@ -124,6 +131,9 @@ impl TryFrom<String> for FieldName {
     type Error = InvalidPage;
 
     fn try_from(name: String) -> Result<Self, InvalidPage> {
+        if metadata::describes_the_file(&name) {
+            return Err(InvalidPage::AboutFile(name));
+        }
         if name == FILE_FIELD || Attributes::default().insert(&name, "").is_err() {
             return Err(InvalidPage::FieldName(name));
         }
@@ -193,6 +203,10 @@ mod tests {
                 refused.to_string().contains("1 to 64 characters"),
                 "{refused}"
             );
+        }
+        for name in ["type", "name", "relativePath"] {
+            let refused = FieldName::try_from(name.to_owned()).expect_err(name);
+            assert!(refused.to_string().contains("choose another"), "{refused}");
         }
         for extension in ["csv", ".", ".c sv", ".csv,.exe"] {
             assert!(
