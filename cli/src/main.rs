@@ -11,6 +11,7 @@
 mod dev;
 mod doctor;
 mod findings;
+mod http;
 mod key;
 mod policy;
 mod screen;

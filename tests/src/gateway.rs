@@ -162,6 +162,7 @@ impl Setup {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .tls_certs_only([])
             .timeout(REQUEST)
             .build()?;
         Ok(TestGateway {

@@ -3,6 +3,17 @@
 #![forbid(unsafe_code)]
 
 pub mod gateway;
+mod tls;
 mod wait;
 
+pub use tls::TlsFront;
 pub use wait::{LIMIT, until};
+
+/// A client of the servers under test.
+///
+/// # Errors
+/// It cannot be made.
+pub fn http_client() -> reqwest::Result<reqwest::Client> {
+    let client = reqwest::Client::builder().no_proxy();
+    client.tls_certs_only([]).build()
+}

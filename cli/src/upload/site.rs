@@ -9,6 +9,8 @@ use portcullis_hop::Problem;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
+use crate::http;
+
 /// For making a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 /// For an answer to a request without bytes.
@@ -40,17 +42,17 @@ pub(crate) enum Said {
 impl Site {
     pub(crate) fn new(address: &str, token: Option<String>) -> Result<Self> {
         let base = Url::parse(address)
-            .with_context(|| format!("`{address}` is no address; write it as http://HOST:PORT"))?;
-        if base.scheme() != "http" || !base.has_host() {
-            bail!(
-                "`{address}` cannot be reached by this build, which speaks http only; name a gateway that ends TLS"
-            );
+            .with_context(|| format!("`{address}` is no address; write it as https://HOST"))?;
+        if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+            bail!("`{address}` cannot be uploaded to; write it as https://HOST");
         }
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
+        let http = http::client(&base)
             .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
-            .build()?;
+            .tcp_nodelay(true);
+        let http = http.build().context(
+            "no certificates of authorities are to be found on this computer, without which it cannot tell one site from another; \
+             install them (ca-certificates), or name a file of them in SSL_CERT_FILE",
+        )?;
         Ok(Self { http, base, token })
     }
 
@@ -166,6 +168,11 @@ fn offset(response: &Response) -> Option<u64> {
 
 /// A connection that was not made, or broke.
 fn later(error: &reqwest::Error) -> Said {
+    if let Some(why) = http::not_trusted(error) {
+        return Said::Never(format!(
+            "the site does not prove that it is the one: {why}; ask its operator, or name a file with the certificate of its authority in SSL_CERT_FILE"
+        ));
+    }
     let what = if error.is_connect() {
         "the site cannot be reached"
     } else if error.is_timeout() {
@@ -179,6 +186,12 @@ fn later(error: &reqwest::Error) -> Said {
 /// What an answer means that is no success.
 async fn failed(response: Response) -> Said {
     let status = response.status();
+    if status.is_redirection() {
+        let location = response.headers().get("location");
+        let there = location.and_then(|value| value.to_str().ok());
+        let there = there.unwrap_or("another address");
+        return Said::Never(format!("the site sends on to {there}; name that address"));
+    }
     let problem = response.bytes().await.ok();
     let problem = problem.and_then(|body| serde_json::from_slice::<Problem>(&body).ok());
     let why = problem

@@ -94,6 +94,8 @@ impl HopClient {
             // A key must not travel on: neither to a redirect's target nor through a proxy.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            // It speaks http only, and needs no authorities.
+            .tls_certs_only([])
             .connect_timeout(settings.connect_timeout)
             .tcp_nodelay(true)
             .pool_max_idle_per_host(64)

@@ -7,6 +7,7 @@ mod attribute;
 pub mod collector;
 mod component_version;
 mod context;
+mod exporter;
 mod probe;
 mod setup;
 mod span;

@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use opentelemetry_sdk::trace::SpanExporter;
 
-use crate::setup::exporter;
+use crate::exporter;
 
 /// What became of an export without a span.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub fn probe(deadline: Duration) -> Collected {
 }
 
 fn export() -> Collected {
-    let exporter = match exporter() {
+    let exporter = match exporter::spans() {
         Ok(Some(exporter)) => exporter,
         Ok(None) => return Collected::NotConfigured,
         Err(error) => return Collected::Failed(error.to_string()),

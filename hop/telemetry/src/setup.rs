@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
+use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::exporter;
 
 /// Which process this is: `service.name`, unless `OTEL_SERVICE_NAME` says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,12 @@ pub enum TelemetryError {
     /// The `OTEL_EXPORTER_OTLP_*` variables cannot be used.
     #[error("the OTEL_EXPORTER_OTLP_* variables cannot be used: {0}")]
     Exporter(#[from] ExporterBuildError),
+    /// The collector is reached by TLS, and there is nothing to tell it by.
+    #[error(
+        "OTEL_EXPORTER_OTLP_ENDPOINT begins with https, and no certificates of authorities are to be found on this machine; install them \
+         (ca-certificates), name a file of them in SSL_CERT_FILE, or send to a collector without TLS"
+    )]
+    Authorities,
     /// `RUST_LOG` cannot be used.
     #[error("RUST_LOG cannot be used: {0}; write it as in RUST_LOG=info,policy=debug")]
     Log(String),
@@ -61,7 +69,7 @@ impl Telemetry {
     pub fn start(service: Service) -> Result<Self, TelemetryError> {
         start_log()?;
         let mut provider = SdkTracerProvider::builder().with_resource(resource(service));
-        if let Some(exporter) = exporter()? {
+        if let Some(exporter) = exporter::spans()? {
             provider = provider.with_batch_exporter(exporter);
         }
         let provider = provider.build();
@@ -102,17 +110,6 @@ pub(crate) fn tracer() -> SdkTracer {
     provider
         .get_or_insert_with(|| SdkTracerProvider::builder().build())
         .tracer(SCOPE)
-}
-
-pub(crate) fn exporter() -> Result<Option<SpanExporter>, ExporterBuildError> {
-    let set = |name: &str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
-    let disabled =
-        std::env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
-    let wanted = set("OTEL_EXPORTER_OTLP_ENDPOINT") || set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
-    if disabled || !wanted {
-        return Ok(None);
-    }
-    SpanExporter::builder().with_http().build().map(Some)
 }
 
 /// Who sends: no host name, no command line, no path.

@@ -560,7 +560,7 @@ async fn in_the_role_testing_services_bring_their_own_disk_and_listen_on_loopbac
     let key = ("INTERNAL_API_KEY", "0123456789abcdef0123456789abcdef");
     let environment = [("SERVER_ROLE", "testing"), key];
     let services = start("portcullis-services", &environment).await?;
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = portcullis_tests::http_client()?;
     let health = format!("http://{}/internal/storage/health", services.address());
     let health = Answer::of(client.get(health).header("x-api-key", key.1)).await?;
     ensure!(

@@ -87,7 +87,7 @@ async fn it_says_where_everything_is_shows_each_trace_and_stops_both_on_ctrl_c()
         .to_owned();
     next("Ctrl-C").await?;
 
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = portcullis_tests::http_client()?;
     let request = client
         .post(format!(
             "{web}?cohort=c1&table=diagnosis&protocol_year=2024"

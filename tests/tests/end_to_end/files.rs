@@ -13,7 +13,7 @@ use serde_json::json;
 const TEXT: &str = "a,b\n1,2\n";
 
 fn call(services: &Services, method: Method, target: &str) -> Result<RequestBuilder> {
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = portcullis_tests::http_client()?;
     let url = format!("http://{}/internal/storage/{target}", services.address());
     Ok(client.request(method, url).header("x-api-key", KEY))
 }

@@ -55,7 +55,7 @@ fn revisions(gateway: &TestGateway) -> Result<Value> {
 }
 
 async fn ready(web: &Server) -> Result<Value> {
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = portcullis_tests::http_client()?;
     let request = client.get(format!("http://{}/readyz", web.address()));
     Answer::of(request.header("x-api-key", KEY)).await?.json()
 }
@@ -457,7 +457,7 @@ async fn a_web_host_that_is_cut_off_goes_on_and_converges_when_it_is_back() -> R
         );
     }
     // It still has its policies: what it says no to without services is what they say no to.
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = portcullis_tests::http_client()?;
     let alive = client.get(format!("http://{}/healthz", far.address()));
     ensure!(Answer::of(alive).await?.status == 200);
     until("the far web host to say that it goes on", || {

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use portcullis_tests::gateway::{Policies, Setup, TestGateway, binary, component, sha256};
-use portcullis_tests::until;
+use portcullis_tests::{TlsFront, until};
 use serde_json::Value;
 
 const ATTRIBUTES: [&str; 6] = [
@@ -18,17 +18,18 @@ const ATTRIBUTES: [&str; 6] = [
 ];
 
 fn command(gateway: &TestGateway, arguments: &[&str]) -> Command {
+    let site = format!("http://{}", gateway.web.address());
+    command_to(gateway, &site, arguments)
+}
+
+fn command_to(gateway: &TestGateway, site: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary("portcullis"));
     let state = gateway.folder().join("state");
     command
         .arg("upload")
         .args(arguments)
         .args(ATTRIBUTES)
-        .args([
-            "--to",
-            &format!("http://{}", gateway.web.address()),
-            "--state",
-        ])
+        .args(["--to", site, "--state"])
         .arg(state);
     command
 }
@@ -83,6 +84,26 @@ async fn a_folder_is_stored_with_its_structure_and_each_file_has_its_receipt() -
             .next()
             .is_none()
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_with_tls_is_uploaded_to_if_it_is_the_one() -> Result<()> {
+    let gateway = TestGateway::start().await?;
+    let front = TlsFront::start(gateway.web.address(), &gateway.folder()).await?;
+    let file = gateway.folder().join("patient.csv");
+    write(&file, "patid,sex\n1,F\n")?;
+    let mut upload = command_to(&gateway, &front.address(), &[text(&file)?, "--json"]);
+    let stranger = upload.output()?;
+    ensure!(stranger.status.code() == Some(1), "{stranger:?}");
+    let said = String::from_utf8_lossy(&stranger.stdout);
+    ensure!(said.contains("does not prove that it is the one"), "{said}");
+    ensure!(gateway.disk("local").files()?.is_empty());
+    upload.env("SSL_CERT_FILE", front.certificate());
+    let output = upload.output()?;
+    ensure!(output.status.code() == Some(0), "{output:?}");
+    ensure!(reports(&output)?[0]["verdict"] == "stored");
+    ensure!(gateway.disk("local").files()?.len() == 1);
     Ok(())
 }
 

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use portcullis_types::{PolicyManifest, Sha256Digest};
+use reqwest::Url;
 use serde::Deserialize;
 
 use super::set::CheckedSet;
+use crate::http;
 use crate::screen::{GOOD, styled};
 
 /// How often the web host is asked.
@@ -60,12 +62,10 @@ fn place(path: &Path, bytes: &Bytes) -> std::io::Result<()> {
 /// # Errors
 /// It does not in time.
 pub(crate) async fn wait(web: &str, wanted: Sha256Digest, longest: Duration) -> Result<()> {
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .timeout(ANSWER)
-        .build()?;
     let address = format!("{}/readyz", web.trim_end_matches('/'));
+    let url = Url::parse(&address)
+        .with_context(|| format!("`{web}` is no address; write it as http://HOST:PORT"))?;
+    let client = http::client(&url).no_proxy().timeout(ANSWER).build()?;
     let began = Instant::now();
     loop {
         let ready = ask(&client, &address).await;

@@ -46,7 +46,7 @@ impl Services {
         Ok(Self {
             server,
             hop: HopClient::new(&address, ApiKey::parse(KEY)?, HopSettings::default())?,
-            http: reqwest::Client::builder().no_proxy().build()?,
+            http: portcullis_tests::http_client()?,
             root: root.to_owned(),
             catalog,
             folder: folder.to_owned(),

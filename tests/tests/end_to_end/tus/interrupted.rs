@@ -165,7 +165,7 @@ async fn an_upload_goes_on_at_another_web_host_and_comes_back() -> Result<()> {
             other.address()
         };
         let target = format!("http://{base}{}", upload.location());
-        let client = reqwest::Client::new();
+        let client = portcullis_tests::http_client()?;
         let request = |method: Method| {
             client
                 .request(method, &target)

@@ -1,0 +1,72 @@
+//! Where telemetry goes: to the collector that the standard `OTEL_EXPORTER_OTLP_*` variables name, by OTLP over HTTP.
+
+use std::time::Duration;
+
+use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
+use reqwest::blocking::Client;
+
+use crate::TelemetryError;
+
+/// How long an export may take, where no variable says so (OpenTelemetry Protocol Exporter, "Configuration Options").
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What variables of its own say where it goes.
+#[derive(Clone, Copy, Debug)]
+enum Signal {
+    Traces,
+}
+
+/// What sends spans; absent where the environment names no collector.
+///
+/// # Errors
+/// The variables cannot be used.
+pub(crate) fn spans() -> Result<Option<SpanExporter>, TelemetryError> {
+    let Some(client) = Signal::Traces.client()? else {
+        return Ok(None);
+    };
+    let exporter = SpanExporter::builder().with_http();
+    Ok(Some(exporter.with_http_client(client).build()?))
+}
+
+impl Signal {
+    /// A client of its collector; absent where there is none.
+    fn client(self) -> Result<Option<Client>, TelemetryError> {
+        let disabled =
+            read("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let Some(endpoint) = self.read("ENDPOINT").filter(|_| !disabled) else {
+            return Ok(None);
+        };
+        let timeout = self.read("TIMEOUT").and_then(|text| text.parse().ok());
+        let timeout = timeout.map_or(TIMEOUT, Duration::from_millis);
+        let has_tls = endpoint.starts_with("https:");
+        let make = move || {
+            let client = Client::builder().timeout(timeout);
+            // The authorities of this machine are read where they are needed alone: it may have none.
+            let client = if has_tls {
+                client
+            } else {
+                client.tls_certs_only([])
+            };
+            client.build()
+        };
+        // It has a runtime of its own, which may not be made on a thread of another.
+        let made = std::thread::spawn(make).join();
+        let made = made.map_err(|_| TelemetryError::Authorities)?;
+        made.map(Some).map_err(|_| TelemetryError::Authorities)
+    }
+
+    /// The variable for this signal, or the one for all.
+    fn read(self, name: &str) -> Option<String> {
+        let signal = match self {
+            Self::Traces => "TRACES",
+        };
+        let own = read(&format!("OTEL_EXPORTER_OTLP_{signal}_{name}"));
+        own.or_else(|| read(&format!("OTEL_EXPORTER_OTLP_{name}")))
+    }
+}
+
+fn read(name: &str) -> Option<String> {
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.trim().is_empty())
+}
