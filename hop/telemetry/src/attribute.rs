@@ -6,6 +6,9 @@ use portcullis_types::{DiskName, Sha256Digest, UploadId, Verdict};
 
 use crate::ComponentVersion;
 
+/// The key of [`Attribute::Outcome`].
+pub(crate) const OUTCOME: &str = "portcullis.upload.outcome";
+
 /// Everything that a span may say. What is not a number comes from configuration, from a closed list, or is
 /// random; there is no variant for free text, and there must never be one.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +37,36 @@ pub enum Attribute {
     PolicyMemoryBytes(u64),
     /// How many findings there are.
     Findings(u64),
+    /// How the upload ended.
+    Outcome(Outcome),
+}
+
+/// How an upload ended: `portcullis.upload.outcome`, a closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It is stored in its place.
+    Stored,
+    /// It is stored apart.
+    Quarantined,
+    /// A policy refused it, or failed.
+    Rejected,
+    /// It was given up.
+    Cancelled,
+    /// Nothing came any more.
+    Expired,
+}
+
+impl Outcome {
+    /// The value of the attribute.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Quarantined => "quarantined",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 /// Why something failed: `error.type`, a closed list.
@@ -118,6 +151,7 @@ impl Attribute {
                 Value::F64(busy.as_secs_f64() * 1e3),
             ),
             Self::PolicyMemoryBytes(bytes) => ("portcullis.policy.memory_bytes", number(bytes)),
+            Self::Outcome(outcome) => (OUTCOME, outcome.as_str().into()),
             Self::Findings(count) => ("portcullis.findings", number(count)),
         };
         KeyValue::new(key, value)

@@ -65,7 +65,8 @@ impl Signal {
     }
 }
 
-fn read(name: &str) -> Option<String> {
+/// A variable of the environment that says something.
+pub(crate) fn read(name: &str) -> Option<String> {
     std::env::var(name)
         .ok()
         .filter(|value| !value.trim().is_empty())

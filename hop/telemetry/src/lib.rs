@@ -9,11 +9,12 @@ mod component_version;
 mod context;
 mod exporter;
 mod probe;
+mod sampling;
 mod setup;
 mod span;
 mod span_name;
 
-pub use attribute::{Attribute, ErrorType};
+pub use attribute::{Attribute, ErrorType, Outcome};
 pub use component_version::ComponentVersion;
 pub use context::{InvalidTraceId, InvalidTraceParent, TraceContext, TraceId};
 pub use probe::{Collected, probe};

@@ -6,12 +6,13 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracer, SdkTracerProvider};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::exporter;
+use crate::sampling::{InvalidSampler, Noteworthy, TracesShare};
 
 /// Which process this is: `service.name`, unless `OTEL_SERVICE_NAME` says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,9 @@ pub enum TelemetryError {
          (ca-certificates), name a file of them in SSL_CERT_FILE, or send to a collector without TLS"
     )]
     Authorities,
+    /// The variables that say which traces are sent cannot be used.
+    #[error(transparent)]
+    Sampler(#[from] InvalidSampler),
     /// `RUST_LOG` cannot be used.
     #[error("RUST_LOG cannot be used: {0}; write it as in RUST_LOG=info,policy=debug")]
     Log(String),
@@ -62,15 +66,23 @@ static PROVIDER: RwLock<Option<SdkTracerProvider>> = RwLock::new(None);
 
 impl Telemetry {
     /// Sets up traces and the log as the standard `OTEL_*` variables and `RUST_LOG` ask. Without
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` nothing is sent.
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` nothing is sent. `OTEL_TRACES_SAMPLER` says which
+    /// share of the traces is; those in which something fails or is refused are sent in any case.
     ///
     /// Spans wait in a bounded queue for a thread that sends them; when it is full they are dropped. No
     /// caller ever waits for the collector.
     pub fn start(service: Service) -> Result<Self, TelemetryError> {
         start_log()?;
-        let mut provider = SdkTracerProvider::builder().with_resource(resource(service));
+        let share = TracesShare::of(
+            exporter::read("OTEL_TRACES_SAMPLER").as_deref(),
+            exporter::read("OTEL_TRACES_SAMPLER_ARG").as_deref(),
+        )?;
+        let mut provider = SdkTracerProvider::builder()
+            .with_sampler(share.sampler())
+            .with_resource(resource(service));
         if let Some(exporter) = exporter::spans()? {
-            provider = provider.with_batch_exporter(exporter);
+            let batches = BatchSpanProcessor::builder(exporter).build();
+            provider = provider.with_span_processor(Noteworthy::new(batches));
         }
         let provider = provider.build();
         *PROVIDER.write().unwrap_or_else(PoisonError::into_inner) = Some(provider.clone());

@@ -36,6 +36,31 @@ impl Span {
         Self::start(name, &parent, Vec::new(), None)
     }
 
+    /// The same for one that began earlier, and of which others know that are no parents of it.
+    pub fn child_since(
+        name: SpanName,
+        parent: &TraceContext,
+        started: SystemTime,
+        linked: &[TraceContext],
+    ) -> Self {
+        let parent = Context::new().with_remote_span_context(parent.remote());
+        let links = linked
+            .iter()
+            .map(|linked| Link::with_context(linked.remote()));
+        Self::start(name, &parent, links.collect(), Some(started))
+    }
+
+    /// A span that began earlier and belongs to nothing: of a request that turned out to be worth one.
+    pub fn root_since(name: SpanName, inbound: Option<&TraceContext>, started: SystemTime) -> Self {
+        let links = inbound.map(|inbound| Link::with_context(inbound.remote()));
+        Self::start(
+            name,
+            &Context::new(),
+            links.into_iter().collect(),
+            Some(started),
+        )
+    }
+
     /// A span within this one.
     #[must_use]
     pub fn child(&self, name: SpanName) -> Self {

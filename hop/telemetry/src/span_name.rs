@@ -19,6 +19,18 @@ pub enum SpanName {
     UploadRecord,
     /// A request that gives an upload up.
     UploadCancel,
+    /// A request for the upload page.
+    Page,
+    /// A request for what the page loads.
+    Asset,
+    /// Somebody asks whether the web host is alive.
+    Alive,
+    /// A request that asks what may be asked.
+    Options,
+    /// A request for what is not there, or with a method that is not for it.
+    Unmatched,
+    /// Bytes of a long upload have passed the policies; it is still under way.
+    Progress,
     /// The policies of an upload make room for those of others.
     Pause,
     /// The policies are shown again what services have of an upload.
@@ -189,6 +201,7 @@ impl SpanName {
             (None, Self::Policy(name)) => Cow::Owned(format!("policy {}", name.as_str())),
             (None, Self::Fsync) => Cow::Borrowed("fsync"),
             (None, Self::Pause) => Cow::Borrowed("pause"),
+            (None, Self::Progress) => Cow::Borrowed("progress"),
             (None, Self::Replay) => Cow::Borrowed("replay"),
             (None, Self::Publish) => Cow::Borrowed("publish"),
             (None, Self::PolicyFollow) => Cow::Borrowed("follow policies"),
@@ -221,6 +234,12 @@ impl SpanName {
     fn http(&self) -> Option<(SpanKind, &'static str, &'static str)> {
         use SpanKind::{Client, Server};
         Some(match self {
+            Self::Page => (Server, "GET", "/"),
+            Self::Asset => (Server, "GET", "/assets/{name}"),
+            Self::Alive => (Server, "GET", "/healthz"),
+            Self::Options => (Server, "OPTIONS", "/uploads"),
+            // Semantic conventions for HTTP: what is not known is `_OTHER`, and there is no route.
+            Self::Unmatched => (Server, "_OTHER", "*"),
             Self::Upload => (Server, "POST", "/uploads"),
             Self::UploadMore => (Server, "PATCH", "/uploads/{id}"),
             Self::UploadOffset => (Server, "HEAD", "/uploads/{id}"),
@@ -290,6 +309,7 @@ impl SpanName {
             | Self::PolicyFollow
             | Self::PolicyAdminCall
             | Self::Pause
+            | Self::Progress
             | Self::Replay
             | Self::StageWrite
             | Self::Fsync

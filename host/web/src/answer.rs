@@ -140,12 +140,20 @@ pub(crate) fn respond(mut answers: Vec<Answer>, format: Format, span: &Span) -> 
     response
 }
 
+/// What tells a browser, and whoever watches it, which trace an answer is from (Server Timing, section 3).
+pub(crate) const SERVER_TIMING: &str = "server-timing";
+/// What somebody who asks for help says of it: the trace, as problems have it under `support_id`.
+const SUPPORT_ID: &str = "support-id";
+
 /// Names the trace of a request in its response.
 pub(crate) fn add_trace(response: &mut Response, span: &Span) {
     let context = span.context();
     let timing = format!("traceparent;desc=\"{context}\"");
-    if let Ok(timing) = HeaderValue::from_str(&timing) {
-        response.headers_mut().insert("server-timing", timing);
+    let trace = context.trace_id().to_string();
+    for (name, text) in [(SERVER_TIMING, timing), (SUPPORT_ID, trace)] {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().insert(name, value);
+        }
     }
 }
 

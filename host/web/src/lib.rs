@@ -28,6 +28,7 @@ mod services;
 mod session;
 mod sessions;
 mod shadow;
+mod traced;
 mod tus;
 
 pub use answer::{Answer, StoredAnswer};

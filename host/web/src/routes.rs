@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{OriginalUri, Path, Request, State};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use bytes::Bytes;
@@ -27,7 +27,7 @@ use crate::linger::{BodyError, LingeringBody, Pace};
 use crate::multipart::{FilePart, Form};
 use crate::policies::Policies;
 use crate::session::{Appended, Source, Staged, UploadSession};
-use crate::{cors, media_type, page, raw, tus};
+use crate::{cors, media_type, page, raw, traced, tus};
 
 /// How long the answer to a refused file waits for the next file of the same form.
 const NEXT_FILE_WAIT: Duration = Duration::from_millis(500);
@@ -67,6 +67,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(others)
+        .layer(from_fn(traced::answered))
         .with_state(site)
 }
 
@@ -106,7 +107,11 @@ async fn readyz(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     let span = Span::root(SpanName::Ready, None);
     let services = match site.gateway.store().check(&span).await {
         Ok(services) => services,
-        Err(error) => return answer::problem_response(error.problem()),
+        Err(error) => {
+            let mut response = answer::problem_response(error.problem());
+            answer::add_trace(&mut response, &span);
+            return response;
+        }
     };
     let status = site.policies.status();
     let mut ready = serde_json::json!({
@@ -122,7 +127,10 @@ async fn readyz(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
             "policies": status,
         });
     }
-    axum::Json(ready).into_response()
+    span.set(Attribute::StatusCode(StatusCode::OK.as_u16()));
+    let mut response = axum::Json(ready).into_response();
+    answer::add_trace(&mut response, &span);
+    response
 }
 
 async fn not_found() -> Response {

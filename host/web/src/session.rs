@@ -5,6 +5,7 @@ mod atomic;
 mod chunks;
 mod forward;
 mod judge;
+mod life;
 mod open_upload;
 mod resume;
 
@@ -232,10 +233,12 @@ impl UploadSession {
         let from = Offset::new(self.judge.offset());
         let append = store.append(open.id, open.epoch, from, mode, bytes, span);
         tokio::pin!(append);
+        let sent = forward.sent();
         // The two ends of the forward side by side: judging and sending here, the append there.
         let shown = tokio::select! {
             appended = &mut append => return Err(Stopped::Store(ended_error(appended))),
             shown = self.judge.show(Chunks::new(body), Some(forward), limit) => shown,
+            never = life::show(span, &sent) => match never {},
         };
         let broken = match shown {
             Err(Stopped::Forward(ForwardError::Ended)) => {

@@ -75,17 +75,19 @@ pub(crate) async fn upload(
         _ => return answer::problem_response(no_method()),
     };
     let (parts, body) = request.into_parts();
-    let call = Call::new(state.0, parts, name);
     let Ok(id) = id.parse() else {
-        return call.refuse(call::unknown());
+        return Call::new(state.0, parts, name).refuse(call::unknown());
     };
+    let call = Call::about(state.0, parts, name, id);
     let answered = match method {
         Method::PATCH => return append::append(call, id, body).await,
         Method::HEAD => offset(&call, id).await,
         Method::DELETE => cancel(&call, id).await,
         _ => record(&call, id).await,
     };
-    answered.unwrap_or_else(|problem| call.refuse(problem))
+    let mut response = answered.unwrap_or_else(|problem| call.refuse(problem));
+    answer::add_trace(&mut response, &call.span());
+    response
 }
 
 fn no_method() -> Problem {
@@ -134,7 +136,6 @@ async fn cancel(call: &Call, id: UploadId) -> Result<Response, Problem> {
         UploadState::Cancelled | UploadState::Expired => return Err(call::gone()),
         state => return Err(StoreError::Ended(state).problem()),
     }
-    call.work(&record.upload.traceparent);
     let turn = call.turn(&record).await;
     // Nobody else may have it: not a request that goes on here, and not another web host.
     let given_up = call.give_up(id).await;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use portcullis_telemetry::collector::{Collector, ExportedSpan};
-use portcullis_tests::gateway::{Form, Setup, TestGateway};
+use portcullis_tests::gateway::{Answer, Form, Policies, Setup, TestGateway, TusUpload, guest};
+use reqwest::Method;
 
 const LIMIT: Duration = Duration::from_secs(30);
 const NAME: &str = "planted-name-of-a-patient";
@@ -170,6 +171,181 @@ async fn the_clients_own_trace_becomes_a_link() -> Result<()> {
     ensure!(root.is_some_and(|root| root.links == [theirs]), "{root:?}");
     let found = memchr::memmem::find(&collector.bytes(), b"planted-");
     ensure!(found.is_none(), "tracestate or baggage was exported");
+    Ok(())
+}
+
+/// The trace that an answer names.
+fn trace_of(answer: &Answer) -> Result<String> {
+    let timing = answer.header("server-timing");
+    let timing = timing.with_context(|| format!("no trace: {answer:?}"))?;
+    let trace = timing.split('-').nth(1).context("is no traceparent")?;
+    ensure!(answer.header("support-id") == Some(trace), "{answer:?}");
+    Ok(trace.to_owned())
+}
+
+#[tokio::test]
+async fn every_request_of_an_upload_is_in_its_trace() -> Result<()> {
+    let collector = Collector::start().await?;
+    let gateway = Setup::default()
+        .collector(collector.endpoint())
+        .start()
+        .await?;
+    let table = "a\n1\n".repeat(100_000);
+    let (first, rest) = table.split_at(table.len() / 2);
+    let created = Answer::of(
+        gateway
+            .tus_create("patient.csv")
+            .header("upload-length", table.len()),
+    );
+    let created = created.await?;
+    let trace = trace_of(&created)?;
+    let upload = TusUpload::of(&created)?;
+    let theirs = "0af7651916cd43dd8448eb211c80319c";
+    let half = upload
+        .bytes(&gateway, 0, first.as_bytes().to_vec())
+        .header("traceparent", format!("00-{theirs}-b7ad6b7169203331-01"));
+    for answer in [
+        Answer::of(half).await?,
+        upload.head(&gateway).await?,
+        upload
+            .send(&gateway, first.len() as u64, rest.as_bytes().to_vec())
+            .await?,
+        upload.head(&gateway).await?,
+        Answer::of(upload.request(&gateway, Method::GET)).await?,
+    ] {
+        ensure!((200..300).contains(&answer.status), "{answer:?}");
+        ensure!(trace_of(&answer)? == trace, "{answer:?}");
+    }
+    let spans = of_trace(&collector, &trace, "GET /uploads/{id}").await?;
+    let of = |name: &'static str| spans.iter().filter(move |span| span.name == name);
+    ensure!(of("PATCH /uploads/{id}").count() == 2 && of("HEAD /uploads/{id}").count() == 2);
+    ensure!(of("publish").count() == 1, "{:#?}", tree(&spans));
+    let linked = of("PATCH /uploads/{id}").filter(|span| span.links.contains(&theirs.to_owned()));
+    ensure!(linked.count() == 1, "the client's own trace is not linked");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_refused_is_sent_by_both_hops_however_few_traces_are() -> Result<()> {
+    let settings = "{ do = 'reject', when = 'finish' }";
+    let more = "match = { hostile = 'reject' }";
+    let collector = Collector::start().await?;
+    let gateway = Setup::default()
+        .collector(collector.endpoint())
+        .env("OTEL_TRACES_SAMPLER", "always_off")
+        .policies(Policies::one("says-no", &guest("hostile"), settings, more))
+        .start()
+        .await?;
+    // Long enough to be stored by several calls.
+    let table = "a\n1\n".repeat(100_000);
+    let form = Form::default().file("good.csv", table.as_str());
+    let stored = gateway.upload(form).await?;
+    stored.receipt()?;
+    let form = Form::default().field("hostile", "reject");
+    let refused = gateway.upload(form.file("bad.csv", table.as_str())).await?;
+    let problem = refused.problem("policy-rejected", 422)?;
+    let trace = problem["support_id"].as_str().context("has one")?;
+    let spans = of_trace(&collector, trace, "POST /internal/uploads/{id}/conclusion").await?;
+    for (service, name) in [
+        ("portcullis-web", "POST /uploads"),
+        ("portcullis-web", "policy says-no"),
+        ("portcullis-services", "POST /internal/uploads"),
+        ("portcullis-services", "PATCH /internal/uploads/{id}"),
+        (
+            "portcullis-services",
+            "POST /internal/uploads/{id}/conclusion",
+        ),
+    ] {
+        let mut sent = spans.iter();
+        let is_sent = sent.any(|span| span.service == service && span.name == name);
+        ensure!(is_sent, "{service}: {name}: {:#?}", tree(&spans));
+    }
+    let other = trace_of(&stored)?;
+    ensure!(collector.spans().iter().all(|span| span.trace_id != other));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_long_upload_is_seen_while_it_comes() -> Result<()> {
+    let collector = Collector::start().await?;
+    let gateway = Setup::default()
+        .collector(collector.endpoint())
+        .start()
+        .await?;
+    let (piece, pieces) = ("a,b\n1,2\n".repeat(10_000), 2);
+    let upload = gateway.tus_begin("slow.csv", pieces * piece.len()).await?;
+    let (bytes, body) = tokio::sync::mpsc::channel::<Result<String, std::io::Error>>(1);
+    let body = futures_util::stream::unfold(body, async |mut body| {
+        body.recv().await.map(|bytes| (bytes, body))
+    });
+    let request = upload.bytes(&gateway, 0, Vec::new());
+    let request = request.body(reqwest::Body::wrap_stream(body));
+    let sending = tokio::spawn(Answer::of(request));
+    bytes.send(Ok(piece.clone())).await?;
+    let is_alive = |spans: &[ExportedSpan]| {
+        let mut named = spans.iter().filter(|span| span.name == "progress");
+        named.any(|span| span.attribute("portcullis.bytes") == Some(&piece.len().to_string()))
+    };
+    let seen = collector.wait_for(LIMIT, is_alive).await;
+    let seen = seen.context("nothing is seen of it")?;
+    ensure!(!sending.is_finished());
+    ensure!(
+        seen.iter().any(|span| span.name == "stage write"),
+        "{:#?}",
+        tree(&seen)
+    );
+    bytes.send(Ok(piece.clone())).await?;
+    drop(bytes);
+    ensure!(sending.await??.status == 204);
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_answer_names_its_trace() -> Result<()> {
+    let collector = Collector::start().await?;
+    let gateway = Setup::default()
+        .collector(collector.endpoint())
+        .tokens_only()
+        .start()
+        .await?;
+    let unknown = "/uploads/00000000000000000000000000000000";
+    for (method, target, status) in [
+        (Method::GET, "/", 200),
+        (Method::GET, "/assets/licenses.md", 200),
+        (Method::GET, "/assets/nothing", 404),
+        (Method::GET, "/healthz", 200),
+        (Method::GET, "/readyz", 200),
+        (Method::OPTIONS, "/uploads", 204),
+        (Method::POST, "/uploads", 401),
+        (Method::HEAD, unknown, 423),
+        (Method::GET, unknown, 401),
+        (Method::PUT, unknown, 405),
+        (Method::GET, "/uploads/planted-name", 404),
+        (Method::GET, "/planted-name", 404),
+        (Method::DELETE, "/", 405),
+    ] {
+        let request = gateway.web_request(method.clone(), target);
+        let request = if target == unknown {
+            request.header("tus-resumable", "1.0.0")
+        } else {
+            request
+        };
+        let answer = Answer::of(request).await?;
+        ensure!(answer.status == status, "{method} {target}: {answer:?}");
+        let trace = trace_of(&answer)?;
+        let arrived = |spans: &[ExportedSpan]| {
+            let root = spans
+                .iter()
+                .find(|span| span.trace_id == trace && span.parent_id.is_empty());
+            root.is_some_and(|root| {
+                root.attribute("http.response.status_code") == Some(&status.to_string())
+            })
+        };
+        let arrived = collector.wait_for(LIMIT, arrived).await;
+        ensure!(arrived.is_some(), "{method} {target} is in no trace");
+    }
+    let found = memchr::memmem::find(&collector.bytes(), b"planted-name");
+    ensure!(found.is_none(), "an address was exported");
     Ok(())
 }
 

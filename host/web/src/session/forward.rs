@@ -2,6 +2,8 @@
 //! one append. A sender that is dropped before [`Forward::end`] breaks the body off, so that services
 //! never take a piece for the whole.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +17,8 @@ const MAX_WAITING_CHUNKS: usize = 4;
 pub(super) struct Forward {
     chunks: mpsc::Sender<Part>,
     stall: Duration,
+    /// Bytes that were sent.
+    sent: Arc<AtomicU64>,
 }
 
 enum Part {
@@ -51,13 +55,26 @@ pub(super) fn forward(stall: Duration) -> (Forward, ByteStream) {
             }
         })
     });
-    (Forward { chunks, stall }, Box::pin(body))
+    let forward = Forward {
+        chunks,
+        stall,
+        sent: Arc::default(),
+    };
+    (forward, Box::pin(body))
 }
 
 impl Forward {
     /// Sends the next chunk, waiting for room.
     pub(super) async fn send(&self, bytes: Bytes) -> Result<(), ForwardError> {
-        self.part(Part::Chunk(bytes)).await
+        let length = bytes.len() as u64;
+        self.part(Part::Chunk(bytes)).await?;
+        self.sent.fetch_add(length, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// How many bytes were sent, as it goes on.
+    pub(super) fn sent(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.sent)
     }
 
     /// Says that all was sent.

@@ -82,7 +82,7 @@ async fn turn(call: &Call, id: UploadId, owner: &Principal, from: u64) -> Result
             record.upload.traceparent
         }
     };
-    let span = call.work(&trace);
+    let span = call.span();
     let turn = gateway.sessions().turn(id, owner, &trace).await;
     let mut turn = turn.ok_or_else(waits)?;
     if let Some(held) = turn.take()

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -28,14 +28,31 @@ pub(super) struct Call {
     pub(super) client: Option<IpAddr>,
     name: SpanName,
     began: Instant,
+    began_at: SystemTime,
+    /// The trace that the client is in.
+    inbound: Option<TraceContext>,
     /// The request itself, until it is known which upload it is about; then what is done for that.
     span: Mutex<Arc<Span>>,
 }
 
 impl Call {
     pub(super) fn new(site: Arc<Site>, parts: Parts, name: SpanName) -> Self {
+        Self::within(site, parts, name, None)
+    }
+
+    /// The same about an upload. Where that is known here, all that is done stands in its trace from the beginning.
+    pub(super) fn about(site: Arc<Site>, parts: Parts, name: SpanName, id: UploadId) -> Self {
+        let known = site.gateway.sessions().known(id);
+        Self::within(site, parts, name, known.map(|(_, trace)| trace))
+    }
+
+    fn within(site: Arc<Site>, parts: Parts, name: SpanName, trace: Option<TraceContext>) -> Self {
+        let (began, began_at) = (Instant::now(), SystemTime::now());
         let inbound = routes::inbound(&parts.headers);
-        let span = Span::root(name.clone(), inbound.as_ref());
+        let span = match trace {
+            Some(trace) => Span::child_since(name.clone(), &trace, began_at, inbound.as_slice()),
+            None => Span::root(name.clone(), inbound.as_ref()),
+        };
         let peer = parts.extensions.get();
         let client =
             peer.map(|Peer(peer)| client_address(*peer, &parts.headers, &site.trusted_proxies));
@@ -44,7 +61,9 @@ impl Call {
             headers: parts.headers,
             client,
             name,
-            began: Instant::now(),
+            began,
+            began_at,
+            inbound,
             span: Mutex::new(Arc::new(span)),
         }
     }
@@ -54,11 +73,16 @@ impl Call {
         Arc::clone(&self.span.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From here on it is done for an upload, in whose trace all of its requests stand.
-    pub(super) fn work(&self, trace: &TraceContext) -> Arc<Span> {
-        let span = Arc::new(Span::child_of(self.name.clone(), Some(trace)));
-        *self.span.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&span);
-        span
+    /// From here on it is done for an upload, in whose trace all of its requests stand. What was done before, to find that
+    /// out, is linked with it.
+    fn work(&self, trace: &TraceContext) {
+        let mut span = self.span.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = span.context();
+        if before.trace_id() != trace.trace_id() {
+            let linked: Vec<_> = self.inbound.iter().cloned().chain([before]).collect();
+            let name = self.name.clone();
+            *span = Arc::new(Span::child_since(name, trace, self.began_at, &linked));
+        }
     }
 
     /// Its body.
@@ -90,11 +114,11 @@ impl Call {
             StoreError::NotFound => unknown(),
             error => error.problem(),
         })?;
-        if record.upload.principal.subject() == owner.subject() {
-            Ok(record)
-        } else {
-            Err(unknown())
+        if record.upload.principal.subject() != owner.subject() {
+            return Err(unknown());
         }
+        self.work(&record.upload.traceparent);
+        Ok(record)
     }
 
     /// The turn on an upload; absent where whoever has it does not stop in time.

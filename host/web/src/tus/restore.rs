@@ -28,7 +28,7 @@ pub(super) async fn look(
     owner: &Principal,
 ) -> Result<UploadRecord, Problem> {
     let id = record.status.id;
-    let span = call.work(&record.upload.traceparent);
+    let span = call.span();
     let Some(mut turn) = call.turn(&record).await else {
         // It is being committed, or shown to the policies.
         return call.owned(id, owner).await;

@@ -180,6 +180,13 @@ struct Writer {
     clock: Clock,
 }
 
+/// Says in the span how much was written since the last one.
+fn wrote(span: &Span, before: &mut Offset, stage: &OpenStage) {
+    let bytes = stage.offset().bytes().saturating_sub(before.bytes());
+    span.set(Attribute::Bytes(bytes));
+    *before = stage.offset();
+}
+
 impl Writer {
     fn run(
         &self,
@@ -187,8 +194,9 @@ impl Writer {
         from: Offset,
         mut waiting: mpsc::Receiver<Bytes>,
     ) -> Result<UploadStatus, Fault> {
-        let span = Span::child_of(SpanName::StageWrite, Some(&self.parent));
+        let mut span = Span::child_of(SpanName::StageWrite, Some(&self.parent));
         let mut stage = self.open(turn.take(), from)?;
+        let mut written = from;
         let mut durable = (stage.offset(), Instant::now());
         loop {
             let block = self.next(&mut waiting, durable.1);
@@ -202,14 +210,15 @@ impl Writer {
                 || durable.1.elapsed() >= self.limits.checkpoint_time;
             if self.mode == AppendMode::Acknowledged && due {
                 if new_bytes > 0 {
+                    // One span for what becomes durable together: a long append is seen while it goes on.
+                    wrote(&span, &mut written, &stage);
                     self.record(&mut stage)?;
+                    span = Span::child_of(SpanName::StageWrite, Some(&self.parent));
                 }
                 durable = (stage.offset(), Instant::now());
             }
         }
-        span.set(Attribute::Bytes(
-            stage.offset().bytes().saturating_sub(from.bytes()),
-        ));
+        wrote(&span, &mut written, &stage);
         drop(span);
         let status = self.finish(&mut stage)?;
         *turn = Some(stage);
@@ -269,19 +278,20 @@ impl Writer {
     fn finish(&self, stage: &mut OpenStage) -> Result<UploadStatus, Fault> {
         let mut status = self.row.status();
         if self.mode == AppendMode::Acknowledged {
-            let fsync = Span::child_of(SpanName::Fsync, Some(&self.parent));
-            let checkpoint = stage.checkpoint().map_err(Fault::of_disk(&self.disk))?;
-            drop(fsync);
-            let _catalog = Span::child_of(SpanName::Catalog, Some(&self.parent));
-            status.offset = checkpoint.offset;
-            self.note(checkpoint)?;
+            status.offset = self.record(stage)?;
         }
         Ok(status)
     }
 
-    fn record(&self, stage: &mut OpenStage) -> Result<(), Fault> {
+    /// Makes what was written durable, and notes it. Gives how far that is.
+    fn record(&self, stage: &mut OpenStage) -> Result<Offset, Fault> {
+        let fsync = Span::child_of(SpanName::Fsync, Some(&self.parent));
         let checkpoint = stage.checkpoint().map_err(Fault::of_disk(&self.disk))?;
-        self.note(checkpoint)
+        drop(fsync);
+        let _catalog = Span::child_of(SpanName::Catalog, Some(&self.parent));
+        let offset = checkpoint.offset;
+        self.note(checkpoint)?;
+        Ok(offset)
     }
 
     fn note(&self, checkpoint: portcullis_storage::Checkpoint) -> Result<(), Fault> {
