@@ -50,6 +50,8 @@ pub enum Outcome {
     Quarantined,
     /// A policy refused it, or failed.
     Rejected,
+    /// It could not be stored, or did not come whole.
+    Failed,
     /// It was given up.
     Cancelled,
     /// Nothing came any more.
@@ -63,6 +65,7 @@ impl Outcome {
             Self::Stored => "stored",
             Self::Quarantined => "quarantined",
             Self::Rejected => "rejected",
+            Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Expired => "expired",
         }

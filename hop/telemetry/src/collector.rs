@@ -1,5 +1,6 @@
 //! An OTLP/HTTP collector for tests and for trying things: it keeps what it is sent, and every byte of it.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,8 +9,11 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -51,6 +55,7 @@ pub struct ExportedSpan {
 #[derive(Debug, Default)]
 struct Received {
     requests: Mutex<Vec<Bytes>>,
+    metrics: Mutex<Vec<Bytes>>,
     arrived: Notify,
 }
 
@@ -62,6 +67,7 @@ impl Collector {
         let received = Arc::new(Received::default());
         let router = Router::new()
             .route("/v1/traces", post(take))
+            .route("/v1/metrics", post(take_metrics))
             .with_state(Arc::clone(&received));
         let server = tokio::spawn(async move {
             // It ends when the collector is dropped; a test that needs it longer fails by itself.
@@ -97,11 +103,23 @@ impl Collector {
 
     /// Every byte so far: whatever must not be exported must not be found in them.
     pub fn bytes(&self) -> Vec<u8> {
-        self.received
-            .requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let spans = self.received.requests.lock();
+        let metrics = self.received.metrics.lock();
+        [spans, metrics]
+            .map(|received| received.unwrap_or_else(PoisonError::into_inner).concat())
             .concat()
+    }
+
+    /// The metrics so far, each as who sent it and its name.
+    pub fn metrics(&self) -> BTreeSet<(String, String)> {
+        let requests = self.received.metrics.lock();
+        let requests = requests.unwrap_or_else(PoisonError::into_inner);
+        let decode = |request: &Bytes| ExportMetricsServiceRequest::decode(request.clone()).ok();
+        requests
+            .iter()
+            .filter_map(decode)
+            .flat_map(metrics)
+            .collect()
     }
 
     /// Waits until the spans satisfy a condition. Absent when they do not within the time.
@@ -145,6 +163,40 @@ fn decoded(requests: &[Bytes]) -> Vec<ExportedSpan> {
     requests.iter().filter_map(decode).flat_map(spans).collect()
 }
 
+async fn take_metrics(State(received): State<Arc<Received>>, body: Bytes) {
+    let mut requests = received
+        .metrics
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    requests.push(body);
+    drop(requests);
+    received.arrived.notify_one();
+}
+
+fn metrics(request: ExportMetricsServiceRequest) -> Vec<(String, String)> {
+    let of_one = |all: ResourceMetrics| {
+        let service = service(all.resource);
+        let scopes = all.scope_metrics.into_iter();
+        let metrics = scopes.flat_map(|scope| scope.metrics);
+        metrics
+            .map(move |metric| (service.clone(), metric.name))
+            .collect::<Vec<_>>()
+    };
+    request
+        .resource_metrics
+        .into_iter()
+        .flat_map(of_one)
+        .collect()
+}
+
+/// Who sent something.
+fn service(resource: Option<Resource>) -> String {
+    let resource = resource.map(|resource| attributes(resource.attributes));
+    let mut pairs = resource.unwrap_or_default().into_iter();
+    let name = pairs.find(|(key, _)| key == "service.name");
+    name.map(|(_, name)| name).unwrap_or_default()
+}
+
 async fn take(State(received): State<Arc<Received>>, body: Bytes) {
     received
         .requests
@@ -157,15 +209,7 @@ async fn take(State(received): State<Arc<Received>>, body: Bytes) {
 fn spans(request: ExportTraceServiceRequest) -> Vec<ExportedSpan> {
     let mut found = Vec::new();
     for resource_spans in request.resource_spans {
-        let resource = resource_spans
-            .resource
-            .map(|resource| attributes(resource.attributes))
-            .unwrap_or_default();
-        let service = resource
-            .into_iter()
-            .find(|(key, _)| key == "service.name")
-            .map(|(_, name)| name)
-            .unwrap_or_default();
+        let service = service(resource_spans.resource);
         for span in resource_spans
             .scope_spans
             .into_iter()

@@ -2,19 +2,13 @@
 
 use std::time::Duration;
 
-use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithHttpConfig};
 use reqwest::blocking::Client;
 
-use crate::TelemetryError;
+use crate::{Signal, TelemetryError};
 
 /// How long an export may take, where no variable says so (OpenTelemetry Protocol Exporter, "Configuration Options").
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What variables of its own say where it goes.
-#[derive(Clone, Copy, Debug)]
-enum Signal {
-    Traces,
-}
 
 /// What sends spans; absent where the environment names no collector.
 ///
@@ -25,6 +19,18 @@ pub(crate) fn spans() -> Result<Option<SpanExporter>, TelemetryError> {
         return Ok(None);
     };
     let exporter = SpanExporter::builder().with_http();
+    Ok(Some(exporter.with_http_client(client).build()?))
+}
+
+/// What sends metrics; absent where the environment names no collector.
+///
+/// # Errors
+/// The variables cannot be used.
+pub(crate) fn metrics() -> Result<Option<MetricExporter>, TelemetryError> {
+    let Some(client) = Signal::Metrics.client()? else {
+        return Ok(None);
+    };
+    let exporter = MetricExporter::builder().with_http();
     Ok(Some(exporter.with_http_client(client).build()?))
 }
 
@@ -57,9 +63,7 @@ impl Signal {
 
     /// The variable for this signal, or the one for all.
     fn read(self, name: &str) -> Option<String> {
-        let signal = match self {
-            Self::Traces => "TRACES",
-        };
+        let signal = self.as_str().to_ascii_uppercase();
         let own = read(&format!("OTEL_EXPORTER_OTLP_{signal}_{name}"));
         own.or_else(|| read(&format!("OTEL_EXPORTER_OTLP_{name}")))
     }

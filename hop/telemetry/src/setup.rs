@@ -11,8 +11,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::exporter;
+use crate::metrics::Metrics;
 use crate::sampling::{InvalidSampler, Noteworthy, TracesShare};
+use crate::{drops, exporter};
 
 /// Which process this is: `service.name`, unless `OTEL_SERVICE_NAME` says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub enum Service {
 #[derive(Debug)]
 pub struct Telemetry {
     provider: SdkTracerProvider,
+    metrics: Metrics,
 }
 
 /// Telemetry cannot be set up as the environment asks.
@@ -41,6 +43,9 @@ pub enum TelemetryError {
          (ca-certificates), name a file of them in SSL_CERT_FILE, or send to a collector without TLS"
     )]
     Authorities,
+    /// Metrics cannot be set up: a fault of ours.
+    #[error("metrics cannot be set up, which is a fault of this program; tell its makers")]
+    Metrics,
     /// The variables that say which traces are sent cannot be used.
     #[error(transparent)]
     Sampler(#[from] InvalidSampler),
@@ -73,29 +78,33 @@ impl Telemetry {
     /// caller ever waits for the collector.
     pub fn start(service: Service) -> Result<Self, TelemetryError> {
         start_log()?;
+        let resource = resource(service);
+        let metrics = Metrics::start(exporter::metrics()?, resource.clone())?;
         let share = TracesShare::of(
             exporter::read("OTEL_TRACES_SAMPLER").as_deref(),
             exporter::read("OTEL_TRACES_SAMPLER_ARG").as_deref(),
         )?;
         let mut provider = SdkTracerProvider::builder()
             .with_sampler(share.sampler())
-            .with_resource(resource(service));
+            .with_resource(resource.clone());
         if let Some(exporter) = exporter::spans()? {
+            let (exporter, queue) = drops::counted(exporter);
             let batches = BatchSpanProcessor::builder(exporter).build();
-            provider = provider.with_span_processor(Noteworthy::new(batches));
+            provider = provider.with_span_processor(Noteworthy::new(queue.before(batches)));
         }
         let provider = provider.build();
         *PROVIDER.write().unwrap_or_else(PoisonError::into_inner) = Some(provider.clone());
-        Ok(Self { provider })
+        Ok(Self { provider, metrics })
     }
 
     /// Sends what waits, for at most so long. Call it outside of asynchronous code.
     pub fn shutdown(self, deadline: Duration) -> ShutdownOutcome {
         let (done, outcome) = mpsc::channel();
-        let provider = self.provider;
+        let (provider, metrics) = (self.provider, self.metrics.provider);
         // On a thread of its own: an exporter that hangs is left behind.
         let flush = move || {
             let flushed = provider.shutdown_with_timeout(deadline).is_ok();
+            let flushed = metrics.shutdown_with_timeout(deadline).is_ok() && flushed;
             // Nobody listens any more when the deadline has passed.
             let _ = done.send(flushed);
         };

@@ -1,5 +1,5 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::trace::{Link, Span as _, SpanContext, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue};
@@ -12,8 +12,19 @@ use crate::{Attribute, ErrorType, SpanName, TraceContext, setup};
 /// Its identifiers are real even where nothing is exported, because receipts carry the trace.
 #[derive(Debug)]
 pub struct Span {
-    inner: Mutex<SdkSpan>,
+    inner: Mutex<Inner>,
     context: SpanContext,
+    name: SpanName,
+    began: Instant,
+    /// How long it had been under way then.
+    before: Duration,
+}
+
+#[derive(Debug)]
+struct Inner {
+    span: SdkSpan,
+    status: Option<u16>,
+    error: Option<ErrorType>,
 }
 
 impl Span {
@@ -75,19 +86,25 @@ impl Span {
 
     /// Ends the span at a time that has passed.
     pub fn end_at(self, ended: SystemTime) {
-        self.inner().end_with_timestamp(ended);
+        self.inner().span.end_with_timestamp(ended);
     }
 
     /// Says something about it.
     pub fn set(&self, attribute: Attribute) {
-        self.inner().set_attribute(attribute.key_value());
+        let mut inner = self.inner();
+        if let Attribute::StatusCode(status) = attribute {
+            inner.status = Some(status);
+        }
+        inner.span.set_attribute(attribute.key_value());
     }
 
     /// Says that it failed, and why.
     pub fn fail(&self, error: ErrorType) {
         let mut inner = self.inner();
-        inner.set_attribute(KeyValue::new("error.type", error.as_str()));
-        inner.set_status(Status::error(error.as_str()));
+        inner.error = Some(error);
+        let span = &mut inner.span;
+        span.set_attribute(KeyValue::new("error.type", error.as_str()));
+        span.set_status(Status::error(error.as_str()));
     }
 
     /// The span as other processes name it.
@@ -102,7 +119,7 @@ impl Span {
         started: Option<SystemTime>,
     ) -> Self {
         let tracer = setup::tracer();
-        let (text, kind, attributes) = name.into_parts();
+        let (text, kind, attributes) = name.parts();
         let mut builder = tracer
             .span_builder(text)
             .with_kind(kind)
@@ -111,9 +128,17 @@ impl Span {
         builder.start_time = started;
         let inner = tracer.build_with_context(builder, parent);
         let context = inner.span_context().clone();
+        let before = started.and_then(|started| started.elapsed().ok());
         Self {
-            inner: Mutex::new(inner),
+            inner: Mutex::new(Inner {
+                span: inner,
+                status: None,
+                error: None,
+            }),
             context,
+            name,
+            began: Instant::now(),
+            before: before.unwrap_or_default(),
         }
     }
 
@@ -121,7 +146,16 @@ impl Span {
         Context::new().with_remote_span_context(self.context.clone())
     }
 
-    fn inner(&self) -> MutexGuard<'_, SdkSpan> {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a span says is measured, too: whether it is sent or not.
+impl Drop for Span {
+    fn drop(&mut self) {
+        let taken = self.before + self.began.elapsed();
+        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.name.measure(taken, inner.status, inner.error);
     }
 }

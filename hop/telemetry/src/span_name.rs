@@ -1,9 +1,13 @@
 use std::borrow::Cow;
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 
 use portcullis_types::PolicyName;
+
+use crate::metrics::measure;
+use crate::{ErrorType, Label, Metric, Step};
 
 /// Every span there is. The name fixes its kind, and for HTTP its method and route, which hold no value
 /// from a request.
@@ -191,8 +195,43 @@ const POLICY_REVISIONS: &str = "/internal/policies/revisions";
 
 impl SpanName {
     /// What the SDK wants to know of a span.
-    pub(crate) fn into_parts(self) -> (Cow<'static, str>, SpanKind, Vec<KeyValue>) {
+    pub(crate) fn parts(&self) -> (Cow<'static, str>, SpanKind, Vec<KeyValue>) {
         (self.text(), self.kind(), self.attributes())
+    }
+
+    /// Measures how long that took which has this name, and how it ended.
+    pub(crate) fn measure(&self, taken: Duration, status: Option<u16>, error: Option<ErrorType>) {
+        let seconds = taken.as_secs_f64();
+        let error = error.map(Label::Error);
+        match self.http() {
+            Some((SpanKind::Server, method, route)) => {
+                // Without a status it is a request that is measured under another name.
+                let Some(status) = status else {
+                    return;
+                };
+                let labels = [Label::Request(method, route), Label::Status(status)];
+                measure(Metric::HttpServer, seconds, labels.into_iter().chain(error));
+            }
+            Some((_, method, target)) => {
+                let labels = [Label::Call(method, target)];
+                measure(Metric::HttpClient, seconds, labels.into_iter().chain(error));
+            }
+            None => {
+                if let Some(step) = self.step() {
+                    measure(Metric::StorageTime, seconds, [Label::Step(step)]);
+                }
+            }
+        }
+    }
+
+    fn step(&self) -> Option<Step> {
+        match self {
+            // `StageWrite` also waits for whoever sends: what the disk took is measured where it writes.
+            Self::Fsync => Some(Step::Fsync),
+            Self::Publish => Some(Step::Publish),
+            Self::Catalog => Some(Step::Catalog),
+            _ => None,
+        }
     }
 
     fn text(&self) -> Cow<'static, str> {

@@ -4,8 +4,8 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use portcullis_engine::{RefusalCause, Refused, Upload};
-use portcullis_hop::{Conclusion, Epoch, Problem, ProblemKind, Receipt, StoreError};
-use portcullis_telemetry::{Attribute, ErrorType, Span};
+use portcullis_hop::{Conclusion, Epoch, Problem, ProblemKind, Receipt, Status, StoreError};
+use portcullis_telemetry::{Attribute, ErrorType, Label, Metric, Outcome, Span, metrics};
 use portcullis_types::{UploadId, Verdict};
 use serde::Serialize;
 
@@ -88,6 +88,12 @@ pub(crate) fn ended(
     span: &Span,
 ) -> Result<Receipt, Problem> {
     let receipt = outcome.map_err(|failure| failed(id, failure, span))?;
+    let outcome = match receipt.status {
+        Status::Accepted => Outcome::Stored,
+        Status::Quarantined => Outcome::Quarantined,
+    };
+    metrics::count(Metric::Uploads, 1, [Label::Outcome(outcome)]);
+    span.set(Attribute::Outcome(outcome));
     let (bytes, trace_id) = (receipt.size, span.context().trace_id());
     tracing::info!(upload = %id, outcome = "stored", bytes, %trace_id, "upload ended");
     Ok(receipt)
@@ -96,7 +102,14 @@ pub(crate) fn ended(
 /// The same of one that did not end well.
 pub(crate) fn failed(id: UploadId, failure: Failure, span: &Span) -> Problem {
     let trace_id = span.context().trace_id();
-    span.fail(error_type(&failure));
+    let error = error_type(&failure);
+    span.fail(error);
+    let outcome = match error {
+        ErrorType::Rejected | ErrorType::PolicyFailed => Outcome::Rejected,
+        _ => Outcome::Failed,
+    };
+    let labels = [Label::Outcome(outcome), Label::Error(error)];
+    metrics::count(Metric::Uploads, 1, labels);
     let problem = problem(failure);
     let outcome = problem.kind.slug();
     tracing::info!(upload = %id, outcome, %trace_id, "upload ended");

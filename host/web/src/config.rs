@@ -8,7 +8,7 @@ use std::time::Duration;
 use portcullis_engine::EngineSettings;
 use portcullis_hop::{ApiKey, HopSettings};
 use portcullis_server::{
-    ConfigError, Environment, Limits, Resolved, Role, Source, internal_keys, trust,
+    ConfigError, Environment, Limits, Resolved, Role, Scrape, Source, internal_keys, trust,
 };
 use portcullis_types::{PublicKey, Trust};
 use serde::Deserialize;
@@ -27,6 +27,8 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOS
 pub struct Config {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Where Prometheus reads what is counted, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where policies come from.
     pub policies: PolicySource,
     /// Whose components may run.
@@ -99,6 +101,7 @@ pub struct Flags {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     listen: Option<SocketAddr>,
+    metrics_listen: Option<SocketAddr>,
     policies: PoliciesFile,
     services_url: Option<String>,
     allow_anonymous: Option<bool>,
@@ -185,6 +188,7 @@ impl Config {
         let cors_origins = list("cors-origins", file.cors_origins, &[], &mut resolved);
         Ok(Self {
             listen,
+            metrics_listen: Scrape::listen(file.metrics_listen, &mut resolved),
             policies: policies(flags.policies, source, policy_file, &mut resolved),
             trust,
             services_url,

@@ -144,6 +144,11 @@ impl Gateway {
         begun.map_err(|most| Failure::TooMany { most })
     }
 
+    /// How many uploads it works on, or holds between two of their requests.
+    pub(crate) fn open(&self) -> usize {
+        self.limits.uploads - self.permits.available_permits()
+    }
+
     /// Room for one more upload. Where there is none, the upload makes room that has been idle longest.
     pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
         loop {

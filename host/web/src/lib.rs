@@ -11,6 +11,7 @@ mod cors;
 pub mod doctor;
 mod found;
 mod gateway;
+mod gauges;
 mod lines;
 mod linger;
 mod media_type;

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::HeaderMap;
 use portcullis_server::Cut;
+use portcullis_telemetry::{Direction, Label, Metric, metrics};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tokio_util::task::TaskTracker;
 
@@ -148,6 +149,8 @@ impl Stream for LingeringBody {
                     }
                     Bytes::new()
                 });
+                let received = [Label::Direction(Direction::Received)];
+                metrics::count(Metric::Bytes, bytes.len() as u64, received);
                 if this.measured.came(bytes.len(), this.pace) {
                     return Poll::Ready(Some(Err(BodyError::Slow(this.pace.least))));
                 }

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, PolicySource};
 use crate::gateway::{GateLimits, Gateway};
+use crate::gauges;
 use crate::linger::Pace;
 use crate::policies::Policies;
 use crate::policies::file::PolicyFile;
@@ -100,12 +101,14 @@ impl Server {
                 Following::Services(Follower::new(Arc::clone(&policies), store, hangup))
             }
         };
+        let gateway = Arc::new(gateway);
+        gauges::show(&gateway);
         let listener = Listener::bind(config.listen).await?;
         let cut = Cut::default();
         Ok(Self {
             listener,
             site: Arc::new(Site {
-                gateway: Arc::new(gateway),
+                gateway,
                 policies,
                 api_key: config.api_key,
                 page: config.page,

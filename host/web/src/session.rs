@@ -27,7 +27,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub(crate) use self::atomic::{Checked, NotKept};
 use self::chunks::Chunks;
-use self::forward::{ForwardError, forward};
+use self::forward::{ForwardError, forward, forwarded};
 use self::judge::{Judge, Stopped};
 use self::open_upload::{OpenUpload, new_upload, not_recorded};
 pub(crate) use self::open_upload::{cancellation, conclusion};
@@ -402,7 +402,10 @@ impl Staged {
         let (store, commit) = (self.gateway.store(), &self.commit);
         let receipt = match &mut self.place {
             Place::Services(open) => open.commit(commit, span).await,
-            Place::Here(bytes) => store.store(&self.new, commit, bytes.clone(), span).await,
+            Place::Here(bytes) => {
+                forwarded(bytes.len() as u64);
+                store.store(&self.new, commit, bytes.clone(), span).await
+            }
             Place::Nowhere => store.store(&self.new, commit, Bytes::new(), span).await,
         };
         let receipt = receipt.map_err(Failure::Store)?;

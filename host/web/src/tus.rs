@@ -23,7 +23,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::{HeaderValue, Method, StatusCode};
 use portcullis_hop::{Problem, ProblemKind, StoreError, UploadRecord, UploadState};
-use portcullis_telemetry::SpanName;
+use portcullis_telemetry::{Label, Metric, Outcome, SpanName, metrics};
 use portcullis_types::UploadId;
 
 use self::call::Call;
@@ -143,6 +143,7 @@ async fn cancel(call: &Call, id: UploadId) -> Result<Response, Problem> {
     if let Some(mut turn) = turn {
         drop(turn.take());
     }
+    metrics::count(Metric::Uploads, 1, [Label::Outcome(Outcome::Cancelled)]);
     call.done(StatusCode::NO_CONTENT);
     Ok(standing::empty(StatusCode::NO_CONTENT))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use portcullis_hop::ApiKey;
 use portcullis_server::{
-    ConfigError, Environment, Limits, Resolved, Role, Source, internal_keys, trust,
+    ConfigError, Environment, Limits, Resolved, Role, Scrape, Source, internal_keys, trust,
 };
 use portcullis_types::{DiskName, PublicKey, Trust};
 use serde::Deserialize;
@@ -31,6 +31,8 @@ pub struct Config {
     pub role: Role,
     /// Where they listen.
     pub listen: SocketAddr,
+    /// Where Prometheus reads what is counted, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where the catalog lies: on a local disk, never on the NAS.
     pub catalog: PathBuf,
     /// The disks by name; at least one. None in the role `testing`, which makes its own.
@@ -65,6 +67,7 @@ pub struct Flags {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     listen: Option<SocketAddr>,
+    metrics_listen: Option<SocketAddr>,
     catalog: Option<PathBuf>,
     default_disk: Option<DiskName>,
     disks: BTreeMap<DiskName, DiskConfig>,
@@ -137,6 +140,7 @@ impl Config {
         } = file.policies;
         let trust = trust(require_signature, trusted_keys, &mut resolved)?;
         Ok(Self {
+            metrics_listen: Scrape::listen(file.metrics_listen, &mut resolved),
             role,
             listen,
             catalog: catalog(flags.catalog, file.catalog, &mut resolved),

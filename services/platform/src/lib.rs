@@ -9,6 +9,7 @@ pub mod doctor;
 mod fault;
 mod files;
 pub mod fsck;
+mod gauges;
 mod health;
 pub mod http;
 pub mod idempotency;

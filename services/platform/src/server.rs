@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::catalog::{Catalog, CatalogError, CatalogThread, DiskRow};
 use crate::config::{Config, DiskConfig};
 use crate::disks::Disks;
+use crate::gauges;
 use crate::http::Site;
 use crate::policies::Policies;
 use crate::uploads::{UploadLimits, Uploads};
@@ -108,6 +109,7 @@ impl Server {
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let cut = self.uploads.cut().clone();
         let signing = tokio::spawn(sign_audit(self.uploads.catalog().clone()));
+        let looking = tokio::spawn(gauges::watch(self.uploads.clone()));
         let sweep = tokio::spawn(sweep(self.uploads, self.policies.clone()));
         let trials = tokio::spawn(judge_trials(self.policies.clone()));
         let router = self.site.router();
@@ -125,7 +127,7 @@ impl Server {
                 "calls that were still under way were ended; their uploads go on from what is acknowledged"
             );
         }
-        for task in [sweep, trials, signing] {
+        for task in [sweep, trials, signing, looking] {
             task.abort();
             // It holds the catalog until it has really ended.
             let _ = task.await;

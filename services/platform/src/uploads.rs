@@ -17,7 +17,7 @@ use portcullis_hop::{
 };
 use portcullis_server::Cut;
 use portcullis_storage::{CrashPoint, crash_point};
-use portcullis_telemetry::{Span, SpanName};
+use portcullis_telemetry::{Direction, Label, Metric, Span, SpanName, metrics};
 use portcullis_types::{Clock, Offset, Sha256Digest, UploadId};
 use tokio::sync::Semaphore;
 
@@ -77,6 +77,12 @@ struct Inner {
     publishing: publish::PathLocks,
     /// When appends under way have to end.
     cut: Cut,
+}
+
+/// Counts bytes that arrived here.
+fn staged(bytes: u64) {
+    let staged = [Label::Direction(Direction::Staged)];
+    metrics::count(Metric::Bytes, bytes, staged);
 }
 
 impl Uploads {

@@ -12,6 +12,7 @@ mod hostile;
 mod kills;
 mod life;
 mod memory;
+mod metrics;
 mod operating;
 mod policy_tool;
 mod promises;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_hop::{BodyAborted, ByteStream};
+use portcullis_telemetry::{Direction, Label, Metric, metrics};
 use tokio::sync::mpsc;
 
 /// Chunks that wait to be sent: with 256 KiB each, 1 MiB for an upload.
@@ -69,6 +70,7 @@ impl Forward {
         let length = bytes.len() as u64;
         self.part(Part::Chunk(bytes)).await?;
         self.sent.fetch_add(length, Ordering::Relaxed);
+        forwarded(length);
         Ok(())
     }
 
@@ -89,6 +91,12 @@ impl Forward {
             Err(_) => Err(ForwardError::Stalled),
         }
     }
+}
+
+/// Counts bytes that went on to services.
+pub(super) fn forwarded(bytes: u64) {
+    let forwarded = [Label::Direction(Direction::Forwarded)];
+    metrics::count(Metric::Bytes, bytes, forwarded);
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use portcullis_hop::{AppendMode, ByteStream, Epoch, StoreError, UploadStatus};
 use portcullis_server::Cut;
 use portcullis_storage::{CrashPoint, OpenStage, crash_point};
-use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
+use portcullis_telemetry::{Attribute, Label, Metric, Span, SpanName, Step, TraceContext, metrics};
 use portcullis_types::{Clock, Offset, UploadId};
 use tokio::sync::mpsc;
 
@@ -180,11 +180,18 @@ struct Writer {
     clock: Clock,
 }
 
-/// Says in the span how much was written since the last one.
-fn wrote(span: &Span, before: &mut Offset, stage: &OpenStage) {
+/// Says how much was written since the last time, and how long that took the disk.
+fn wrote(span: &Span, before: &mut Offset, stage: &OpenStage, writing: &mut Duration) {
     let bytes = stage.offset().bytes().saturating_sub(before.bytes());
     span.set(Attribute::Bytes(bytes));
     *before = stage.offset();
+    let seconds = std::mem::take(writing).as_secs_f64();
+    metrics::measure(
+        Metric::StorageTime,
+        seconds,
+        [Label::Step(Step::StageWrite)],
+    );
+    super::staged(bytes);
 }
 
 impl Writer {
@@ -196,12 +203,16 @@ impl Writer {
     ) -> Result<UploadStatus, Fault> {
         let mut span = Span::child_of(SpanName::StageWrite, Some(&self.parent));
         let mut stage = self.open(turn.take(), from)?;
-        let mut written = from;
+        let (mut written, mut writing) = (from, Duration::ZERO);
         let mut durable = (stage.offset(), Instant::now());
         loop {
             let block = self.next(&mut waiting, durable.1);
             match &block {
-                Next::Block(block) => stage.write(block).map_err(Fault::of_disk(&self.disk))?,
+                Next::Block(block) => {
+                    let began = Instant::now();
+                    stage.write(block).map_err(Fault::of_disk(&self.disk))?;
+                    writing += began.elapsed();
+                }
                 Next::End => break,
                 Next::Due => {}
             }
@@ -211,14 +222,14 @@ impl Writer {
             if self.mode == AppendMode::Acknowledged && due {
                 if new_bytes > 0 {
                     // One span for what becomes durable together: a long append is seen while it goes on.
-                    wrote(&span, &mut written, &stage);
+                    wrote(&span, &mut written, &stage, &mut writing);
                     self.record(&mut stage)?;
                     span = Span::child_of(SpanName::StageWrite, Some(&self.parent));
                 }
                 durable = (stage.offset(), Instant::now());
             }
         }
-        wrote(&span, &mut written, &stage);
+        wrote(&span, &mut written, &stage, &mut writing);
         drop(span);
         let status = self.finish(&mut stage)?;
         *turn = Some(stage);

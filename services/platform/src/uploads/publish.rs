@@ -92,6 +92,7 @@ impl Inner {
         span: &Span,
     ) -> Result<Receipt, Fault> {
         let id = upload.id;
+        super::staged(bytes.len() as u64);
         let permit = Arc::clone(&self.appends).try_acquire_owned();
         let permit = permit.map_err(|_| Fault(StoreError::Unavailable))?;
         let turn = self.active.slot(id).turn().await;

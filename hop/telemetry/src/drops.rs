@@ -1,0 +1,111 @@
+//! What a collector is not sent is counted: spans for which there is no room in the queue, and those that it does not take.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+
+use crate::exporter::read;
+use crate::metrics::count;
+use crate::{Label, Metric, Signal};
+
+/// How many spans wait to be sent, where `OTEL_BSP_MAX_QUEUE_SIZE` does not say so (OpenTelemetry, "Batch Span Processor").
+const QUEUE: usize = 2_048;
+
+/// The exporter, and what watches the queue before it.
+pub(crate) fn counted<E: SpanExporter>(exporter: E) -> (Counted<E>, Queue) {
+    let most = read("OTEL_BSP_MAX_QUEUE_SIZE").and_then(|text| text.parse().ok());
+    let queue = Queue {
+        waiting: Arc::default(),
+        most: most.unwrap_or(QUEUE),
+    };
+    let waiting = Arc::clone(&queue.waiting);
+    (Counted { exporter, waiting }, queue)
+}
+
+/// How full the queue is.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    waiting: Arc<AtomicUsize>,
+    most: usize,
+}
+
+impl Queue {
+    /// Lets pass to `next`, which has the queue, what there is room for.
+    pub(crate) fn before<Next: SpanProcessor>(self, next: Next) -> Gate<Next> {
+        Gate { queue: self, next }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Gate<Next> {
+    queue: Queue,
+    next: Next,
+}
+
+impl<Next: SpanProcessor> SpanProcessor for Gate<Next> {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.next.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if self.queue.waiting.fetch_add(1, Ordering::Relaxed) < self.queue.most {
+            self.next.on_end(span);
+        } else {
+            self.queue.waiting.fetch_sub(1, Ordering::Relaxed);
+            dropped(1);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.next.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.next.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.next.set_resource(resource);
+    }
+}
+
+/// Sends spans, and counts those that were not taken.
+#[derive(Debug)]
+pub(crate) struct Counted<E> {
+    exporter: E,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl<E: SpanExporter> SpanExporter for Counted<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        self.waiting.fetch_sub(spans, Ordering::Relaxed);
+        let sent = self.exporter.export(batch).await;
+        if sent.is_err() {
+            dropped(spans);
+        }
+        sent
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+fn dropped(spans: usize) {
+    let label = Label::Signal(Signal::Traces);
+    count(Metric::Dropped, spans as u64, [label]);
+}

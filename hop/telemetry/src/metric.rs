@@ -1,0 +1,486 @@
+//! Everything that is counted and measured. What a metric is called, in what unit it is and what tells its values apart is
+//! declared here and nowhere else; `docs/metrics.md` is made from it. Labels come from closed lists, or from the configuration.
+
+use std::fmt::Write as _;
+
+use opentelemetry::KeyValue;
+use portcullis_types::{DiskName, PolicyName, Verdict};
+
+use crate::{ErrorType, Outcome};
+
+/// A metric, by the names of OpenTelemetry; Prometheus has `_` for `.`, the unit and `_total` behind the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// How long requests take.
+    HttpServer,
+    /// How long calls of the other server take, each attempt by itself.
+    HttpClient,
+    /// Uploads that ended.
+    Uploads,
+    /// Uploads under way.
+    UploadsOpen,
+    /// Bytes of uploads.
+    Bytes,
+    /// Words of policies.
+    PolicyVerdicts,
+    /// CPU time of a policy for an upload.
+    PolicyTime,
+    /// Memory of a policy for an upload.
+    PolicyMemory,
+    /// Failures of policies.
+    PolicyFailures,
+    /// Memory that no policy has.
+    PolicyMemoryFree,
+    /// Which policies are in force.
+    PolicyRevision,
+    /// How long steps of storing take.
+    StorageTime,
+    /// Room on a disk.
+    DiskFree,
+    /// All room of a disk.
+    DiskSize,
+    /// What was not sent to the collector.
+    Dropped,
+}
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    /// It only grows.
+    Counter,
+    /// It is looked at when it is asked for.
+    Gauge,
+    /// How its values are spread, by these bounds.
+    Histogram(&'static [f64]),
+}
+
+/// How a metric is declared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Declared {
+    pub(crate) name: &'static str,
+    /// As the Unified Code for Units of Measure writes it.
+    pub(crate) unit: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) about: &'static str,
+    pub(crate) labels: &'static [&'static str],
+    /// Who has it.
+    of: &'static str,
+}
+
+/// Semantic conventions for HTTP: the bounds of `http.server.request.duration`, and two more for long uploads.
+const REQUEST_SECONDS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 60.0, 600.0,
+];
+const STEP_SECONDS: &[f64] = &[
+    0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+    60.0,
+];
+const POLICY_SECONDS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0,
+];
+const POLICY_BYTES: &[f64] = &[
+    1_048_576.0,
+    2_097_152.0,
+    4_194_304.0,
+    8_388_608.0,
+    16_777_216.0,
+    67_108_864.0,
+    268_435_456.0,
+    1_073_741_824.0,
+];
+
+const METHOD: &str = "http.request.method";
+const ROUTE: &str = "http.route";
+const TEMPLATE: &str = "url.template";
+const STATUS: &str = "http.response.status_code";
+const ERROR: &str = "error.type";
+const OUTCOME: &str = crate::attribute::OUTCOME;
+const DIRECTION: &str = "portcullis.direction";
+const POLICY: &str = "portcullis.policy.name";
+const VERDICT: &str = "portcullis.policy.verdict";
+const FAILURE: &str = "portcullis.policy.failure";
+const STEP: &str = "portcullis.storage.step";
+const DISK: &str = "portcullis.disk";
+const SIGNAL: &str = "portcullis.signal";
+
+impl Metric {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::HttpServer,
+        Self::HttpClient,
+        Self::Uploads,
+        Self::UploadsOpen,
+        Self::Bytes,
+        Self::PolicyVerdicts,
+        Self::PolicyTime,
+        Self::PolicyMemory,
+        Self::PolicyFailures,
+        Self::PolicyMemoryFree,
+        Self::PolicyRevision,
+        Self::StorageTime,
+        Self::DiskFree,
+        Self::DiskSize,
+        Self::Dropped,
+    ];
+
+    #[expect(clippy::too_many_lines, reason = "it is one table")]
+    pub(crate) fn declared(self) -> Declared {
+        use Kind::{Counter, Gauge, Histogram};
+        let (name, unit, kind, labels, of, about): (_, _, _, &'static [_], _, _) = match self {
+            Self::HttpServer => (
+                "http.server.request.duration",
+                "s",
+                Histogram(REQUEST_SECONDS),
+                &[METHOD, ROUTE, STATUS, ERROR],
+                "both",
+                "How long requests take, from their headers to the end of the answer's making.",
+            ),
+            Self::HttpClient => (
+                "http.client.request.duration",
+                "s",
+                Histogram(REQUEST_SECONDS),
+                &[METHOD, TEMPLATE, ERROR],
+                "web host",
+                "How long calls of services take; each attempt counts.",
+            ),
+            Self::Uploads => (
+                "portcullis.uploads",
+                "{upload}",
+                Counter,
+                &[OUTCOME, ERROR],
+                "web host",
+                "Uploads that ended, by how.",
+            ),
+            Self::UploadsOpen => (
+                "portcullis.uploads.open",
+                "{upload}",
+                Gauge,
+                &[],
+                "web host",
+                "Uploads that this web host works on, or holds between two of their requests.",
+            ),
+            Self::Bytes => (
+                "portcullis.upload.io",
+                "By",
+                Counter,
+                &[DIRECTION],
+                "both",
+                "Bytes of uploads: that came from clients, that went on to services, and that arrived there.",
+            ),
+            Self::PolicyVerdicts => (
+                "portcullis.policy.verdicts",
+                "{verdict}",
+                Counter,
+                &[POLICY, VERDICT],
+                "web host",
+                "What policies said of uploads that ended.",
+            ),
+            Self::PolicyTime => (
+                "portcullis.policy.time",
+                "s",
+                Histogram(POLICY_SECONDS),
+                &[POLICY],
+                "web host",
+                "CPU time of all calls of a policy for one upload.",
+            ),
+            Self::PolicyMemory => (
+                "portcullis.policy.memory",
+                "By",
+                Histogram(POLICY_BYTES),
+                &[POLICY],
+                "web host",
+                "The most linear memory that a policy had for one upload.",
+            ),
+            Self::PolicyFailures => (
+                "portcullis.policy.failures",
+                "{failure}",
+                Counter,
+                &[POLICY, FAILURE],
+                "web host",
+                "Policies that failed, by why.",
+            ),
+            Self::PolicyMemoryFree => (
+                "portcullis.policies.memory.free",
+                "By",
+                Gauge,
+                &[],
+                "web host",
+                "Memory that no policy has now, of `limits.policy-memory-bytes`.",
+            ),
+            Self::PolicyRevision => (
+                "portcullis.policies.revision",
+                "{revision}",
+                Gauge,
+                &[],
+                "web host",
+                "Which policies are in force: the first 48 bits of the revision's digest, as a number; 0 for none. Where two web hosts differ, \
+                 they judge by different policies.",
+            ),
+            Self::StorageTime => (
+                "portcullis.storage.time",
+                "s",
+                Histogram(STEP_SECONDS),
+                &[STEP],
+                "services",
+                "How long steps of storing take.",
+            ),
+            Self::DiskFree => (
+                "portcullis.disk.free",
+                "By",
+                Gauge,
+                &[DISK],
+                "services",
+                "Room that is left on the file system of a disk.",
+            ),
+            Self::DiskSize => (
+                "portcullis.disk.size",
+                "By",
+                Gauge,
+                &[DISK],
+                "services",
+                "The size of the file system of a disk.",
+            ),
+            Self::Dropped => (
+                "portcullis.telemetry.dropped",
+                "{item}",
+                Counter,
+                &[SIGNAL],
+                "both",
+                "What the collector was not sent because it was slow, away, or refused it.",
+            ),
+        };
+        Declared {
+            name,
+            unit,
+            kind,
+            about,
+            labels,
+            of,
+        }
+    }
+
+    /// All of them as a table of Markdown.
+    pub fn table() -> String {
+        let mut table = String::from(
+            "| metric | unit | kind | told apart by | of | what |\n|---|---|---|---|---|---|\n",
+        );
+        for metric in Self::ALL {
+            let Declared {
+                name,
+                unit,
+                kind,
+                about,
+                labels,
+                of,
+            } = metric.declared();
+            let kind = match kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram(_) => "histogram",
+            };
+            let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+            let labels = labels.join(", ");
+            let _ = writeln!(
+                table,
+                "| `{name}` | `{unit}` | {kind} | {labels} | {of} | {about} |"
+            );
+        }
+        table
+    }
+}
+
+/// Where bytes of an upload go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From a client to the web host.
+    Received,
+    /// From the web host on to services.
+    Forwarded,
+    /// They arrived at services.
+    Staged,
+}
+
+/// Why a policy failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PolicyFault {
+    /// It said that it cannot judge.
+    Declared,
+    /// It panicked or trapped.
+    Trap,
+    /// It used too much time.
+    Time,
+    /// It wanted too much memory, stack or tables.
+    Memory,
+    /// Its answer breaks the contract.
+    Answer,
+    /// It failed so often that it was not asked.
+    Breaker,
+}
+
+/// A step of storing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Bytes are written.
+    StageWrite,
+    /// A file is made durable.
+    Fsync,
+    /// A file gets its visible name.
+    Publish,
+    /// The catalog records something.
+    Catalog,
+}
+
+/// What is sent to a collector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// Spans.
+    Traces,
+    /// What stands here.
+    Metrics,
+}
+
+/// What tells the values of a metric apart.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Label {
+    /// How an upload ended.
+    Outcome(Outcome),
+    /// Why something failed.
+    Error(ErrorType),
+    /// Where bytes go.
+    Direction(Direction),
+    /// A policy of the set.
+    Policy(PolicyName),
+    /// What it said.
+    Verdict(Verdict),
+    /// Why it failed.
+    Failure(PolicyFault),
+    /// A disk of the configuration.
+    Disk(DiskName),
+    /// A step of storing.
+    Step(Step),
+    /// What was to be sent.
+    Signal(Signal),
+    /// Method and route of a request, which a span's name has.
+    Request(&'static str, &'static str),
+    /// Method and target of a call.
+    Call(&'static str, &'static str),
+    /// The status of an answer.
+    Status(u16),
+}
+
+impl Label {
+    /// What OpenTelemetry has for it.
+    pub(crate) fn write(self, into: &mut Vec<KeyValue>) {
+        let (key, value) = match self {
+            Self::Outcome(outcome) => (OUTCOME, outcome.as_str()),
+            Self::Error(error) => (ERROR, error.as_str()),
+            Self::Direction(direction) => (DIRECTION, direction.as_str()),
+            Self::Verdict(verdict) => (VERDICT, verdict.as_str()),
+            Self::Failure(fault) => (FAILURE, fault.as_str()),
+            Self::Step(step) => (STEP, step.as_str()),
+            Self::Signal(signal) => (SIGNAL, signal.as_str()),
+            Self::Policy(policy) => {
+                return into.push(KeyValue::new(POLICY, policy.as_str().to_owned()));
+            }
+            Self::Disk(disk) => {
+                return into.push(KeyValue::new(DISK, disk.as_str().to_owned()));
+            }
+            Self::Status(status) => {
+                return into.push(KeyValue::new(STATUS, i64::from(status)));
+            }
+            Self::Request(method, route) => {
+                into.push(KeyValue::new(METHOD, method));
+                (ROUTE, route)
+            }
+            Self::Call(method, target) => {
+                into.push(KeyValue::new(METHOD, method));
+                (TEMPLATE, target)
+            }
+        };
+        into.push(KeyValue::new(key, value));
+    }
+}
+
+impl Direction {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Forwarded => "forwarded",
+            Self::Staged => "staged",
+        }
+    }
+}
+
+impl PolicyFault {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Declared => "declared",
+            Self::Trap => "trap",
+            Self::Time => "time",
+            Self::Memory => "memory",
+            Self::Answer => "answer",
+            Self::Breaker => "breaker",
+        }
+    }
+}
+
+impl Step {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::StageWrite => "stage-write",
+            Self::Fsync => "fsync",
+            Self::Publish => "publish",
+            Self::Catalog => "catalog",
+        }
+    }
+}
+
+impl Signal {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// What stands before the table in the documentation.
+    const HEADING: &str = "# What is counted\n";
+
+    #[test]
+    fn the_documentation_has_what_is_declared() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+        let text = std::fs::read_to_string(&path).expect("is there");
+        let (before, _) = text.split_once("| metric |").expect("has a table");
+        let wanted = format!("{before}{}", Metric::table());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            return std::fs::write(&path, &wanted).expect("is written");
+        }
+        assert!(text.starts_with(HEADING));
+        assert_eq!(
+            text, wanted,
+            "run this test with UPDATE_DOCS=1, and commit docs/metrics.md"
+        );
+    }
+
+    #[test]
+    fn names_are_told_apart_and_bounds_grow() {
+        let names: BTreeSet<_> = Metric::ALL
+            .iter()
+            .map(|metric| metric.declared().name)
+            .collect();
+        assert_eq!(names.len(), Metric::ALL.len());
+        for metric in Metric::ALL {
+            if let Kind::Histogram(bounds) = metric.declared().kind {
+                assert!(bounds.is_sorted_by(|one, next| one < next), "{metric:?}");
+            }
+        }
+    }
+}

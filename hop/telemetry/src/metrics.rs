@@ -1,0 +1,155 @@
+//! Counting and measuring. Before telemetry is started, and where nobody asks for metrics, it costs next to nothing.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
+use opentelemetry_otlp::MetricExporter;
+use opentelemetry_prometheus::PrometheusExporter;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use prometheus::{Registry, TextEncoder};
+
+use crate::TelemetryError;
+use crate::metric::{Declared, Kind, Label, Metric};
+
+/// The instruments, once telemetry is started.
+static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
+
+struct Instruments {
+    registry: Registry,
+    meter: Meter,
+    counters: HashMap<Metric, Counter<u64>>,
+    histograms: HashMap<Metric, Histogram<f64>>,
+}
+
+/// Adds to a counter.
+pub fn count(metric: Metric, n: u64, labels: impl IntoIterator<Item = Label>) {
+    let instruments = INSTRUMENTS.get();
+    if let Some(counter) = instruments.and_then(|instruments| instruments.counters.get(&metric)) {
+        counter.add(n, &written(metric, labels));
+    }
+}
+
+/// Adds a value to a histogram, in the unit of the metric.
+pub fn measure(metric: Metric, value: f64, labels: impl IntoIterator<Item = Label>) {
+    let instruments = INSTRUMENTS.get();
+    let histogram = instruments.and_then(|instruments| instruments.histograms.get(&metric));
+    if let Some(histogram) = histogram {
+        histogram.record(value, &written(metric, labels));
+    }
+}
+
+/// Has a gauge ask for its values whenever somebody looks. It is asked on a thread on which it may block for a moment, for as
+/// long as the process lives.
+pub fn observe(
+    metric: Metric,
+    look: impl Fn() -> Vec<(u64, Option<Label>)> + Send + Sync + 'static,
+) {
+    let Some(Instruments { meter, .. }) = INSTRUMENTS.get() else {
+        return;
+    };
+    let Declared {
+        name, unit, about, ..
+    } = metric.declared();
+    let gauge = meter.u64_observable_gauge(name);
+    let gauge = gauge.with_unit(unit).with_description(about);
+    gauge
+        .with_callback(move |observer| {
+            for (value, label) in look() {
+                observer.observe(value, &written(metric, label));
+            }
+        })
+        .build();
+}
+
+/// All values now, as Prometheus reads them (its text format, version 0.0.4).
+pub fn text() -> String {
+    let families = INSTRUMENTS
+        .get()
+        .map(|instruments| instruments.registry.gather());
+    // It can only fail where a family is not whole, which the exporter sees to.
+    let text = TextEncoder::new().encode_to_string(&families.unwrap_or_default());
+    text.unwrap_or_default()
+}
+
+fn written(metric: Metric, labels: impl IntoIterator<Item = Label>) -> Vec<KeyValue> {
+    let mut written = Vec::with_capacity(4);
+    for label in labels {
+        label.write(&mut written);
+    }
+    debug_assert!(
+        written
+            .iter()
+            .all(|pair| metric.declared().labels.contains(&pair.key.as_str())),
+        "{metric:?} does not declare one of {written:?}"
+    );
+    written
+}
+
+/// What is counted, for whoever asks: a collector, to which it is sent from time to time, and Prometheus.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) provider: SdkMeterProvider,
+}
+
+impl Metrics {
+    pub(crate) fn start(
+        exporter: Option<MetricExporter>,
+        resource: Resource,
+    ) -> Result<Self, TelemetryError> {
+        let registry = Registry::new();
+        let scraped: PrometheusExporter = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .scope_info_enabled(false)
+            .build()
+            .map_err(|_| TelemetryError::Metrics)?;
+        let mut provider = SdkMeterProvider::builder()
+            .with_resource(resource)
+            .with_reader(scraped);
+        if let Some(exporter) = exporter {
+            provider = provider.with_reader(PeriodicReader::builder(exporter).build());
+        }
+        let provider = provider.build();
+        // A process that has them already, as a test may, keeps them.
+        let _ = INSTRUMENTS.set(Instruments::of(&provider, registry));
+        Ok(Self { provider })
+    }
+}
+
+impl Instruments {
+    fn of(provider: &SdkMeterProvider, registry: Registry) -> Self {
+        let meter = provider.meter("portcullis");
+        let (mut counters, mut histograms) = (HashMap::new(), HashMap::new());
+        for metric in Metric::ALL {
+            let Declared {
+                name,
+                unit,
+                kind,
+                about,
+                ..
+            } = metric.declared();
+            match kind {
+                Kind::Counter => {
+                    let counter = meter.u64_counter(name).with_unit(unit);
+                    counters.insert(metric, counter.with_description(about).build());
+                }
+                Kind::Histogram(bounds) => {
+                    let histogram = meter.f64_histogram(name).with_unit(unit);
+                    let histogram = histogram.with_description(about);
+                    let histogram = histogram.with_boundaries(bounds.to_vec());
+                    histograms.insert(metric, histogram.build());
+                }
+                // Made when somebody has something to show.
+                Kind::Gauge => {}
+            }
+        }
+        Self {
+            registry,
+            meter,
+            counters,
+            histograms,
+        }
+    }
+}
