@@ -193,7 +193,10 @@ impl HopClient {
             span.fail(error.error_type());
             drop(span);
             match pauses.next() {
-                Some(pause) if error == StoreError::Unavailable => tokio::time::sleep(pause).await,
+                Some(pause) if error == StoreError::Unavailable => {
+                    name.count_retry();
+                    tokio::time::sleep(pause).await;
+                }
                 _ => return Err(error),
             }
             attempt += 1;

@@ -5,8 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use opentelemetry::Context;
+use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 
 use crate::exporter::read;
@@ -57,7 +61,7 @@ impl<Next: SpanProcessor> SpanProcessor for Gate<Next> {
             self.next.on_end(span);
         } else {
             self.queue.waiting.fetch_sub(1, Ordering::Relaxed);
-            dropped(1);
+            dropped(Signal::Traces, 1);
         }
     }
 
@@ -87,7 +91,7 @@ impl<E: SpanExporter> SpanExporter for Counted<E> {
         self.waiting.fetch_sub(spans, Ordering::Relaxed);
         let sent = self.exporter.export(batch).await;
         if sent.is_err() {
-            dropped(spans);
+            dropped(Signal::Traces, spans);
         }
         sent
     }
@@ -105,7 +109,32 @@ impl<E: SpanExporter> SpanExporter for Counted<E> {
     }
 }
 
-fn dropped(spans: usize) {
-    let label = Label::Signal(Signal::Traces);
-    count(Metric::Dropped, spans as u64, [label]);
+/// Sends metrics, and counts how often they were not taken. Nothing is lost by that but the moment: they add up.
+#[derive(Debug)]
+pub(crate) struct CountedMetrics(pub(crate) MetricExporter);
+
+impl PushMetricExporter for CountedMetrics {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let sent = self.0.export(metrics).await;
+        if sent.is_err() {
+            dropped(Signal::Metrics, 1);
+        }
+        sent
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.0.temporality()
+    }
+}
+
+fn dropped(signal: Signal, items: usize) {
+    count(Metric::Dropped, items as u64, [Label::Signal(signal)]);
 }

@@ -20,7 +20,7 @@ mod span_name;
 pub use attribute::{Attribute, ErrorType, Outcome};
 pub use component_version::ComponentVersion;
 pub use context::{InvalidTraceId, InvalidTraceParent, TraceContext, TraceId};
-pub use metric::{Direction, Label, Metric, PolicyFault, Signal, Step};
+pub use metric::{Attempted, Direction, Label, Metric, PolicyFault, ShadowChange, Signal, Step};
 pub use probe::{Collected, probe};
 pub use setup::{Service, ShutdownOutcome, Telemetry, TelemetryError};
 pub use span::Span;

@@ -29,12 +29,32 @@ pub enum Metric {
     PolicyMemory,
     /// Failures of policies.
     PolicyFailures,
+    /// Instances of policies.
+    PolicyInstances,
+    /// Policies that are not asked because they keep failing.
+    PolicyBreaker,
+    /// Sets of policies that were to come into force.
+    PolicyLoads,
+    /// Verdicts in the shadow that would change something.
+    ShadowChanges,
+    /// Calls of services that were tried again.
+    HopRetries,
     /// Memory that no policy has.
     PolicyMemoryFree,
     /// Which policies are in force.
     PolicyRevision,
     /// How long steps of storing take.
     StorageTime,
+    /// Appends under way.
+    AppendsOpen,
+    /// What waits for the catalog.
+    CatalogWaiting,
+    /// Files in quarantine.
+    QuarantineFiles,
+    /// Their bytes.
+    QuarantineBytes,
+    /// How long ago the audit was signed for.
+    AuditSigned,
     /// Room on a disk.
     DiskFree,
     /// All room of a disk.
@@ -101,11 +121,13 @@ const VERDICT: &str = "portcullis.policy.verdict";
 const FAILURE: &str = "portcullis.policy.failure";
 const STEP: &str = "portcullis.storage.step";
 const DISK: &str = "portcullis.disk";
+const RESULT: &str = "portcullis.result";
+const CHANGE: &str = "portcullis.shadow.change";
 const SIGNAL: &str = "portcullis.signal";
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 25] = [
         Self::HttpServer,
         Self::HttpClient,
         Self::Uploads,
@@ -115,9 +137,19 @@ impl Metric {
         Self::PolicyTime,
         Self::PolicyMemory,
         Self::PolicyFailures,
+        Self::PolicyInstances,
+        Self::PolicyBreaker,
+        Self::PolicyLoads,
+        Self::ShadowChanges,
+        Self::HopRetries,
         Self::PolicyMemoryFree,
         Self::PolicyRevision,
         Self::StorageTime,
+        Self::AppendsOpen,
+        Self::CatalogWaiting,
+        Self::QuarantineFiles,
+        Self::QuarantineBytes,
+        Self::AuditSigned,
         Self::DiskFree,
         Self::DiskSize,
         Self::Dropped,
@@ -199,6 +231,46 @@ impl Metric {
                 "web host",
                 "Policies that failed, by why.",
             ),
+            Self::PolicyInstances => (
+                "portcullis.policies.instances",
+                "{instance}",
+                Gauge,
+                &[],
+                "web host",
+                "Instances of policies at work or waiting for more of their uploads.",
+            ),
+            Self::PolicyBreaker => (
+                "portcullis.policy.breaker.open",
+                "{policy}",
+                Gauge,
+                &[POLICY],
+                "web host",
+                "1 for a policy that is not asked for a while because it kept failing, otherwise 0.",
+            ),
+            Self::PolicyLoads => (
+                "portcullis.policies.loads",
+                "{load}",
+                Counter,
+                &[RESULT],
+                "web host",
+                "Sets of policies that came into force, and those that were refused.",
+            ),
+            Self::ShadowChanges => (
+                "portcullis.shadow.changes",
+                "{verdict}",
+                Counter,
+                &[POLICY, CHANGE],
+                "services",
+                "Verdicts of policies in the shadow: those that would have changed what became of the upload, by how, and the others.",
+            ),
+            Self::HopRetries => (
+                "portcullis.hop.retries",
+                "{call}",
+                Counter,
+                &[METHOD, TEMPLATE],
+                "web host",
+                "Calls of services that were tried again.",
+            ),
             Self::PolicyMemoryFree => (
                 "portcullis.policies.memory.free",
                 "By",
@@ -223,6 +295,46 @@ impl Metric {
                 &[STEP],
                 "services",
                 "How long steps of storing take.",
+            ),
+            Self::AppendsOpen => (
+                "portcullis.appends.open",
+                "{append}",
+                Gauge,
+                &[],
+                "services",
+                "Appends under way, of `limits.appends`.",
+            ),
+            Self::CatalogWaiting => (
+                "portcullis.catalog.waiting",
+                "{job}",
+                Gauge,
+                &[],
+                "services",
+                "Transactions and look-ups that wait for the catalog.",
+            ),
+            Self::QuarantineFiles => (
+                "portcullis.quarantine.files",
+                "{file}",
+                Gauge,
+                &[],
+                "services",
+                "Files in quarantine.",
+            ),
+            Self::QuarantineBytes => (
+                "portcullis.quarantine.size",
+                "By",
+                Gauge,
+                &[],
+                "services",
+                "Bytes of the files in quarantine.",
+            ),
+            Self::AuditSigned => (
+                "portcullis.audit.checkpoint.age",
+                "s",
+                Gauge,
+                &[],
+                "services",
+                "How long ago the audit was signed for last, which happens every hour; each row is signed when it is written.",
             ),
             Self::DiskFree => (
                 "portcullis.disk.free",
@@ -317,6 +429,28 @@ pub enum PolicyFault {
     Breaker,
 }
 
+/// What became of something that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Attempted {
+    /// It is as it was to be.
+    Done,
+    /// It is as it was before.
+    Refused,
+}
+
+/// What a verdict in the shadow would have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ShadowChange {
+    /// Nothing.
+    None,
+    /// The upload would have been refused.
+    NewlyRefused,
+    /// It would have been set apart.
+    NewlySetApart,
+    /// It would have been stored.
+    NewlyPassed,
+}
+
 /// A step of storing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
@@ -358,6 +492,10 @@ pub enum Label {
     Disk(DiskName),
     /// A step of storing.
     Step(Step),
+    /// What became of an attempt.
+    Attempted(Attempted),
+    /// What would have changed.
+    Change(ShadowChange),
     /// What was to be sent.
     Signal(Signal),
     /// Method and route of a request, which a span's name has.
@@ -378,6 +516,8 @@ impl Label {
             Self::Verdict(verdict) => (VERDICT, verdict.as_str()),
             Self::Failure(fault) => (FAILURE, fault.as_str()),
             Self::Step(step) => (STEP, step.as_str()),
+            Self::Attempted(attempted) => (RESULT, attempted.as_str()),
+            Self::Change(change) => (CHANGE, change.as_str()),
             Self::Signal(signal) => (SIGNAL, signal.as_str()),
             Self::Policy(policy) => {
                 return into.push(KeyValue::new(POLICY, policy.as_str().to_owned()));
@@ -420,6 +560,26 @@ impl PolicyFault {
             Self::Memory => "memory",
             Self::Answer => "answer",
             Self::Breaker => "breaker",
+        }
+    }
+}
+
+impl Attempted {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl ShadowChange {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::NewlyRefused => "newly-refused",
+            Self::NewlySetApart => "newly-set-apart",
+            Self::NewlyPassed => "newly-passed",
         }
     }
 }

@@ -12,6 +12,7 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
 
 use crate::TelemetryError;
+use crate::drops::CountedMetrics;
 use crate::metric::{Declared, Kind, Label, Metric};
 
 /// The instruments, once telemetry is started.
@@ -109,6 +110,7 @@ impl Metrics {
             .with_resource(resource)
             .with_reader(scraped);
         if let Some(exporter) = exporter {
+            let exporter = CountedMetrics(exporter);
             provider = provider.with_reader(PeriodicReader::builder(exporter).build());
         }
         let provider = provider.build();

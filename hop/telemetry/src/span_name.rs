@@ -6,7 +6,7 @@ use opentelemetry::trace::SpanKind;
 
 use portcullis_types::PolicyName;
 
-use crate::metrics::measure;
+use crate::metrics::{count, measure};
 use crate::{ErrorType, Label, Metric, Step};
 
 /// Every span there is. The name fixes its kind, and for HTTP its method and route, which hold no value
@@ -221,6 +221,13 @@ impl SpanName {
                     measure(Metric::StorageTime, seconds, [Label::Step(step)]);
                 }
             }
+        }
+    }
+
+    /// Counts that such a call is tried again.
+    pub fn count_retry(&self) {
+        if let Some((_, method, target)) = self.http() {
+            count(Metric::HopRetries, 1, [Label::Call(method, target)]);
         }
     }
 

@@ -323,6 +323,12 @@ impl Engine {
         }
     }
 
+    /// Instances that there are now.
+    pub fn instances(&self) -> u64 {
+        let pool = self.sandbox.wasmtime.pooling_allocator_metrics();
+        pool.map_or(0, |pool| pool.component_instances())
+    }
+
     /// Linear memory in bytes that no guest has now, of [`EngineSettings::guest_bytes`].
     pub fn free_guest_bytes(&self) -> usize {
         self.sandbox.budget.free()

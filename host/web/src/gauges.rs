@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Weak};
 
-use portcullis_telemetry::Metric;
+use portcullis_engine::Policy;
 use portcullis_telemetry::metrics::observe;
+use portcullis_telemetry::{Label, Metric};
 use portcullis_types::Sha256Digest;
 
 use crate::gateway::Gateway;
@@ -20,13 +21,33 @@ pub(crate) fn show(gateway: &Arc<Gateway>) {
                 .collect()
         });
     };
+    show_breakers(gateway);
     gauge(Metric::UploadsOpen, |gateway| gateway.open() as u64);
     gauge(Metric::PolicyMemoryFree, |gateway| {
         gateway.engine().free_guest_bytes() as u64
     });
+    gauge(Metric::PolicyInstances, |gateway| {
+        gateway.engine().instances()
+    });
     gauge(Metric::PolicyRevision, |gateway| {
         let revision = gateway.engine().revision();
         revision.map_or(0, |revision| number(&revision.digest()))
+    });
+}
+
+/// Shows which policies keep failing.
+fn show_breakers(gateway: &Arc<Gateway>) {
+    let gateway: Weak<Gateway> = Arc::downgrade(gateway);
+    observe(Metric::PolicyBreaker, move || {
+        let gateway = gateway.upgrade();
+        let revision = gateway.and_then(|gateway| gateway.engine().revision());
+        let value = |policy: &Arc<Policy>| {
+            let name = Label::Policy(policy.name().clone());
+            (u64::from(policy.breaker().is_open), Some(name))
+        };
+        revision.map_or_else(Vec::new, |revision| {
+            revision.policies().iter().map(value).collect()
+        })
     });
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portcullis_engine::{Engine, LoadError, Policy, Prepared, SetFiles};
 use portcullis_hop::policies::RevisionNumber;
+use portcullis_telemetry::{Attempted, Label, Metric, metrics};
 use portcullis_types::{Clock, PolicyName, Sha256Digest, Timestamp};
 use serde::Serialize;
 
@@ -142,6 +143,11 @@ impl Policies {
         kept: Option<(RevisionNumber, Sha256Digest)>,
     ) -> Result<(), TakeError> {
         let taken = self.put_in_force(files, kept).await;
+        let attempted = match &taken {
+            Ok(()) => Attempted::Done,
+            Err(_) => Attempted::Refused,
+        };
+        metrics::count(Metric::PolicyLoads, 1, [Label::Attempted(attempted)]);
         let mut state = self.state();
         if taken.is_ok() {
             state.number = kept.map(|(number, _)| number);

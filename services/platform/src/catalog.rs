@@ -177,6 +177,12 @@ impl Catalog {
         Ok((catalog, threads))
     }
 
+    /// How many jobs wait for one of its threads.
+    pub fn waiting(&self) -> usize {
+        let waiting = |jobs: &mpsc::Sender<Job>| jobs.max_capacity() - jobs.capacity();
+        waiting(&self.jobs) + waiting(&self.later) + waiting(&self.reads)
+    }
+
     /// Signs for all rows of the audit so far and puts that away. Absent while there is no row.
     pub async fn checkpoint_audit(&self) -> Result<Option<SignedCheckpoint>, CatalogError> {
         // What is read is durable and signed.

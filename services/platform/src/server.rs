@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::catalog::{Catalog, CatalogError, CatalogThread, DiskRow};
 use crate::config::{Config, DiskConfig};
 use crate::disks::Disks;
-use crate::gauges;
+use crate::gauges::Gauges;
 use crate::http::Site;
 use crate::policies::Policies;
 use crate::uploads::{UploadLimits, Uploads};
@@ -108,8 +108,10 @@ impl Server {
     /// Serves until `stop` is ready, gives calls under way their time, and closes the catalog.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let cut = self.uploads.cut().clone();
-        let signing = tokio::spawn(sign_audit(self.uploads.catalog().clone()));
-        let looking = tokio::spawn(gauges::watch(self.uploads.clone()));
+        let gauges = Gauges::default();
+        let signing = sign_audit(self.uploads.catalog().clone(), gauges.clone());
+        let signing = tokio::spawn(signing);
+        let looking = tokio::spawn(gauges.watch(self.uploads.clone()));
         let sweep = tokio::spawn(sweep(self.uploads, self.policies.clone()));
         let trials = tokio::spawn(judge_trials(self.policies.clone()));
         let router = self.site.router();
@@ -160,13 +162,14 @@ async fn judge_trials(policies: Policies) {
 }
 
 /// Signs for the audit again and again. The log, which is kept elsewhere, has each signature, too.
-async fn sign_audit(catalog: Catalog) {
+async fn sign_audit(catalog: Catalog, gauges: Gauges) {
     let mut ticks = tokio::time::interval(SIGN_AUDIT);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         match catalog.checkpoint_audit().await {
             Ok(Some(signed)) => {
+                gauges.audit_is_signed();
                 tracing::info!(note = ?signed.to_string(), "audit checkpoint");
             }
             Ok(None) => {}

@@ -7,7 +7,7 @@ mod suspend;
 mod sweep;
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -66,6 +66,15 @@ impl Default for UploadLimits {
 #[derive(Clone, Debug)]
 pub struct Uploads(Arc<Inner>);
 
+/// Uploads, if they are still there.
+pub(crate) struct WeakUploads(Weak<Inner>);
+
+impl WeakUploads {
+    pub(crate) fn upgrade(&self) -> Option<Uploads> {
+        self.0.upgrade().map(Uploads)
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     catalog: Catalog,
@@ -103,6 +112,16 @@ impl Uploads {
     /// The catalog.
     pub fn catalog(&self) -> &Catalog {
         &self.0.catalog
+    }
+
+    /// The same for whoever must not keep them: the catalog ends with the last of its users.
+    pub(crate) fn downgrade(&self) -> WeakUploads {
+        WeakUploads(Arc::downgrade(&self.0))
+    }
+
+    /// How many appends are under way.
+    pub(crate) fn appends(&self) -> usize {
+        self.0.limits.appends - self.0.appends.available_permits()
     }
 
     /// The disks.

@@ -127,6 +127,16 @@ impl UploadRow {
         .collect::<Result<Result<Vec<_>, _>, _>>()?
     }
 
+    /// How many files are in quarantine, and how many bytes these are.
+    pub fn quarantined(rows: &Rows) -> Result<(u64, u64), CatalogError> {
+        let count =
+            "SELECT count(*), coalesce(sum(offset), 0) FROM uploads WHERE state = 'quarantined'";
+        let mut found = rows.prepare_cached(count)?;
+        let (files, bytes): (i64, i64) =
+            found.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok((files.unsigned_abs(), bytes.unsigned_abs()))
+    }
+
     /// Raises the epoch of an open upload. Says whether it was open.
     pub fn raise_epoch(rows: &Rows, id: UploadId) -> Result<bool, CatalogError> {
         let changed = rows

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portcullis_hop::policies::shadow::{
-    Decided, ShadowAttribute, ShadowPolicy, ShadowQuery, ShadowReports, ShadowSummary,
+    Decided, ShadowAttribute, ShadowPolicy, ShadowQuery, ShadowReport, ShadowReports, ShadowSummary,
 };
+use portcullis_telemetry::{Label, Metric, ShadowChange, metrics};
 use portcullis_types::Verdict;
 
 use super::{Policies, PolicyError};
@@ -27,6 +28,7 @@ impl Policies {
             let lost = reports.lost;
             tracing::warn!(lost, "shadow verdicts were lost before they were sent");
         }
+        reports.reports.iter().for_each(count);
         let now = self.0.clock.now();
         let add = move |rows: &Rows| {
             let mut reports = reports.reports.iter();
@@ -63,28 +65,37 @@ struct Counted {
     values: BTreeMap<(String, String), (u64, u64)>,
 }
 
-/// What a shadow policy would have changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    None,
-    NewlyRefused,
-    NewlySetApart,
-    NewlyPassed,
+/// What a verdict would have changed; absent where there is none.
+pub(super) fn change(row: &ShadowRow) -> Option<ShadowChange> {
+    let is_set_apart = row.verdict == Verdict::Quarantine.as_str();
+    let is_own = row.decided_by.as_ref() == Some(&row.policy);
+    Some(changed(row.decided, is_own, row.passes?, is_set_apart))
 }
 
-/// What a verdict would have changed; absent where there is none.
-pub(super) fn change(row: &ShadowRow) -> Option<Change> {
-    let passes = row.passes?;
-    let is_set_apart = row.verdict == Verdict::Quarantine.as_str();
-    Some(match row.decided {
-        Decided::Accept | Decided::Quarantine if !passes => Change::NewlyRefused,
-        Decided::Accept if is_set_apart => Change::NewlySetApart,
+/// The same of an upload of which that became, by the policy of the same name or not, and would have passed, or been set apart.
+fn changed(decided: Decided, is_own: bool, passes: bool, is_set_apart: bool) -> ShadowChange {
+    match decided {
+        Decided::Accept | Decided::Quarantine if !passes => ShadowChange::NewlyRefused,
+        Decided::Accept if is_set_apart => ShadowChange::NewlySetApart,
         // Refused by what it would replace. Where another policy refused, that one still would.
-        Decided::Reject if passes && row.decided_by.as_ref() == Some(&row.policy) => {
-            Change::NewlyPassed
-        }
-        _ => Change::None,
-    })
+        Decided::Reject if passes && is_own => ShadowChange::NewlyPassed,
+        _ => ShadowChange::None,
+    }
+}
+
+/// Counts what the policies in the shadow would have done to an upload.
+fn count(report: &ShadowReport) {
+    for said in &report.verdicts {
+        let Some(passes) = said.passes else {
+            continue;
+        };
+        let name = &said.policy.name;
+        let is_set_apart = said.policy.verdict == Verdict::Quarantine;
+        let is_own = report.by.as_ref() == Some(name);
+        let change = changed(report.decided, is_own, passes, is_set_apart);
+        let labels = [Label::Policy(name.clone()), Label::Change(change)];
+        metrics::count(Metric::ShadowChanges, 1, labels);
+    }
 }
 
 impl Counted {
@@ -120,12 +131,15 @@ impl Counted {
         sum.judged += 1;
         sum.failed += u64::from(row.verdict == Verdict::Failed.as_str());
         match change {
-            Change::None => sum.unchanged += 1,
-            Change::NewlyRefused => sum.newly_refused += 1,
-            Change::NewlySetApart => sum.newly_set_apart += 1,
-            Change::NewlyPassed => sum.newly_passed += 1,
+            ShadowChange::None => sum.unchanged += 1,
+            ShadowChange::NewlyRefused => sum.newly_refused += 1,
+            ShadowChange::NewlySetApart => sum.newly_set_apart += 1,
+            ShadowChange::NewlyPassed => sum.newly_passed += 1,
         }
-        let is_worse = matches!(change, Change::NewlyRefused | Change::NewlySetApart);
+        let is_worse = matches!(
+            change,
+            ShadowChange::NewlyRefused | ShadowChange::NewlySetApart
+        );
         if is_worse {
             let rule = row.rule.clone().unwrap_or_else(|| row.verdict.clone());
             let rule = sum.rules.entry(rule).or_default();
