@@ -47,6 +47,9 @@ async function receipt(page, name) {
   return item.locator("dl").innerText();
 }
 
+/** The address in it. */
+const KEPT = /"address\\*":\\*"([^"\\]+)/;
+
 /** What the browser keeps of uploads. */
 function kept(page) {
   return page.evaluate(() => JSON.stringify(localStorage));
@@ -111,13 +114,32 @@ inPage("what is cancelled is dropped", {}, async (page) => {
   const item = await send(page, path, "cancelled.csv");
   await broken;
   await verdict(page, "cancelled.csv", "Interrupted");
-  const [, address] = /"address\\*":\\*"([^"\\]+)/.exec(await kept(page));
+  const [, address] = KEPT.exec(await kept(page));
   line.mend();
   await item.getByRole("button", { name: /^Cancel/ }).click();
   await verdict(page, "cancelled.csv", "Cancelled");
   assert.equal(await item.locator(".sentence").innerText(), "Cancelled: nothing of it is stored.");
   const record = await (await fetch(address)).json();
   assert.equal(record.state, "cancelled");
+  assert.doesNotMatch(await kept(page), /portcullis\.upload/);
+});
+
+inPage("an upload that the server does not know any more begins anew", {}, async (page) => {
+  const { path, digest } = await longFile("forgotten.csv");
+  await openOverLine(page);
+  await describe(page);
+  const broken = line.breakAfter(HALF);
+  await send(page, path, "forgotten.csv");
+  await broken;
+  await verdict(page, "forgotten.csv", "Interrupted");
+  const [, address] = KEPT.exec(await kept(page));
+  const given = await fetch(new URL(new URL(address).pathname, site), {
+    method: "DELETE",
+    headers: { "Tus-Resumable": "1.0.0" },
+  });
+  assert.equal(given.status, 204);
+  line.mend();
+  assert.match(await receipt(page, "forgotten.csv"), new RegExp(digest));
   assert.doesNotMatch(await kept(page), /portcullis\.upload/);
 });
 

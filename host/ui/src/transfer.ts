@@ -123,6 +123,7 @@ export class Transfer {
       };
       tus.options.onSuccess = end;
       tus.options.onError = (error) => resolve(failureOf(error));
+      moving.isMoving();
       tus.start();
     });
     stall?.end();
@@ -141,7 +142,11 @@ export class Transfer {
       storeFingerprintForResuming: false,
       retryDelays: null,
       onAfterResponse: (_, response) => this.#noteTerm(response.getHeader("Upload-Expires")),
-      onUploadUrlAvailable: () => this.#remember(),
+      onUploadUrlAvailable: () => {
+        // It may be another one than before: an upload that the server does not know any more begins anew.
+        this.#keptAt = 0;
+        this.#remember();
+      },
     });
   }
 

@@ -16,7 +16,7 @@ pub async fn collector() -> Check {
     match probed.unwrap_or(Collected::TooSlow) {
         Collected::NotConfigured => Check::ok(
             CHECK,
-            "no collector is set (OTEL_EXPORTER_OTLP_ENDPOINT); traces go nowhere",
+            "no collector is set (OTEL_EXPORTER_OTLP_ENDPOINT); traces and metrics go nowhere",
         ),
         Collected::Taken => Check::ok(CHECK, "the collector takes traces"),
         Collected::TooSlow => {
