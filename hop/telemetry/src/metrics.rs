@@ -13,7 +13,8 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::TelemetryError;
 use crate::drops::CountedMetrics;
-use crate::metric::{Declared, Kind, Label, Metric};
+use crate::label::Label;
+use crate::metric::{Declared, Kind, Metric};
 
 /// The instruments, once telemetry is started.
 static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
