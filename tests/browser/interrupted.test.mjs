@@ -39,6 +39,24 @@ async function send(page, path, name) {
   return upload(page, name);
 }
 
+/** Sends a long table over a line that breaks halfway. Gives what was sent, and how much the line had carried before. */
+async function interrupted(page, name) {
+  const { path, digest } = await longFile(name);
+  await openOverLine(page);
+  await describe(page);
+  const [before, broken] = [line.sent, line.breakAfter(HALF)];
+  const item = await send(page, path, name);
+  await broken;
+  await verdict(page, name, "Interrupted");
+  return { path, digest, before, item };
+}
+
+/** That what was there was not sent again, since the line had carried so much. */
+function goesOn(before) {
+  const sent = line.sent - before;
+  assert.ok(sent < LONG_BYTES + HALF / 2, `${sent} bytes were sent for ${LONG_BYTES}`);
+}
+
 /** What the receipt says, once the file is accepted. */
 async function receipt(page, name) {
   await verdict(page, name, "Accepted");
@@ -56,29 +74,16 @@ function kept(page) {
 }
 
 inPage("an upload goes on by itself where its line broke", {}, async (page) => {
-  const { path, digest } = await longFile("broken.csv");
-  await openOverLine(page);
-  await describe(page);
-  const [before, broken] = [line.sent, line.breakAfter(HALF)];
-  const item = await send(page, path, "broken.csv");
-  await broken;
-  await verdict(page, "broken.csv", "Interrupted");
+  const { digest, before, item } = await interrupted(page, "broken.csv");
   assert.match(await item.locator(".pace").innerText(), /^\d+ % · The server cannot be reached\. It goes on by itself/);
   await picture(page, "interrupted");
   line.mend();
   assert.match(await receipt(page, "broken.csv"), new RegExp(digest));
-  const sent = line.sent - before;
-  assert.ok(sent < LONG_BYTES + HALF / 2, `${sent} bytes were sent for ${LONG_BYTES}`);
+  goesOn(before);
 });
 
 inPage("a page that was left goes on with the same file, and keeps nothing that names it", {}, async (page, context) => {
-  const { path, digest } = await longFile("left.csv");
-  await openOverLine(page);
-  await describe(page);
-  const [before, broken] = [line.sent, line.breakAfter(HALF)];
-  await send(page, path, "left.csv");
-  await broken;
-  await verdict(page, "left.csv", "Interrupted");
+  const { path, digest, before } = await interrupted(page, "left.csv");
   assert.doesNotMatch(await kept(page), /left/);
   await page.close();
   line.mend();
@@ -89,8 +94,7 @@ inPage("a page that was left goes on with the same file, and keeps nothing that 
   await picture(anew, "left");
   await send(anew, path, "left.csv");
   assert.match(await receipt(anew, "left.csv"), new RegExp(digest));
-  const sent = line.sent - before;
-  assert.ok(sent < LONG_BYTES + HALF / 2, `${sent} bytes were sent for ${LONG_BYTES}`);
+  goesOn(before);
   assert.doesNotMatch(await kept(anew), /portcullis\.upload/);
 });
 
@@ -107,13 +111,7 @@ inPage("an answer that is lost costs no verdict and stores nothing twice", {}, a
 });
 
 inPage("what is cancelled is dropped", {}, async (page) => {
-  const { path } = await longFile("cancelled.csv");
-  await openOverLine(page);
-  await describe(page);
-  const broken = line.breakAfter(HALF);
-  const item = await send(page, path, "cancelled.csv");
-  await broken;
-  await verdict(page, "cancelled.csv", "Interrupted");
+  const { item } = await interrupted(page, "cancelled.csv");
   const [, address] = KEPT.exec(await kept(page));
   line.mend();
   await item.getByRole("button", { name: /^Cancel/ }).click();
@@ -125,13 +123,7 @@ inPage("what is cancelled is dropped", {}, async (page) => {
 });
 
 inPage("an upload that the server does not know any more begins anew", {}, async (page) => {
-  const { path, digest } = await longFile("forgotten.csv");
-  await openOverLine(page);
-  await describe(page);
-  const broken = line.breakAfter(HALF);
-  await send(page, path, "forgotten.csv");
-  await broken;
-  await verdict(page, "forgotten.csv", "Interrupted");
+  const { digest } = await interrupted(page, "forgotten.csv");
   const [, address] = KEPT.exec(await kept(page));
   const given = await fetch(new URL(new URL(address).pathname, site), {
     method: "DELETE",

@@ -5,9 +5,11 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use portcullis_hop::{ApiKey, wire};
 use portcullis_types::Sha256Digest;
+use reqwest::Url;
 use serde_json::Value;
 
 use super::server::Server;
+use crate::http;
 
 /// A table that fits `policies/definitions/diagnosis.json`.
 const GOOD: &str = "cohortPatientId,diagnosis,diagnosisDate,source\nP1,PCP,2024-02-29,D1\n";
@@ -22,11 +24,8 @@ pub(super) async fn test(
     key: &ApiKey,
     storage: &Path,
 ) -> Result<()> {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only([])
-        .build()?;
     let web = format!("http://{}", web.address());
+    let client = http::client(&Url::parse(&web)?).no_proxy().build()?;
     let services = format!("http://{}", services.address());
 
     let ready = client.get(format!("{web}/readyz")).send().await?;

@@ -1,11 +1,11 @@
-use portcullis_telemetry::TraceId;
+use portcullis_telemetry::{Outcome, TraceId};
 use portcullis_types::{
     DiskName, DiskPath, Finding, Findings, Offset, PolicyVerdict, Sha256Digest, Tally, Timestamp,
     UploadId,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::Epoch;
+use crate::{Epoch, UploadState};
 
 /// What becomes of the bytes when they are committed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,24 @@ pub enum Status {
     Accepted,
     /// Stored apart, until an administrator releases or discards it.
     Quarantined,
+}
+
+impl Status {
+    /// The state that such an upload is in.
+    pub fn state(self) -> UploadState {
+        match self {
+            Self::Accepted => UploadState::Committed,
+            Self::Quarantined => UploadState::Quarantined,
+        }
+    }
+
+    /// The same for telemetry.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Accepted => Outcome::Stored,
+            Self::Quarantined => Outcome::Quarantined,
+        }
+    }
 }
 
 /// What services answer once an upload is durable: the file and its folder are on stable storage, and

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use portcullis_telemetry::TraceContext;
+use portcullis_telemetry::{Outcome, TraceContext};
 use portcullis_types::{
     Attributes, DiskName, DiskPath, Offset, Principal, Sha256Digest, Timestamp, UploadId,
 };
@@ -133,6 +133,18 @@ impl UploadState {
     /// Whether an upload takes bytes.
     pub fn takes_bytes(self) -> bool {
         matches!(self, Self::Open | Self::Held)
+    }
+
+    /// How an upload ended that is in this state; absent while it has not.
+    pub fn outcome(self) -> Option<Outcome> {
+        match self {
+            Self::Open | Self::Held | Self::Committing => None,
+            Self::Committed => Some(Outcome::Stored),
+            Self::Quarantined => Some(Outcome::Quarantined),
+            Self::Rejected => Some(Outcome::Rejected),
+            Self::Cancelled => Some(Outcome::Cancelled),
+            Self::Expired => Some(Outcome::Expired),
+        }
     }
 
     /// The word for it in JSON, rows and telemetry.

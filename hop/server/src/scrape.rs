@@ -8,14 +8,15 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use portcullis_telemetry::metrics;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::config::{Resolved, Source};
 
 /// The text format of Prometheus (Exposition formats, "Text-based format").
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// It listens, and does not answer yet.
-pub struct Scrape(TcpListener);
+/// The page, for as long as this is kept.
+pub struct Scrape(JoinHandle<()>);
 
 impl Scrape {
     /// Where it is to listen, by the file; nowhere unless that says so.
@@ -28,26 +29,32 @@ impl Scrape {
         file
     }
 
-    /// Begins to listen, if it is to.
+    /// Begins to answer, if it is to.
     ///
     /// # Errors
     /// It cannot listen there.
-    pub async fn bind(address: Option<SocketAddr>) -> std::io::Result<Option<Self>> {
+    pub async fn start(address: Option<SocketAddr>) -> std::io::Result<Option<Self>> {
         let Some(address) = address else {
             return Ok(None);
         };
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         tracing::info!(%address, "metrics are served at /metrics");
-        Ok(Some(Self(listener)))
+        Ok(Some(Self(tokio::spawn(serve(listener)))))
     }
+}
 
-    /// Answers, for ever.
-    pub async fn serve(self) {
-        let router = Router::new().route("/metrics", get(page));
-        if let Err(error) = axum::serve(self.0, router).await {
-            tracing::error!(%error, "metrics are no longer served");
-        }
+impl Drop for Scrape {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// For ever.
+async fn serve(listener: TcpListener) {
+    let router = Router::new().route("/metrics", get(page));
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "metrics are no longer served");
     }
 }
 

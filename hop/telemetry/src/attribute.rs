@@ -5,9 +5,7 @@ use opentelemetry::{KeyValue, Value};
 use portcullis_types::{DiskName, Sha256Digest, UploadId, Verdict};
 
 use crate::ComponentVersion;
-
-/// The key of [`Attribute::Outcome`].
-pub(crate) const OUTCOME: &str = "portcullis.upload.outcome";
+use crate::label::{DISK, OUTCOME, STATUS, VERDICT};
 
 /// Everything that a span may say. What is not a number comes from configuration, from a closed list, or is
 /// random; there is no variant for free text, and there must never be one.
@@ -137,17 +135,17 @@ impl Attribute {
     pub(crate) fn key_value(self) -> KeyValue {
         let number = |number: u64| Value::I64(i64::try_from(number).unwrap_or(i64::MAX));
         let (key, value) = match self {
-            Self::StatusCode(code) => ("http.response.status_code", Value::I64(code.into())),
+            Self::StatusCode(code) => (STATUS, Value::I64(code.into())),
             Self::Attempt(attempt) => ("portcullis.attempt", Value::I64(attempt.into())),
             Self::UploadId(id) => ("portcullis.upload.id", id.to_string().into()),
             Self::Bytes(bytes) => ("portcullis.bytes", number(bytes)),
-            Self::Disk(disk) => ("portcullis.disk", disk.as_str().to_owned().into()),
+            Self::Disk(disk) => (DISK, disk.as_str().to_owned().into()),
             Self::PolicyVersion(version) => (
                 "portcullis.policy.version",
                 version.as_str().to_owned().into(),
             ),
             Self::PolicyDigest(digest) => ("portcullis.policy.digest", digest.to_string().into()),
-            Self::PolicyVerdict(verdict) => ("portcullis.policy.verdict", verdict.as_str().into()),
+            Self::PolicyVerdict(verdict) => (VERDICT, verdict.as_str().into()),
             Self::PolicyCalls(calls) => ("portcullis.policy.calls", number(calls)),
             Self::PolicyBusy(busy) => (
                 "portcullis.policy.busy_ms",

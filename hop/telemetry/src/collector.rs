@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -54,7 +54,7 @@ pub struct ExportedSpan {
 
 #[derive(Debug, Default)]
 struct Received {
-    requests: Mutex<Vec<Bytes>>,
+    traces: Mutex<Vec<Bytes>>,
     metrics: Mutex<Vec<Bytes>>,
     arrived: Notify,
 }
@@ -66,7 +66,7 @@ impl Collector {
         let address = listener.local_addr()?;
         let received = Arc::new(Received::default());
         let router = Router::new()
-            .route("/v1/traces", post(take))
+            .route("/v1/traces", post(take_traces))
             .route("/v1/metrics", post(take_metrics))
             .with_state(Arc::clone(&received));
         let server = tokio::spawn(async move {
@@ -87,33 +87,24 @@ impl Collector {
 
     /// All spans so far.
     pub fn spans(&self) -> Vec<ExportedSpan> {
-        let requests = self.received.requests.lock();
-        decoded(&requests.unwrap_or_else(PoisonError::into_inner))
+        decoded(&lock(&self.received.traces))
     }
 
     /// All spans since the last time, which are then forgotten.
     pub fn drain(&self) -> Vec<ExportedSpan> {
-        let mut requests = self
-            .received
-            .requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        decoded(&std::mem::take(&mut *requests))
+        decoded(&std::mem::take(&mut *lock(&self.received.traces)))
     }
 
     /// Every byte so far: whatever must not be exported must not be found in them.
     pub fn bytes(&self) -> Vec<u8> {
-        let spans = self.received.requests.lock();
-        let metrics = self.received.metrics.lock();
-        [spans, metrics]
-            .map(|received| received.unwrap_or_else(PoisonError::into_inner).concat())
-            .concat()
+        let mut bytes = lock(&self.received.traces).concat();
+        bytes.extend(lock(&self.received.metrics).concat());
+        bytes
     }
 
     /// The metrics so far, each as who sent it and its name.
     pub fn metrics(&self) -> BTreeSet<(String, String)> {
-        let requests = self.received.metrics.lock();
-        let requests = requests.unwrap_or_else(PoisonError::into_inner);
+        let requests = lock(&self.received.metrics);
         let decode = |request: &Bytes| ExportMetricsServiceRequest::decode(request.clone()).ok();
         requests
             .iter()
@@ -163,16 +154,6 @@ fn decoded(requests: &[Bytes]) -> Vec<ExportedSpan> {
     requests.iter().filter_map(decode).flat_map(spans).collect()
 }
 
-async fn take_metrics(State(received): State<Arc<Received>>, body: Bytes) {
-    let mut requests = received
-        .metrics
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    requests.push(body);
-    drop(requests);
-    received.arrived.notify_one();
-}
-
 fn metrics(request: ExportMetricsServiceRequest) -> Vec<(String, String)> {
     let of_one = |all: ResourceMetrics| {
         let service = service(all.resource);
@@ -197,13 +178,23 @@ fn service(resource: Option<Resource>) -> String {
     name.map(|(_, name)| name).unwrap_or_default()
 }
 
-async fn take(State(received): State<Arc<Received>>, body: Bytes) {
-    received
-        .requests
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(body);
-    received.arrived.notify_one();
+async fn take_traces(State(received): State<Arc<Received>>, body: Bytes) {
+    received.take(&received.traces, body);
+}
+
+async fn take_metrics(State(received): State<Arc<Received>>, body: Bytes) {
+    received.take(&received.metrics, body);
+}
+
+impl Received {
+    fn take(&self, requests: &Mutex<Vec<Bytes>>, body: Bytes) {
+        lock(requests).push(body);
+        self.arrived.notify_one();
+    }
+}
+
+fn lock(requests: &Mutex<Vec<Bytes>>) -> MutexGuard<'_, Vec<Bytes>> {
+    requests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn spans(request: ExportTraceServiceRequest) -> Vec<ExportedSpan> {

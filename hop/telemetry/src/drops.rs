@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use opentelemetry::Context;
 use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 use crate::exporter::read;
 use crate::metrics::count;
@@ -23,10 +22,7 @@ const QUEUE: usize = 2_048;
 /// The exporter, and what watches the queue before it.
 pub(crate) fn counted<E: SpanExporter>(exporter: E) -> (Counted<E>, Queue) {
     let most = read("OTEL_BSP_MAX_QUEUE_SIZE").and_then(|text| text.parse().ok());
-    let queue = Queue {
-        waiting: Arc::default(),
-        most: most.unwrap_or(QUEUE),
-    };
+    let queue = Queue::of(most.unwrap_or(QUEUE));
     let waiting = Arc::clone(&queue.waiting);
     (Counted { exporter, waiting }, queue)
 }
@@ -39,42 +35,22 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Lets pass to `next`, which has the queue, what there is room for.
-    pub(crate) fn before<Next: SpanProcessor>(self, next: Next) -> Gate<Next> {
-        Gate { queue: self, next }
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct Gate<Next> {
-    queue: Queue,
-    next: Next,
-}
-
-impl<Next: SpanProcessor> SpanProcessor for Gate<Next> {
-    fn on_start(&self, span: &mut Span, context: &Context) {
-        self.next.on_start(span, context);
-    }
-
-    fn on_end(&self, span: SpanData) {
-        if self.queue.waiting.fetch_add(1, Ordering::Relaxed) < self.queue.most {
-            self.next.on_end(span);
-        } else {
-            self.queue.waiting.fetch_sub(1, Ordering::Relaxed);
-            dropped(Signal::Traces, 1);
+    /// An empty one, for so many spans.
+    pub(crate) fn of(most: usize) -> Self {
+        Self {
+            waiting: Arc::default(),
+            most,
         }
     }
 
-    fn force_flush(&self) -> OTelSdkResult {
-        self.next.force_flush()
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.next.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.next.set_resource(resource);
+    /// Whether there is room for one more span, which then takes it. Without room the span counts as dropped.
+    pub(crate) fn has_room(&self) -> bool {
+        let has_room = self.waiting.fetch_add(1, Ordering::Relaxed) < self.most;
+        if !has_room {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            dropped(Signal::Traces, 1);
+        }
+        has_room
     }
 }
 

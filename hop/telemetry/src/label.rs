@@ -6,12 +6,14 @@ use portcullis_types::{DiskName, PolicyName, Verdict};
 
 use crate::{ErrorType, Outcome};
 
+// Their keys, and those of attributes of spans that say the same.
+
 pub(crate) const METHOD: &str = "http.request.method";
 pub(crate) const ROUTE: &str = "http.route";
 pub(crate) const TEMPLATE: &str = "url.template";
 pub(crate) const STATUS: &str = "http.response.status_code";
 pub(crate) const ERROR: &str = "error.type";
-pub(crate) const OUTCOME: &str = crate::attribute::OUTCOME;
+pub(crate) const OUTCOME: &str = "portcullis.upload.outcome";
 pub(crate) const DIRECTION: &str = "portcullis.direction";
 pub(crate) const POLICY: &str = "portcullis.policy.name";
 pub(crate) const VERDICT: &str = "portcullis.policy.verdict";

@@ -90,35 +90,29 @@ fn written(metric: Metric, labels: impl IntoIterator<Item = Label>) -> Vec<KeyVa
     written
 }
 
-/// What is counted, for whoever asks: a collector, to which it is sent from time to time, and Prometheus.
-#[derive(Debug)]
-pub(crate) struct Metrics {
-    pub(crate) provider: SdkMeterProvider,
-}
-
-impl Metrics {
-    pub(crate) fn start(
-        exporter: Option<MetricExporter>,
-        resource: Resource,
-    ) -> Result<Self, TelemetryError> {
-        let registry = Registry::new();
-        let scraped: PrometheusExporter = opentelemetry_prometheus::exporter()
-            .with_registry(registry.clone())
-            .scope_info_enabled(false)
-            .build()
-            .map_err(|_| TelemetryError::Metrics)?;
-        let mut provider = SdkMeterProvider::builder()
-            .with_resource(resource)
-            .with_reader(scraped);
-        if let Some(exporter) = exporter {
-            let exporter = CountedMetrics(exporter);
-            provider = provider.with_reader(PeriodicReader::builder(exporter).build());
-        }
-        let provider = provider.build();
-        // A process that has them already, as a test may, keeps them.
-        let _ = INSTRUMENTS.set(Instruments::of(&provider, registry));
-        Ok(Self { provider })
+/// Begins to count, for whoever asks: a collector, to which it is sent from time to time, and Prometheus. Whoever has what this
+/// gives shuts it down.
+pub(crate) fn start(
+    exporter: Option<MetricExporter>,
+    resource: Resource,
+) -> Result<SdkMeterProvider, TelemetryError> {
+    let registry = Registry::new();
+    let scraped: PrometheusExporter = opentelemetry_prometheus::exporter()
+        .with_registry(registry.clone())
+        .scope_info_enabled(false)
+        .build()
+        .map_err(|_| TelemetryError::Metrics)?;
+    let mut provider = SdkMeterProvider::builder()
+        .with_resource(resource)
+        .with_reader(scraped);
+    if let Some(exporter) = exporter {
+        let exporter = CountedMetrics(exporter);
+        provider = provider.with_reader(PeriodicReader::builder(exporter).build());
     }
+    let provider = provider.build();
+    // A process that has them already, as a test may, keeps them.
+    let _ = INSTRUMENTS.set(Instruments::of(&provider, registry));
+    Ok(provider)
 }
 
 impl Instruments {

@@ -14,7 +14,8 @@ use opentelemetry_sdk::trace::{
 };
 
 use crate::Outcome;
-use crate::attribute::OUTCOME;
+use crate::drops::Queue;
+use crate::label::OUTCOME;
 
 /// How many spans wait, in all traces together; some 4 MiB.
 const MOST_WAITING: usize = 8_192;
@@ -88,18 +89,26 @@ impl ShouldSample for RecordAll {
     }
 }
 
-/// Hands on what is to be sent.
+/// Hands on what is to be sent, as far as there is room in the queue of what comes next.
 #[derive(Debug)]
 pub(crate) struct Noteworthy<Next> {
     next: Next,
+    queue: Queue,
     waiting: Mutex<Waiting>,
 }
 
 impl<Next: SpanProcessor> Noteworthy<Next> {
-    pub(crate) fn new(next: Next) -> Self {
+    pub(crate) fn new(next: Next, queue: Queue) -> Self {
         Self {
             next,
+            queue,
             waiting: Mutex::default(),
+        }
+    }
+
+    fn send(&self, span: SpanData) {
+        if self.queue.has_room() {
+            self.next.on_end(span);
         }
     }
 }
@@ -111,7 +120,7 @@ impl<Next: SpanProcessor> SpanProcessor for Noteworthy<Next> {
 
     fn on_end(&self, span: SpanData) {
         if span.span_context.is_sampled() {
-            return self.next.on_end(span);
+            return self.send(span);
         }
         let worth = self
             .waiting
@@ -119,7 +128,7 @@ impl<Next: SpanProcessor> SpanProcessor for Noteworthy<Next> {
             .unwrap_or_else(PoisonError::into_inner)
             .add(span);
         for span in worth {
-            self.next.on_end(sampled(span));
+            self.send(sampled(span));
         }
     }
 
@@ -255,7 +264,7 @@ mod tests {
         let share = TracesShare::of(Some(sampler), argument).expect("is valid");
         let provider = SdkTracerProvider::builder()
             .with_sampler(share.sampler())
-            .with_span_processor(Noteworthy::new(sent.clone()))
+            .with_span_processor(Noteworthy::new(sent.clone(), Queue::of(MOST_WAITING)))
             .build();
         (provider.tracer("test"), sent)
     }

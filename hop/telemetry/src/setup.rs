@@ -6,14 +6,14 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracer, SdkTracerProvider};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::metrics::Metrics;
 use crate::sampling::{InvalidSampler, Noteworthy, TracesShare};
-use crate::{drops, exporter};
+use crate::{drops, exporter, metrics};
 
 /// Which process this is: `service.name`, unless `OTEL_SERVICE_NAME` says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Service {
 #[derive(Debug)]
 pub struct Telemetry {
     provider: SdkTracerProvider,
-    metrics: Metrics,
+    metrics: SdkMeterProvider,
 }
 
 /// Telemetry cannot be set up as the environment asks.
@@ -79,18 +79,18 @@ impl Telemetry {
     pub fn start(service: Service) -> Result<Self, TelemetryError> {
         start_log()?;
         let resource = resource(service);
-        let metrics = Metrics::start(exporter::metrics()?, resource.clone())?;
+        let metrics = metrics::start(exporter::metrics()?, resource.clone())?;
         let share = TracesShare::of(
             exporter::read("OTEL_TRACES_SAMPLER").as_deref(),
             exporter::read("OTEL_TRACES_SAMPLER_ARG").as_deref(),
         )?;
         let mut provider = SdkTracerProvider::builder()
             .with_sampler(share.sampler())
-            .with_resource(resource.clone());
+            .with_resource(resource);
         if let Some(exporter) = exporter::spans()? {
             let (exporter, queue) = drops::counted(exporter);
             let batches = BatchSpanProcessor::builder(exporter).build();
-            provider = provider.with_span_processor(Noteworthy::new(queue.before(batches)));
+            provider = provider.with_span_processor(Noteworthy::new(batches, queue));
         }
         let provider = provider.build();
         *PROVIDER.write().unwrap_or_else(PoisonError::into_inner) = Some(provider.clone());
@@ -100,7 +100,7 @@ impl Telemetry {
     /// Sends what waits, for at most so long. Call it outside of asynchronous code.
     pub fn shutdown(self, deadline: Duration) -> ShutdownOutcome {
         let (done, outcome) = mpsc::channel();
-        let (provider, metrics) = (self.provider, self.metrics.provider);
+        let Self { provider, metrics } = self;
         // On a thread of its own: an exporter that hangs is left behind.
         let flush = move || {
             let flushed = provider.shutdown_with_timeout(deadline).is_ok();

@@ -5,6 +5,7 @@ use opentelemetry::trace::{Link, Span as _, SpanContext, Status, TraceContextExt
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::Span as SdkSpan;
 
+use crate::label::ERROR;
 use crate::{Attribute, ErrorType, SpanName, TraceContext, setup};
 
 /// A span under way. It ends when it is dropped: at the end, on an error, and when a client goes away.
@@ -31,19 +32,18 @@ impl Span {
     /// A span that begins a trace of its own, as at the public edge: whatever trace the client is in becomes
     /// a link.
     pub fn root(name: SpanName, inbound: Option<&TraceContext>) -> Self {
-        let links = inbound
-            .map(|inbound| Link::with_context(inbound.remote()))
-            .into_iter()
-            .collect();
-        Self::start(name, &Context::new(), links, None)
+        Self::start(name, &Context::new(), links(inbound), None)
+    }
+
+    /// The same for one that began earlier: of a request that turned out to be worth one.
+    pub fn root_since(name: SpanName, inbound: Option<&TraceContext>, started: SystemTime) -> Self {
+        Self::start(name, &Context::new(), links(inbound), Some(started))
     }
 
     /// A span whose parent is known only by name, as one in another process or thread. Without a parent it
     /// begins a trace.
     pub fn child_of(name: SpanName, parent: Option<&TraceContext>) -> Self {
-        let parent = parent.map_or_else(Context::new, |parent| {
-            Context::new().with_remote_span_context(parent.remote())
-        });
+        let parent = parent.map_or_else(Context::new, remote);
         Self::start(name, &parent, Vec::new(), None)
     }
 
@@ -54,22 +54,7 @@ impl Span {
         started: SystemTime,
         linked: &[TraceContext],
     ) -> Self {
-        let parent = Context::new().with_remote_span_context(parent.remote());
-        let links = linked
-            .iter()
-            .map(|linked| Link::with_context(linked.remote()));
-        Self::start(name, &parent, links.collect(), Some(started))
-    }
-
-    /// A span that began earlier and belongs to nothing: of a request that turned out to be worth one.
-    pub fn root_since(name: SpanName, inbound: Option<&TraceContext>, started: SystemTime) -> Self {
-        let links = inbound.map(|inbound| Link::with_context(inbound.remote()));
-        Self::start(
-            name,
-            &Context::new(),
-            links.into_iter().collect(),
-            Some(started),
-        )
+        Self::start(name, &remote(parent), links(linked), Some(started))
     }
 
     /// A span within this one.
@@ -103,7 +88,7 @@ impl Span {
         let mut inner = self.inner();
         inner.error = Some(error);
         let span = &mut inner.span;
-        span.set_attribute(KeyValue::new("error.type", error.as_str()));
+        span.set_attribute(KeyValue::new(ERROR, error.as_str()));
         span.set_status(Status::error(error.as_str()));
     }
 
@@ -149,6 +134,15 @@ impl Span {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn remote(parent: &TraceContext) -> Context {
+    Context::new().with_remote_span_context(parent.remote())
+}
+
+fn links<'a>(linked: impl IntoIterator<Item = &'a TraceContext>) -> Vec<Link> {
+    let link = |linked: &TraceContext| Link::with_context(linked.remote());
+    linked.into_iter().map(link).collect()
 }
 
 /// What a span says is measured, too: whether it is sent or not.

@@ -6,6 +6,7 @@ use opentelemetry::trace::SpanKind;
 
 use portcullis_types::PolicyName;
 
+use crate::label::{METHOD, ROUTE, TEMPLATE};
 use crate::metrics::{count, measure};
 use crate::{ErrorType, Label, Metric, Step};
 
@@ -267,12 +268,12 @@ impl SpanName {
         };
         // Semantic conventions for HTTP: a server knows its route, a client the template of its target.
         let route_key = if kind == SpanKind::Server {
-            "http.route"
+            ROUTE
         } else {
-            "url.template"
+            TEMPLATE
         };
         vec![
-            KeyValue::new("http.request.method", method),
+            KeyValue::new(METHOD, method),
             KeyValue::new(route_key, route),
         ]
     }

@@ -1,6 +1,6 @@
 /** Files can be dropped anywhere on the page: a near miss must not make the browser leave it. */
 
-import { type Chosen, walk } from "./folder.ts";
+import { type Chosen, fromInput, walk } from "./folder.ts";
 
 export function acceptDrops(onDrop: (dropped: Promise<readonly Chosen[]>) => void): void {
   // Enter and leave come for every element that the pointer crosses; only the last leave counts.
@@ -42,7 +42,7 @@ async function dropped(transfer: DataTransfer): Promise<readonly Chosen[]> {
     const entry = item.kind === "file" ? item.webkitGetAsEntry() : null;
     const file = item.getAsFile();
     if (entry?.isDirectory) return walk(entry);
-    return file === null ? [] : [{ file, path: file.name }];
+    return file === null ? [] : [fromInput(file)];
   });
   return (await Promise.all(found)).flat();
 }

@@ -1,7 +1,8 @@
 /** How long to wait before the next try: longer each time, and not at all once the network is back. */
 
-const DELAYS_MS = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000] as const;
-const LONGEST_MS = DELAYS_MS[DELAYS_MS.length - 1] ?? 30_000;
+const DELAYS_MS = [500, 1_000, 2_000, 4_000, 8_000, 15_000];
+/** After all of these. */
+const LONGEST_MS = 30_000;
 
 export class Patience {
   #failures = 0;

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use portcullis_engine::{RefusalCause, Refused, Upload};
-use portcullis_hop::{Conclusion, Epoch, Problem, ProblemKind, Receipt, Status, StoreError};
+use portcullis_hop::{Conclusion, Epoch, Problem, ProblemKind, Receipt, StoreError};
 use portcullis_telemetry::{Attribute, ErrorType, Label, Metric, Outcome, Span, metrics};
 use portcullis_types::{UploadId, Verdict};
 use serde::Serialize;
@@ -88,10 +88,7 @@ pub(crate) fn ended(
     span: &Span,
 ) -> Result<Receipt, Problem> {
     let receipt = outcome.map_err(|failure| failed(id, failure, span))?;
-    let outcome = match receipt.status {
-        Status::Accepted => Outcome::Stored,
-        Status::Quarantined => Outcome::Quarantined,
-    };
+    let outcome = receipt.status.outcome();
     metrics::count(Metric::Uploads, 1, [Label::Outcome(outcome)]);
     span.set(Attribute::Outcome(outcome));
     let (bytes, trace_id) = (receipt.size, span.context().trace_id());

@@ -1,6 +1,6 @@
 //! What is to be seen of the web host at any moment.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use portcullis_engine::Policy;
 use portcullis_telemetry::metrics::observe;
@@ -9,46 +9,46 @@ use portcullis_types::Sha256Digest;
 
 use crate::gateway::Gateway;
 
+/// What a gauge shows: its values, and what tells them apart.
+type Values = Vec<(u64, Option<Label>)>;
+
 /// Shows them, for as long as there is a gateway.
 pub(crate) fn show(gateway: &Arc<Gateway>) {
-    let gauge = |metric, look: fn(&Gateway) -> u64| {
-        let gateway: Weak<Gateway> = Arc::downgrade(gateway);
+    let gauge = |metric, look: fn(&Gateway) -> Values| {
+        let gateway = Arc::downgrade(gateway);
         observe(metric, move || {
             let gateway = gateway.upgrade();
-            gateway
-                .iter()
-                .map(|gateway| (look(gateway), None))
-                .collect()
+            gateway.map_or_else(Vec::new, |gateway| look(&gateway))
         });
     };
-    show_breakers(gateway);
-    gauge(Metric::UploadsOpen, |gateway| gateway.open() as u64);
+    gauge(Metric::UploadsOpen, |gateway| one(gateway.open() as u64));
     gauge(Metric::PolicyMemoryFree, |gateway| {
-        gateway.engine().free_guest_bytes() as u64
+        one(gateway.engine().free_guest_bytes() as u64)
     });
     gauge(Metric::PolicyInstances, |gateway| {
-        gateway.engine().instances()
+        one(gateway.engine().instances())
     });
     gauge(Metric::PolicyRevision, |gateway| {
         let revision = gateway.engine().revision();
-        revision.map_or(0, |revision| number(&revision.digest()))
+        one(revision.map_or(0, |revision| number(&revision.digest())))
     });
+    gauge(Metric::PolicyBreaker, breakers);
 }
 
-/// Shows which policies keep failing.
-fn show_breakers(gateway: &Arc<Gateway>) {
-    let gateway: Weak<Gateway> = Arc::downgrade(gateway);
-    observe(Metric::PolicyBreaker, move || {
-        let gateway = gateway.upgrade();
-        let revision = gateway.and_then(|gateway| gateway.engine().revision());
-        let value = |policy: &Arc<Policy>| {
-            let name = Label::Policy(policy.name().clone());
-            (u64::from(policy.breaker().is_open), Some(name))
-        };
-        revision.map_or_else(Vec::new, |revision| {
-            revision.policies().iter().map(value).collect()
-        })
-    });
+fn one(value: u64) -> Values {
+    vec![(value, None)]
+}
+
+/// Which policies keep failing.
+fn breakers(gateway: &Gateway) -> Values {
+    let value = |policy: &Arc<Policy>| {
+        let name = Label::Policy(policy.name().clone());
+        (u64::from(policy.breaker().is_open), Some(name))
+    };
+    let revision = gateway.engine().revision();
+    revision.map_or_else(Vec::new, |revision| {
+        revision.policies().iter().map(value).collect()
+    })
 }
 
 /// The first 48 bits of a digest: as many as a number of Prometheus holds.

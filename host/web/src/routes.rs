@@ -12,11 +12,12 @@ use axum::routing::{any, get, post};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode, header};
-use portcullis_engine::Upload;
+use portcullis_engine::{Revision, Upload};
 use portcullis_hop::{ApiKey, Build, Problem, ProblemKind};
 use portcullis_server::{Cut, Peer};
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
 use portcullis_types::Principal;
+use serde_json::Value;
 
 use crate::answer::{self, Answer, Format};
 use crate::client_address::client_address;
@@ -105,14 +106,16 @@ async fn readyz(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
         return answer::problem_response(Problem::new(ProblemKind::NotReady, detail));
     };
     let span = Span::root(SpanName::Ready, None);
-    let services = match site.gateway.store().check(&span).await {
-        Ok(services) => services,
-        Err(error) => {
-            let mut response = answer::problem_response(error.problem());
-            answer::add_trace(&mut response, &span);
-            return response;
-        }
+    let mut response = match site.gateway.store().check(&span).await {
+        Ok(services) => axum::Json(ready(&site, &headers, &revision, &services)).into_response(),
+        Err(error) => answer::problem_response(error.problem()),
     };
+    span.set(Attribute::StatusCode(response.status().as_u16()));
+    answer::add_trace(&mut response, &span);
+    response
+}
+
+fn ready(site: &Site, headers: &HeaderMap, revision: &Revision, services: &Build) -> Value {
     let status = site.policies.status();
     let mut ready = serde_json::json!({
         "status": "ready",
@@ -127,10 +130,7 @@ async fn readyz(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
             "policies": status,
         });
     }
-    span.set(Attribute::StatusCode(StatusCode::OK.as_u16()));
-    let mut response = axum::Json(ready).into_response();
-    answer::add_trace(&mut response, &span);
-    response
+    ready
 }
 
 async fn not_found() -> Response {

@@ -76,7 +76,7 @@ pub(crate) async fn upload(
     };
     let (parts, body) = request.into_parts();
     let Ok(id) = id.parse() else {
-        return Call::new(state.0, parts, name).refuse(call::unknown());
+        return Call::new(state.0, parts, name).answer(Err(call::unknown()));
     };
     let call = Call::about(state.0, parts, name, id);
     let answered = match method {
@@ -85,9 +85,7 @@ pub(crate) async fn upload(
         Method::DELETE => cancel(&call, id).await,
         _ => record(&call, id).await,
     };
-    let mut response = answered.unwrap_or_else(|problem| call.refuse(problem));
-    answer::add_trace(&mut response, &call.span());
-    response
+    call.answer(answered)
 }
 
 fn no_method() -> Problem {

@@ -148,8 +148,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = portcullis_server::stop_signal().context("cannot listen for signals")?;
-    let scrape = Scrape::bind(config.metrics_listen).await;
-    let scrape = scrape.context("cannot listen at `metrics-listen`")?;
+    let scrape = Scrape::start(config.metrics_listen).await;
+    let _scrape = scrape.context("cannot listen at `metrics-listen`")?;
     let server = Server::start(config).await?;
     // Whoever starts the server waits for this line.
     writeln!(
@@ -159,11 +159,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     )?;
     supervisor::ready();
     let alive = tokio::spawn(supervisor::keep_alive());
-    let scrape = scrape.map(|scrape| tokio::spawn(scrape.serve()));
     server.serve(stop).await;
-    if let Some(scrape) = scrape {
-        scrape.abort();
-    }
     alive.abort();
     Ok(())
 }

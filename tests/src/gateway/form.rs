@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use std::convert::Infallible;
 use std::pin::Pin;
+use tokio::sync::mpsc;
 
 /// What stands between the parts.
 const BOUNDARY: &str = "portcullis-test-boundary";
@@ -24,6 +25,13 @@ impl Contents {
             blocks: Box::pin(blocks),
             length: None,
         }
+    }
+
+    /// Contents that come when they are sent to them.
+    pub fn by_hand() -> (mpsc::Sender<Bytes>, Self) {
+        let (send, mut received) = mpsc::channel(1);
+        let blocks = stream::poll_fn(move |cx| received.poll_recv(cx));
+        (send, Self::stream(blocks))
     }
 
     /// A table of about so many bytes after which nothing comes, nor an end.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use portcullis_telemetry::collector::{Collector, ExportedSpan};
-use portcullis_tests::gateway::{Answer, Form, Policies, Setup, TestGateway, TusUpload, guest};
+use portcullis_tests::gateway::{
+    Answer, Contents, Form, Policies, Setup, TestGateway, TusUpload, guest,
+};
 use reqwest::Method;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -26,6 +28,13 @@ fn tree(spans: &[ExportedSpan]) -> Vec<String> {
     let mut lines: Vec<String> = spans.iter().map(line).collect();
     lines.sort();
     lines
+}
+
+/// A pair, and the collector that both send to.
+async fn watched(setup: Setup) -> Result<(Collector, TestGateway)> {
+    let collector = Collector::start().await?;
+    let gateway = setup.collector(collector.endpoint()).start().await?;
+    Ok((collector, gateway))
 }
 
 /// The spans of one trace once both servers have ended theirs.
@@ -65,11 +74,7 @@ async fn of_upload(
 
 #[tokio::test]
 async fn an_upload_is_one_trace_with_one_root_and_no_orphan() -> Result<()> {
-    let collector = Collector::start().await?;
-    let gateway = Setup::default()
-        .collector(collector.endpoint())
-        .start()
-        .await?;
+    let (collector, gateway) = watched(Setup::default()).await?;
     // Small enough to be stored in one call.
     let spans = of_upload(&gateway, &collector, "a\n1\n").await?;
     let store = "PUT /internal/uploads/{id}";
@@ -115,11 +120,7 @@ async fn an_upload_is_one_trace_with_one_root_and_no_orphan() -> Result<()> {
 
 #[tokio::test]
 async fn a_refusal_is_a_trace_too_and_says_which_policy_and_why() -> Result<()> {
-    let collector = Collector::start().await?;
-    let gateway = Setup::default()
-        .collector(collector.endpoint())
-        .start()
-        .await?;
+    let (collector, gateway) = watched(Setup::default()).await?;
     let form = Form::submission("patient").file("patient.csv", "\x7fELF");
     let problem = gateway
         .upload(form)
@@ -146,11 +147,7 @@ async fn a_refusal_is_a_trace_too_and_says_which_policy_and_why() -> Result<()> 
 
 #[tokio::test]
 async fn the_clients_own_trace_becomes_a_link() -> Result<()> {
-    let collector = Collector::start().await?;
-    let gateway = Setup::default()
-        .collector(collector.endpoint())
-        .start()
-        .await?;
+    let (collector, gateway) = watched(Setup::default()).await?;
     let theirs = "0af7651916cd43dd8448eb211c80319c";
     let request = gateway
         .web_request(
@@ -185,11 +182,7 @@ fn trace_of(answer: &Answer) -> Result<String> {
 
 #[tokio::test]
 async fn every_request_of_an_upload_is_in_its_trace() -> Result<()> {
-    let collector = Collector::start().await?;
-    let gateway = Setup::default()
-        .collector(collector.endpoint())
-        .start()
-        .await?;
+    let (collector, gateway) = watched(Setup::default()).await?;
     let table = "a\n1\n".repeat(100_000);
     let (first, rest) = table.split_at(table.len() / 2);
     let created = Answer::of(
@@ -229,13 +222,10 @@ async fn every_request_of_an_upload_is_in_its_trace() -> Result<()> {
 async fn what_is_refused_is_sent_by_both_hops_however_few_traces_are() -> Result<()> {
     let settings = "{ do = 'reject', when = 'finish' }";
     let more = "match = { hostile = 'reject' }";
-    let collector = Collector::start().await?;
-    let gateway = Setup::default()
-        .collector(collector.endpoint())
+    let setup = Setup::default()
         .env("OTEL_TRACES_SAMPLER", "always_off")
-        .policies(Policies::one("says-no", &guest("hostile"), settings, more))
-        .start()
-        .await?;
+        .policies(Policies::one("says-no", &guest("hostile"), settings, more));
+    let (collector, gateway) = watched(setup).await?;
     // Long enough to be stored by several calls.
     let table = "a\n1\n".repeat(100_000);
     let form = Form::default().file("good.csv", table.as_str());
@@ -267,21 +257,13 @@ async fn what_is_refused_is_sent_by_both_hops_however_few_traces_are() -> Result
 
 #[tokio::test]
 async fn a_long_upload_is_seen_while_it_comes() -> Result<()> {
-    let collector = Collector::start().await?;
-    let gateway = Setup::default()
-        .collector(collector.endpoint())
-        .start()
-        .await?;
+    let (collector, gateway) = watched(Setup::default()).await?;
     let (piece, pieces) = ("a,b\n1,2\n".repeat(10_000), 2);
     let upload = gateway.tus_begin("slow.csv", pieces * piece.len()).await?;
-    let (bytes, body) = tokio::sync::mpsc::channel::<Result<String, std::io::Error>>(1);
-    let body = futures_util::stream::unfold(body, async |mut body| {
-        body.recv().await.map(|bytes| (bytes, body))
-    });
-    let request = upload.bytes(&gateway, 0, Vec::new());
-    let request = request.body(reqwest::Body::wrap_stream(body));
+    let (bytes, body) = Contents::by_hand();
+    let request = upload.bytes(&gateway, 0, body);
     let sending = tokio::spawn(Answer::of(request));
-    bytes.send(Ok(piece.clone())).await?;
+    bytes.send(piece.clone().into()).await?;
     let is_alive = |spans: &[ExportedSpan]| {
         let mut named = spans.iter().filter(|span| span.name == "progress");
         named.any(|span| span.attribute("portcullis.bytes") == Some(&piece.len().to_string()))
@@ -294,7 +276,7 @@ async fn a_long_upload_is_seen_while_it_comes() -> Result<()> {
         "{:#?}",
         tree(&seen)
     );
-    bytes.send(Ok(piece.clone())).await?;
+    bytes.send(piece.clone().into()).await?;
     drop(bytes);
     ensure!(sending.await??.status == 204);
     Ok(())
@@ -302,12 +284,7 @@ async fn a_long_upload_is_seen_while_it_comes() -> Result<()> {
 
 #[tokio::test]
 async fn every_answer_names_its_trace() -> Result<()> {
-    let collector = Collector::start().await?;
-    let gateway = Setup::default()
-        .collector(collector.endpoint())
-        .tokens_only()
-        .start()
-        .await?;
+    let (collector, gateway) = watched(Setup::default().tokens_only()).await?;
     let unknown = "/uploads/00000000000000000000000000000000";
     for (method, target, status) in [
         (Method::GET, "/", 200),

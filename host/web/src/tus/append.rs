@@ -28,9 +28,7 @@ pub(super) async fn append(call: Call, id: UploadId, body: Body) -> Response {
     let tasks = call.site.gateway.tasks().clone();
     let answered = tasks.spawn(async move {
         let answered = answer_to(&call, id, body).await;
-        let mut response = answered.unwrap_or_else(|problem| call.refuse(problem));
-        answer::add_trace(&mut response, &call.span());
-        response
+        call.answer(answered)
     });
     answered.await.unwrap_or_else(|_| {
         let detail = "The web host failed while it took these bytes; ask how far the upload has come and go on from there.";

@@ -152,8 +152,15 @@ impl Call {
         self.span().set(Attribute::StatusCode(status.as_u16()));
     }
 
+    /// The answer to the request, which names its trace.
+    pub(super) fn answer(&self, answered: Result<Response, Problem>) -> Response {
+        let mut response = answered.unwrap_or_else(|problem| self.refuse(problem));
+        answer::add_trace(&mut response, &self.span());
+        response
+    }
+
     /// The answer to a request that fails. Where an upload was refused before, its own trace is the one to look at.
-    pub(super) fn refuse(&self, problem: Problem) -> Response {
+    fn refuse(&self, problem: Problem) -> Response {
         let span = self.span();
         let status = problem.kind.status();
         span.set(Attribute::StatusCode(status.as_u16()));
@@ -166,7 +173,6 @@ impl Call {
         };
         let mut response = answer::problem_response(problem.clone());
         standing::speak(&mut response, &problem);
-        answer::add_trace(&mut response, &span);
         response
     }
 }

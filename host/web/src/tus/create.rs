@@ -29,7 +29,7 @@ use crate::sessions::Held;
 pub(crate) async fn create(site: Arc<Site>, parts: Parts, body: Body) -> Response {
     let call = Call::new(site, parts, SpanName::Upload);
     let created = begin(&call, body).await;
-    created.unwrap_or_else(|problem| call.refuse(problem))
+    call.answer(created)
 }
 
 /// How much of an upload its first request brings.
@@ -173,6 +173,5 @@ pub(super) fn located(call: &Call, mut response: Response, id: UploadId) -> Resp
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    answer::add_trace(&mut response, &call.span());
     response
 }

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri, header};
 use portcullis_hop::{
     AppendMode, Build, Commit, Conclusion, Epoch, MAX_STATE_BYTES, MAX_WHOLE_BYTES, NewUpload,
-    Receipt, StoreError, UploadState, UploadStore, wire,
+    Receipt, StoreError, UploadStore, wire,
 };
-use portcullis_telemetry::{Attribute, Outcome, Span, SpanName};
+use portcullis_telemetry::{Attribute, Span, SpanName};
 use portcullis_types::{Offset, UploadId};
 use serde::Deserialize;
 
@@ -235,7 +235,7 @@ async fn conclude(
     let call = async |id, span: Arc<Span>| {
         let conclusion: Conclusion = parsed(body).await?;
         let status = site.uploads().conclude(id, &conclusion, &span).await?;
-        if let Some(outcome) = outcome(status.state) {
+        if let Some(outcome) = status.state.outcome() {
             span.set(Attribute::Outcome(outcome));
         }
         let trace_id = span.context().trace_id();
@@ -245,39 +245,20 @@ async fn conclude(
     site.on_upload(SpanName::Conclude, &head, &id, call).await
 }
 
-/// How an upload ended that is in this state; absent while it has not.
-fn outcome(state: UploadState) -> Option<Outcome> {
-    match state {
-        UploadState::Open | UploadState::Held | UploadState::Committing => None,
-        UploadState::Committed => Some(Outcome::Stored),
-        UploadState::Quarantined => Some(Outcome::Quarantined),
-        UploadState::Rejected => Some(Outcome::Rejected),
-        UploadState::Cancelled => Some(Outcome::Cancelled),
-        UploadState::Expired => Some(Outcome::Expired),
-    }
-}
-
 /// The answer about an upload that was stored, of which span and log say as much as they may.
 fn committed(receipt: &Receipt, span: &Span) -> Response {
     span.set(Attribute::Disk(receipt.disk.clone()));
     span.set(Attribute::Bytes(receipt.size));
-    span.set(Attribute::Outcome(match receipt.status {
-        portcullis_hop::Status::Accepted => Outcome::Stored,
-        portcullis_hop::Status::Quarantined => Outcome::Quarantined,
-    }));
+    span.set(Attribute::Outcome(receipt.status.outcome()));
     stored(receipt);
     json(receipt)
 }
 
 /// The one line of an upload that was stored.
 pub(super) fn stored(receipt: &Receipt) {
-    let outcome = match receipt.status {
-        portcullis_hop::Status::Accepted => UploadState::Committed,
-        portcullis_hop::Status::Quarantined => UploadState::Quarantined,
-    };
     tracing::info!(
         upload = %receipt.id,
-        %outcome,
+        outcome = %receipt.status.state(),
         disk = %receipt.disk,
         bytes = receipt.size,
         trace_id = %receipt.trace_id,

@@ -180,17 +180,11 @@ struct Writer {
     clock: Clock,
 }
 
-/// Says how much was written since the last time, and how long that took the disk.
-fn wrote(span: &Span, before: &mut Offset, stage: &OpenStage, writing: &mut Duration) {
-    let bytes = stage.offset().bytes().saturating_sub(before.bytes());
+/// Says how many bytes were written since the last time, and how long that took the disk.
+fn wrote(span: &Span, bytes: u64, writing: Duration) {
     span.set(Attribute::Bytes(bytes));
-    *before = stage.offset();
-    let seconds = std::mem::take(writing).as_secs_f64();
-    metrics::measure(
-        Metric::StorageTime,
-        seconds,
-        [Label::Step(Step::StageWrite)],
-    );
+    let labels = [Label::Step(Step::StageWrite)];
+    metrics::measure(Metric::StorageTime, writing.as_secs_f64(), labels);
     super::staged(bytes);
 }
 
@@ -203,7 +197,7 @@ impl Writer {
     ) -> Result<UploadStatus, Fault> {
         let mut span = Span::child_of(SpanName::StageWrite, Some(&self.parent));
         let mut stage = self.open(turn.take(), from)?;
-        let (mut written, mut writing) = (from, Duration::ZERO);
+        let mut writing = Duration::ZERO;
         let mut durable = (stage.offset(), Instant::now());
         loop {
             let block = self.next(&mut waiting, durable.1);
@@ -222,14 +216,15 @@ impl Writer {
             if self.mode == AppendMode::Acknowledged && due {
                 if new_bytes > 0 {
                     // One span for what becomes durable together: a long append is seen while it goes on.
-                    wrote(&span, &mut written, &stage, &mut writing);
+                    wrote(&span, new_bytes, std::mem::take(&mut writing));
                     self.record(&mut stage)?;
                     span = Span::child_of(SpanName::StageWrite, Some(&self.parent));
                 }
                 durable = (stage.offset(), Instant::now());
             }
         }
-        wrote(&span, &mut written, &stage, &mut writing);
+        let new_bytes = stage.offset().bytes() - durable.0.bytes();
+        wrote(&span, new_bytes, writing);
         drop(span);
         let status = self.finish(&mut stage)?;
         *turn = Some(stage);

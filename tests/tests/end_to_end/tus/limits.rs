@@ -10,16 +10,8 @@ use portcullis_tests::gateway::{
 };
 use portcullis_tests::until;
 use reqwest::Method;
-use tokio::sync::mpsc;
 
 const PATH: &str = "submissions/c1/2024/patient/patient.csv";
-
-/// Contents that come when they are sent to them.
-fn sent_by_hand() -> (mpsc::Sender<Bytes>, Contents) {
-    let (send, mut received) = mpsc::channel(1);
-    let body = futures_util::stream::poll_fn(move |cx| received.poll_recv(cx));
-    (send, Contents::stream(body))
-}
 
 async fn begin(gateway: &TestGateway, token: &str) -> Result<Answer> {
     let create = gateway
@@ -101,7 +93,7 @@ async fn a_token_that_is_revoked_while_bytes_come_stores_nothing_and_another_goe
         .tus_create("patient.csv")
         .header("upload-length", table.len());
     let upload = TusUpload::of(&Answer::of(create.bearer_auth(&token)).await?)?;
-    let (send, body) = sent_by_hand();
+    let (send, body) = Contents::by_hand();
     let request = upload.bytes(&gateway, 0, body).bearer_auth(&token);
     let answer = tokio::spawn(Answer::of(request));
     send.send(Bytes::from(&table[..5])).await?;
@@ -132,7 +124,7 @@ async fn revoked_while_bytes_come(
     let own = list.lines().find(|line| line.contains(subject));
     let id = own.and_then(|line| line.split_whitespace().next());
     let id = id.context("no token")?;
-    let (send, body) = sent_by_hand();
+    let (send, body) = Contents::by_hand();
     let request = request(body).bearer_auth(&token);
     let answer = tokio::spawn(Answer::of(request));
     // So much that services hear of it before the end.
