@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import subprocess
+import threading
 
 import pytest
 
@@ -23,8 +24,11 @@ class Server:
     def start(self):
         self.process = subprocess.Popen(**self.invoked(), stdout=subprocess.PIPE)
         for line in self.process.stdout:
-            if line.startswith("listening on http://"):
-                self.address = line.removeprefix("listening on http://").strip()
+            said = json.loads(line)
+            if said["event"] == "portcullis.listening":
+                self.address = said["server.address"]
+                # It goes on writing its log, which somebody has to read.
+                threading.Thread(target=self.process.stdout.read, daemon=True).start()
                 return
         raise RuntimeError("the server did not start; what it said is above")
 

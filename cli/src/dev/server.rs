@@ -9,8 +9,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
-/// What a server says when it listens.
-const LISTENING: &str = "listening on http://";
+/// What stands before the address in the line that a server writes when it listens.
+const LISTENING: &str = "listening server.address=";
 /// How long a server may take to listen: the web host compiles its policies before.
 const START: Duration = Duration::from_mins(2);
 /// How long a server may take to end when it is asked to, its own drain included.
@@ -39,6 +39,7 @@ impl Launch {
             // A Ctrl-C reaches this process alone, which then ends both in order.
             .process_group(0)
             .env("OTEL_BSP_SCHEDULE_DELAY", "300")
+            .env("LOG_FORMAT", "text")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -71,9 +72,10 @@ impl Launch {
         let mut lines = BufReader::new(stdout).lines();
         let listening = async {
             while let Some(line) = lines.next_line().await? {
-                if let Some(address) = line.strip_prefix(LISTENING) {
+                if let Some((_, address)) = line.split_once(LISTENING) {
                     return Ok(address.parse()?);
                 }
+                eprintln!("{name:>8} | {line}");
             }
             let status = child.wait().await?;
             bail!("{name} did not start ({status}); what it said stands above")

@@ -29,6 +29,11 @@ impl HopVersion {
         text.parse().ok().map(Self)
     }
 
+    /// As a number.
+    pub fn number(self) -> u16 {
+        self.0
+    }
+
     /// Whether services of this build understand it.
     pub fn is_understood(self) -> bool {
         (Self::OLDEST..=Self::CURRENT).contains(&self)

@@ -14,6 +14,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use portcullis_hop::{Problem, ProblemKind};
+use portcullis_telemetry::{Detail, Line, log};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -191,7 +192,7 @@ async fn accept(
             Some((stream, Peer(peer.ip().to_canonical()), permit))
         }
         Err(error) => {
-            tracing::warn!(kind = %error.kind(), "a connection could not be accepted");
+            log(Line::ConnectionRefused, [Detail::Io(error.kind())]);
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }

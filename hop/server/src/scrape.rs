@@ -6,7 +6,7 @@ use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
-use portcullis_telemetry::metrics;
+use portcullis_telemetry::{Detail, Line, log, metrics};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -39,7 +39,7 @@ impl Scrape {
         };
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        tracing::info!(%address, "metrics are served at /metrics");
+        log(Line::MetricsServed, [Detail::Address(address)]);
         Ok(Some(Self(tokio::spawn(serve(listener)))))
     }
 }
@@ -54,7 +54,7 @@ impl Drop for Scrape {
 async fn serve(listener: TcpListener) {
     let router = Router::new().route("/metrics", get(page));
     if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "metrics are no longer served");
+        log(Line::MetricsGone, [Detail::Io(error.kind())]);
     }
 }
 

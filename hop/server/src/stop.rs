@@ -1,6 +1,7 @@
 use std::future::Future;
 
 use crate::supervisor;
+use portcullis_telemetry::{Line, log};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Ready when the process is asked to end, by `SIGTERM` or Ctrl-C. From this call on neither ends it by
@@ -13,7 +14,7 @@ pub fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("asked to stop: nothing new is taken, and what is under way may end");
+        log(Line::Stopping, []);
         supervisor::stopping();
     })
 }

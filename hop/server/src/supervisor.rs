@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis_telemetry::{Detail, Line, log};
 use sd_notify::NotifyState;
 
 /// The server listens.
@@ -37,6 +38,6 @@ pub async fn keep_alive() {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(kind = %error.kind(), "the service manager cannot be told");
+        log(Line::SupervisorAway, [Detail::Io(error.kind())]);
     }
 }

@@ -7,6 +7,11 @@ use portcullis_types::{DiskName, Sha256Digest, UploadId, Verdict};
 use crate::ComponentVersion;
 use crate::label::{DISK, OUTCOME, STATUS, VERDICT};
 
+pub(crate) const UPLOAD: &str = "portcullis.upload.id";
+pub(crate) const BYTES: &str = "portcullis.bytes";
+pub(crate) const POLICY_VERSION: &str = "portcullis.policy.version";
+pub(crate) const POLICY_DIGEST: &str = "portcullis.policy.digest";
+
 /// Everything that a span may say. What is not a number comes from configuration, from a closed list, or is
 /// random; there is no variant for free text, and there must never be one.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,14 +142,11 @@ impl Attribute {
         let (key, value) = match self {
             Self::StatusCode(code) => (STATUS, Value::I64(code.into())),
             Self::Attempt(attempt) => ("portcullis.attempt", Value::I64(attempt.into())),
-            Self::UploadId(id) => ("portcullis.upload.id", id.to_string().into()),
-            Self::Bytes(bytes) => ("portcullis.bytes", number(bytes)),
+            Self::UploadId(id) => (UPLOAD, id.to_string().into()),
+            Self::Bytes(bytes) => (BYTES, number(bytes)),
             Self::Disk(disk) => (DISK, disk.as_str().to_owned().into()),
-            Self::PolicyVersion(version) => (
-                "portcullis.policy.version",
-                version.as_str().to_owned().into(),
-            ),
-            Self::PolicyDigest(digest) => ("portcullis.policy.digest", digest.to_string().into()),
+            Self::PolicyVersion(version) => (POLICY_VERSION, version.as_str().to_owned().into()),
+            Self::PolicyDigest(digest) => (POLICY_DIGEST, digest.to_string().into()),
             Self::PolicyVerdict(verdict) => (VERDICT, verdict.as_str().into()),
             Self::PolicyCalls(calls) => ("portcullis.policy.calls", number(calls)),
             Self::PolicyBusy(busy) => (

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
@@ -52,10 +53,28 @@ pub struct ExportedSpan {
     pub times: (u64, u64),
 }
 
+/// A line of the log as it arrived.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportedLine {
+    /// `service.name` of whoever sent it.
+    pub service: String,
+    /// Its name.
+    pub event: String,
+    /// Its level as text.
+    pub level: String,
+    /// Its trace in hexadecimal, empty where it is in none.
+    pub trace_id: String,
+    /// Its span in hexadecimal, empty where it is in none.
+    pub span_id: String,
+    /// What stands beside its sentence, as text.
+    pub attributes: Vec<(String, String)>,
+}
+
 #[derive(Debug, Default)]
 struct Received {
     traces: Mutex<Vec<Bytes>>,
     metrics: Mutex<Vec<Bytes>>,
+    logs: Mutex<Vec<Bytes>>,
     arrived: Notify,
 }
 
@@ -68,6 +87,7 @@ impl Collector {
         let router = Router::new()
             .route("/v1/traces", post(take_traces))
             .route("/v1/metrics", post(take_metrics))
+            .route("/v1/logs", post(take_logs))
             .with_state(Arc::clone(&received));
         let server = tokio::spawn(async move {
             // It ends when the collector is dropped; a test that needs it longer fails by itself.
@@ -99,6 +119,7 @@ impl Collector {
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = lock(&self.received.traces).concat();
         bytes.extend(lock(&self.received.metrics).concat());
+        bytes.extend(lock(&self.received.logs).concat());
         bytes
     }
 
@@ -111,6 +132,13 @@ impl Collector {
             .filter_map(decode)
             .flat_map(metrics)
             .collect()
+    }
+
+    /// The lines of the log so far.
+    pub fn lines(&self) -> Vec<ExportedLine> {
+        let requests = lock(&self.received.logs);
+        let decode = |request: &Bytes| ExportLogsServiceRequest::decode(request.clone()).ok();
+        requests.iter().filter_map(decode).flat_map(lines).collect()
     }
 
     /// Waits until the spans satisfy a condition. Absent when they do not within the time.
@@ -186,6 +214,10 @@ async fn take_metrics(State(received): State<Arc<Received>>, body: Bytes) {
     received.take(&received.metrics, body);
 }
 
+async fn take_logs(State(received): State<Arc<Received>>, body: Bytes) {
+    received.take(&received.logs, body);
+}
+
 impl Received {
     fn take(&self, requests: &Mutex<Vec<Bytes>>, body: Bytes) {
         lock(requests).push(body);
@@ -221,6 +253,28 @@ fn spans(request: ExportTraceServiceRequest) -> Vec<ExportedSpan> {
                     .collect(),
                 failed: span.status.is_some_and(|status| status.code == 2),
                 times: (span.start_time_unix_nano, span.end_time_unix_nano),
+            });
+        }
+    }
+    found
+}
+
+fn lines(request: ExportLogsServiceRequest) -> Vec<ExportedLine> {
+    let mut found = Vec::new();
+    for all in request.resource_logs {
+        let service = service(all.resource);
+        for record in all
+            .scope_logs
+            .into_iter()
+            .flat_map(|scope| scope.log_records)
+        {
+            found.push(ExportedLine {
+                service: service.clone(),
+                event: record.event_name,
+                level: record.severity_text,
+                trace_id: hex::encode(record.trace_id),
+                span_id: hex::encode(record.span_id),
+                attributes: attributes(record.attributes),
             });
         }
     }

@@ -75,6 +75,11 @@ impl TraceContext {
         TraceId(self.0.trace_id())
     }
 
+    /// The span within the trace: 16 hexadecimal characters.
+    pub(crate) fn span_id(&self) -> String {
+        self.0.span_id().to_string()
+    }
+
     /// Whether the trace is recorded.
     pub fn sampled(&self) -> bool {
         self.0.is_sampled()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use opentelemetry_otlp::{MetricExporter, SpanExporter, WithHttpConfig};
+use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithHttpConfig};
 use reqwest::blocking::Client;
 
 use crate::{Signal, TelemetryError};
@@ -31,6 +31,18 @@ pub(crate) fn metrics() -> Result<Option<MetricExporter>, TelemetryError> {
         return Ok(None);
     };
     let exporter = MetricExporter::builder().with_http();
+    Ok(Some(exporter.with_http_client(client).build()?))
+}
+
+/// What sends lines of the log; absent where the environment names no collector.
+///
+/// # Errors
+/// The variables cannot be used.
+pub(crate) fn logs() -> Result<Option<LogExporter>, TelemetryError> {
+    let Some(client) = Signal::Logs.client()? else {
+        return Ok(None);
+    };
+    let exporter = LogExporter::builder().with_http();
     Ok(Some(exporter.with_http_client(client).build()?))
 }
 

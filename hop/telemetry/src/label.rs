@@ -94,6 +94,8 @@ pub enum Signal {
     Traces,
     /// What stands here.
     Metrics,
+    /// Lines of the log.
+    Logs,
 }
 
 /// What tells the values of a metric apart.
@@ -223,6 +225,7 @@ impl Signal {
         match self {
             Self::Traces => "traces",
             Self::Metrics => "metrics",
+            Self::Logs => "logs",
         }
     }
 }

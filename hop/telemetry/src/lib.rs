@@ -2,14 +2,19 @@
 //! attributes come from closed lists, and no free text reaches a span. Telemetry never holds up an upload.
 #![forbid(unsafe_code)]
 
+mod ambient;
 mod attribute;
 #[cfg(feature = "collector")]
 pub mod collector;
 mod component_version;
 mod context;
-mod drops;
+mod delivery;
+mod detail;
 mod exporter;
+mod format;
 mod label;
+mod line;
+mod log;
 mod metric;
 pub mod metrics;
 mod probe;
@@ -18,10 +23,14 @@ mod setup;
 mod span;
 mod span_name;
 
+pub use ambient::carry;
 pub use attribute::{Attribute, ErrorType, Outcome};
 pub use component_version::ComponentVersion;
 pub use context::{InvalidTraceId, InvalidTraceParent, TraceContext, TraceId};
+pub use detail::{Detail, Note, Place, Reason};
 pub use label::{Attempted, Direction, Label, PolicyFault, ShadowChange, Signal, Step};
+pub use line::Line;
+pub use log::log;
 pub use metric::Metric;
 pub use probe::{Collected, probe};
 pub use setup::{Service, ShutdownOutcome, Telemetry, TelemetryError};

@@ -11,10 +11,10 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
 
-use crate::TelemetryError;
-use crate::drops::CountedMetrics;
+use crate::delivery;
 use crate::label::Label;
 use crate::metric::{Declared, Kind, Metric};
+use crate::{Signal, TelemetryError};
 
 /// The instruments, once telemetry is started.
 static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
@@ -106,7 +106,7 @@ pub(crate) fn start(
         .with_resource(resource)
         .with_reader(scraped);
     if let Some(exporter) = exporter {
-        let exporter = CountedMetrics(exporter);
+        let exporter = delivery::watched_alone(Signal::Metrics, exporter);
         provider = provider.with_reader(PeriodicReader::builder(exporter).build());
     }
     let provider = provider.build();

@@ -14,7 +14,7 @@ use opentelemetry_sdk::trace::{
 };
 
 use crate::Outcome;
-use crate::drops::Queue;
+use crate::delivery::Queue;
 use crate::label::OUTCOME;
 
 /// How many spans wait, in all traces together; some 4 MiB.
@@ -230,6 +230,7 @@ mod tests {
     use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
     use super::*;
+    use crate::Signal;
 
     /// What was handed on.
     #[derive(Clone, Debug, Default)]
@@ -264,7 +265,10 @@ mod tests {
         let share = TracesShare::of(Some(sampler), argument).expect("is valid");
         let provider = SdkTracerProvider::builder()
             .with_sampler(share.sampler())
-            .with_span_processor(Noteworthy::new(sent.clone(), Queue::of(MOST_WAITING)))
+            .with_span_processor(Noteworthy::new(
+                sent.clone(),
+                Queue::with_room(Signal::Traces, MOST_WAITING),
+            ))
             .build();
         (provider.tracer("test"), sent)
     }

@@ -1,4 +1,3 @@
-use std::io::IsTerminal;
 use std::sync::{PoisonError, RwLock, mpsc};
 use std::time::Duration;
 
@@ -6,14 +5,12 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracer, SdkTracerProvider};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::sampling::{InvalidSampler, Noteworthy, TracesShare};
-use crate::{drops, exporter, metrics};
+use crate::{Signal, delivery, exporter, log, metrics};
 
 /// Which process this is: `service.name`, unless `OTEL_SERVICE_NAME` says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +26,7 @@ pub enum Service {
 pub struct Telemetry {
     provider: SdkTracerProvider,
     metrics: SdkMeterProvider,
+    logs: SdkLoggerProvider,
 }
 
 /// Telemetry cannot be set up as the environment asks.
@@ -49,9 +47,17 @@ pub enum TelemetryError {
     /// The variables that say which traces are sent cannot be used.
     #[error(transparent)]
     Sampler(#[from] InvalidSampler),
-    /// `RUST_LOG` cannot be used.
-    #[error("RUST_LOG cannot be used: {0}; write it as in RUST_LOG=info,policy=debug")]
-    Log(String),
+    /// `LOG_LEVEL` cannot be used.
+    #[error("LOG_LEVEL cannot be used; it is one of error, warn, info and debug")]
+    LogLevel,
+    /// `LOG_FORMAT` cannot be used.
+    #[error("LOG_FORMAT cannot be used; it is text or json")]
+    LogFormat,
+    /// No thread for the log.
+    #[error(
+        "the thread that writes the log cannot be started; look at the limits of this process (`ulimit -u`)"
+    )]
+    LogThread,
 }
 
 /// How a shut-down ended.
@@ -63,22 +69,19 @@ pub enum ShutdownOutcome {
     Dropped,
 }
 
-/// What is logged without `RUST_LOG`. The exporter's own lines may hold addresses; only its warnings show.
-const DEFAULT_LOG: &str = "info,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn,hyper=warn,hyper_util=warn,reqwest=warn";
-
 /// Where spans go. Before anything is started they go nowhere, with identifiers as real as ever.
 static PROVIDER: RwLock<Option<SdkTracerProvider>> = RwLock::new(None);
 
 impl Telemetry {
-    /// Sets up traces and the log as the standard `OTEL_*` variables and `RUST_LOG` ask. Without
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` nothing is sent. `OTEL_TRACES_SAMPLER` says which
+    /// Sets up traces, metrics and the log as the standard `OTEL_*` variables, `LOG_LEVEL` and `LOG_FORMAT` ask. Without
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`, or the same for one signal, nothing is sent. `OTEL_TRACES_SAMPLER` says which
     /// share of the traces is; those in which something fails or is refused are sent in any case.
     ///
-    /// Spans wait in a bounded queue for a thread that sends them; when it is full they are dropped. No
-    /// caller ever waits for the collector.
+    /// Spans and lines wait in bounded queues for threads that send them; when one is full they are dropped. No caller ever waits
+    /// for the collector. From now on a panic says where it was, and never with what.
     pub fn start(service: Service) -> Result<Self, TelemetryError> {
-        start_log()?;
         let resource = resource(service);
+        let logs = log::start(exporter::logs()?, resource.clone())?;
         let metrics = metrics::start(exporter::metrics()?, resource.clone())?;
         let share = TracesShare::of(
             exporter::read("OTEL_TRACES_SAMPLER").as_deref(),
@@ -88,23 +91,33 @@ impl Telemetry {
             .with_sampler(share.sampler())
             .with_resource(resource);
         if let Some(exporter) = exporter::spans()? {
-            let (exporter, queue) = drops::counted(exporter);
+            let (exporter, queue) = delivery::watched(Signal::Traces, exporter);
             let batches = BatchSpanProcessor::builder(exporter).build();
             provider = provider.with_span_processor(Noteworthy::new(batches, queue));
         }
         let provider = provider.build();
         *PROVIDER.write().unwrap_or_else(PoisonError::into_inner) = Some(provider.clone());
-        Ok(Self { provider, metrics })
+        Ok(Self {
+            provider,
+            metrics,
+            logs,
+        })
     }
 
     /// Sends what waits, for at most so long. Call it outside of asynchronous code.
     pub fn shutdown(self, deadline: Duration) -> ShutdownOutcome {
         let (done, outcome) = mpsc::channel();
-        let Self { provider, metrics } = self;
+        let Self {
+            provider,
+            metrics,
+            logs,
+        } = self;
         // On a thread of its own: an exporter that hangs is left behind.
         let flush = move || {
             let flushed = provider.shutdown_with_timeout(deadline).is_ok();
             let flushed = metrics.shutdown_with_timeout(deadline).is_ok() && flushed;
+            // Last, for what the others have to say.
+            let flushed = logs.shutdown_with_timeout(deadline).is_ok() && flushed;
             // Nobody listens any more when the deadline has passed.
             let _ = done.send(flushed);
         };
@@ -115,7 +128,9 @@ impl Telemetry {
         {
             return ShutdownOutcome::Dropped;
         }
-        match outcome.recv_timeout(deadline) {
+        let flushed = outcome.recv_timeout(deadline);
+        log::flush(deadline);
+        match flushed {
             Ok(true) => ShutdownOutcome::Flushed,
             _ => ShutdownOutcome::Dropped,
         }
@@ -153,22 +168,4 @@ fn resource(service: Service) -> Resource {
 /// 128 random bits: one process is told from another, and nothing else.
 fn instance_id() -> String {
     portcullis_types::UploadId::generate().to_string()
-}
-
-fn start_log() -> Result<(), TelemetryError> {
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(filter) => {
-            EnvFilter::try_new(filter).map_err(|error| TelemetryError::Log(error.to_string()))?
-        }
-        Err(_) => EnvFilter::new(DEFAULT_LOG),
-    };
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    // A process that has a log already, as a test may, keeps it.
-    let _ = tracing_subscriber::registry()
-        .with(filter)
-        .with(lines)
-        .try_init();
-    Ok(())
 }

@@ -6,7 +6,7 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::Span as SdkSpan;
 
 use crate::label::ERROR;
-use crate::{Attribute, ErrorType, SpanName, TraceContext, setup};
+use crate::{Attribute, Detail, ErrorType, Line, SpanName, TraceContext, log, setup};
 
 /// A span under way. It ends when it is dropped: at the end, on an error, and when a client goes away.
 ///
@@ -92,6 +92,11 @@ impl Span {
         span.set_status(Status::error(error.as_str()));
     }
 
+    /// Writes a line about it into the log.
+    pub fn log(&self, line: Line, details: impl IntoIterator<Item = Detail>) {
+        log::write(line, details, Some(self.context()));
+    }
+
     /// The span as other processes name it.
     pub fn context(&self) -> TraceContext {
         TraceContext::of(&self.context)
@@ -127,7 +132,7 @@ impl Span {
         }
     }
 
-    fn as_parent(&self) -> Context {
+    pub(crate) fn as_parent(&self) -> Context {
         Context::new().with_remote_span_context(self.context.clone())
     }
 

@@ -3,7 +3,8 @@
 //! twice as long.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use portcullis_types::{PolicyName, Sha256Digest};
@@ -47,10 +48,47 @@ pub struct BreakerStatus {
     pub tries_in: Option<Duration>,
 }
 
+/// What became of a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerChange {
+    /// The policy is not asked for so long, after so many failures in a row.
+    Opened {
+        /// Failures in a row.
+        failures: u32,
+        /// For how long.
+        pause: Duration,
+    },
+    /// The policy is asked again.
+    Closed,
+}
+
+type Listener = dyn Fn(&PolicyName, BreakerChange) + Send + Sync;
+
+/// Who hears of changes, once somebody listens.
+#[derive(Clone, Default)]
+struct Told(Arc<OnceLock<Box<Listener>>>);
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Told")
+            .field(&self.0.get().is_some())
+            .finish()
+    }
+}
+
+impl Told {
+    fn of(&self, policy: &PolicyName, change: BreakerChange) {
+        if let Some(listener) = self.0.get() {
+            listener(policy, change);
+        }
+    }
+}
+
 /// The breakers of all policies that are loaded. What judges alike has one: a reload does not close it.
 #[derive(Debug)]
 pub(crate) struct Breakers {
     settings: BreakerSettings,
+    told: Told,
     known: Mutex<HashMap<Sha256Digest, Weak<Breaker>>>,
 }
 
@@ -58,6 +96,7 @@ pub(crate) struct Breakers {
 #[derive(Debug)]
 pub(crate) struct Breaker {
     settings: BreakerSettings,
+    told: Told,
     state: Mutex<State>,
 }
 
@@ -88,8 +127,14 @@ impl Breakers {
     pub(crate) fn new(settings: BreakerSettings) -> Self {
         Self {
             settings,
+            told: Told::default(),
             known: Mutex::default(),
         }
+    }
+
+    /// Has somebody hear of changes from now on; only the first who asks does.
+    pub(crate) fn tell(&self, listener: Box<Listener>) {
+        let _ = self.told.0.set(listener);
     }
 
     /// The breaker of whatever judges like this.
@@ -99,16 +144,17 @@ impl Breakers {
         if let Some(breaker) = known.get(&identity).and_then(Weak::upgrade) {
             return breaker;
         }
-        let breaker = Arc::new(Breaker::new(self.settings));
+        let breaker = Arc::new(Breaker::new(self.settings, self.told.clone()));
         known.insert(identity, Arc::downgrade(&breaker));
         breaker
     }
 }
 
 impl Breaker {
-    pub(crate) fn new(settings: BreakerSettings) -> Self {
+    fn new(settings: BreakerSettings, told: Told) -> Self {
         Self {
             settings,
+            told,
             state: Mutex::default(),
         }
     }
@@ -162,7 +208,7 @@ impl Pass {
         if std::mem::take(&mut self.is_trial) {
             state.open = None;
             drop(state);
-            tracing::info!(target: "policy", policy = policy.as_str(), "the policy judges again, and is asked again");
+            self.breaker.told.of(policy, BreakerChange::Closed);
         }
     }
 
@@ -190,13 +236,8 @@ impl Pass {
         });
         let failures = state.failures;
         drop(state);
-        tracing::warn!(
-            target: "policy",
-            policy = policy.as_str(),
-            failures,
-            pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
-            "the policy keeps failing and is not asked for a while; its on-failure decides"
-        );
+        let opened = BreakerChange::Opened { failures, pause };
+        self.breaker.told.of(policy, opened);
     }
 }
 
@@ -239,11 +280,12 @@ mod tests {
     }
 
     fn breaker(first_pause: Duration) -> Arc<Breaker> {
-        Arc::new(Breaker::new(BreakerSettings {
+        let settings = BreakerSettings {
             failures: 3,
             first_pause,
             longest_pause: Duration::from_hours(1),
-        }))
+        };
+        Arc::new(Breaker::new(settings, Told::default()))
     }
 
     fn fail(breaker: &Arc<Breaker>, times: u32) {

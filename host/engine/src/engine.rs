@@ -3,11 +3,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use portcullis_types::{Sha256Digest, Trust};
+use portcullis_types::{PolicyName, Sha256Digest, Trust};
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::breaker::{BreakerSettings, Breakers};
+use crate::breaker::{BreakerChange, BreakerSettings, Breakers};
 use crate::budget::Budget;
 use crate::clock::Ticker;
 use crate::collected::FindingListener;
@@ -239,6 +239,15 @@ impl Engine {
                 .is_some_and(|current| Arc::ptr_eq(current, revision))
         };
         known.filter(|revision| !is_current(revision)).count()
+    }
+
+    /// Has somebody hear when a policy that keeps failing is asked no longer, and when it is asked again. Only the first who asks
+    /// does.
+    pub fn on_breaker_change(
+        &self,
+        listener: impl Fn(&PolicyName, BreakerChange) + Send + Sync + 'static,
+    ) {
+        self.sandbox.breakers.tell(Box::new(listener));
     }
 
     /// The revision in force; absent before the first was loaded.

@@ -43,9 +43,10 @@ pub enum Call {
     Route,
 }
 
-impl fmt::Display for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Call {
+    /// Its name in the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Instantiate => "instantiate",
             Self::Describe => "describe",
             Self::Configure => "configure",
@@ -56,7 +57,13 @@ impl fmt::Display for Call {
             Self::Resume => "resume",
             Self::Place => "place",
             Self::Route => "route",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -104,6 +111,30 @@ impl fmt::Display for CannotJudge {
             Self::Unsupported => "unsupported",
             Self::Internal => "internal",
         })
+    }
+}
+
+impl FailureCause {
+    /// Its kind in one word, without what the policy said or saw.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Declared(CannotJudge::BadSettings, _) => "bad-settings",
+            Self::Declared(CannotJudge::MissingData, _) => "missing-data",
+            Self::Declared(CannotJudge::Unsupported, _) => "unsupported",
+            Self::Declared(CannotJudge::Internal, _) => "internal",
+            Self::Panic(_) => "panic",
+            Self::Trap(_) => "trap",
+            Self::Stack => "stack",
+            Self::CallTime(_) => "call-time",
+            Self::TotalTime(_) => "total-time",
+            Self::Memory(_) => "memory",
+            Self::Table(_) => "table-elements",
+            Self::Oversized(_) => "hostcall-bytes",
+            Self::Handles(_) => "handles",
+            Self::Answer(_) => "answer",
+            Self::KeepsFailing(_) => "keeps-failing",
+            Self::NoRoom => "no-room",
+        }
     }
 }
 

@@ -19,12 +19,13 @@ use crate::budget::Share;
 use crate::clock::Standing;
 use crate::collected::{Collected, FindingListener};
 use crate::meter::Meter;
+use crate::record::LogTally;
 use crate::resources::Resources;
 use crate::revision::Policy;
 use crate::{FailureCause, Limits};
 
 /// The most log lines that are kept of one upload.
-const MAX_LOG_LINES: u32 = 64;
+const MAX_LOG_LINES: u64 = 64;
 /// The longest log line in bytes.
 const MAX_LOG_LINE_BYTES: usize = 512;
 /// How much of standard error is kept: a panic's message and place.
@@ -60,7 +61,7 @@ pub(crate) struct Guest {
     wasi: WasiCtx,
     resources: ResourceTable,
     stderr: Stderr,
-    log_lines: u32,
+    written: LogTally,
     /// What it has of the memory of all guests.
     memory: Share,
     pub(crate) collected: Collected,
@@ -100,7 +101,7 @@ impl Guest {
             wasi: wasi.build(),
             resources: ResourceTable::with_capacity(0),
             stderr,
-            log_lines: 0,
+            written: LogTally::default(),
             memory: policy.budget.share(occasion.in_shadow),
             collected: Collected::default(),
             meter: Arc::default(),
@@ -147,6 +148,10 @@ impl Guest {
         &self.counters
     }
 
+    pub(crate) fn log_tally(&self) -> LogTally {
+        self.written
+    }
+
     /// The most linear memory that the instance has had, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.memory.bytes()
@@ -158,9 +163,11 @@ impl Guest {
         String::from_utf8_lossy(&written).trim().to_owned()
     }
 
+    /// Counts a line; its words go to whoever runs policies on a machine of their own (`portcullis policy run`), and no server
+    /// shows them: they may be of a patient.
     pub(crate) fn log(&mut self, level: tracing::Level, message: &str) {
-        self.log_lines += 1;
-        if self.log_lines > MAX_LOG_LINES {
+        self.written.add(level, message.len());
+        if self.written.lines > MAX_LOG_LINES {
             return;
         }
         let end = message.floor_char_boundary(MAX_LOG_LINE_BYTES);

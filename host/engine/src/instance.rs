@@ -76,7 +76,7 @@ impl<E: Kind> Instance<E> {
             }),
             Err(error) => {
                 let cause = cause_of(&error, store.data_mut(), policy);
-                record.fail(cause.clone());
+                record.fail(Call::Instantiate, cause.clone());
                 let failure = failure(policy, Call::Instantiate, cause);
                 Err(Failed { failure, record })
             }
@@ -283,6 +283,7 @@ impl<E> Instance<E> {
         let collected = std::mem::take(&mut self.store.data_mut().collected);
         self.record.findings = collected.count();
         self.record.counters = self.store.data().counters().clone();
+        self.record.log = self.store.data().log_tally();
         (self.record, collected)
     }
 
@@ -320,7 +321,7 @@ impl<E> Instance<E> {
     /// An answer that the contract does not allow.
     fn wrong_answer(&mut self, call: Call, reason: &str) -> PolicyFailure {
         let cause = FailureCause::Answer(reason.to_owned());
-        self.record.fail(cause.clone());
+        self.record.fail(call, cause.clone());
         failure(&self.policy, call, cause)
     }
 
@@ -352,7 +353,7 @@ impl<E> Instance<E> {
             Ok(Err(Failure { kind, reason })) => FailureCause::Declared(kind, reason),
             Err(error) => cause_of(&error, self.store.data_mut(), &self.policy),
         };
-        self.record.fail(cause.clone());
+        self.record.fail(call, cause.clone());
         Err(failure(&self.policy, call, cause))
     }
 }

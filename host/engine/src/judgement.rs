@@ -307,7 +307,7 @@ impl SoFar {
                 })
             }
             Err(failure) => {
-                record.fail(failure.cause.clone());
+                record.fail(failure.call, failure.cause.clone());
                 fail(&policy, failure)
             }
         };
@@ -324,7 +324,7 @@ impl SoFar {
         policy.breaker.enter().map_err(|failures| {
             let cause = FailureCause::KeepsFailing(failures);
             let mut record = PolicyRecord::of(policy);
-            record.fail(cause.clone());
+            record.fail(Call::Instantiate, cause.clone());
             self.records[place] = Some(record);
             instance::failure(policy, Call::Instantiate, cause)
         })
@@ -399,7 +399,7 @@ impl SoFar {
                 RefusalCause::Rejected { policy, refusal }
             }
             Err(failure) => {
-                record.fail(failure.cause.clone());
+                record.fail(failure.call, failure.cause.clone());
                 refusal_of(failure)
             }
         };

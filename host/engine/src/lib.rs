@@ -39,7 +39,7 @@ mod upload;
 mod workbench;
 
 pub use answer::Refusal;
-pub use breaker::{BreakerSettings, BreakerStatus};
+pub use breaker::{BreakerChange, BreakerSettings, BreakerStatus};
 pub use collected::FindingListener;
 pub use component::shape::Shape;
 pub use contract::CONTRACT_VERSION;
@@ -54,7 +54,7 @@ pub use judgement::{Disposition, Passed, RefusalCause, Refused};
 pub use limits::Limits;
 pub use loader::Prepared;
 pub use mode::Mode;
-pub use record::PolicyRecord;
+pub use record::{LogTally, PolicyRecord};
 pub use resources::ResourceError;
 pub use revision::{DescribedAttribute, Description, Policy, PolicyKind, Revision};
 pub use set_files::{SetFiles, Stamp, Watchlist};

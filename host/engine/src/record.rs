@@ -3,8 +3,8 @@ use std::time::{Duration, SystemTime};
 
 use portcullis_types::{PolicyName, PolicyVerdict, Sha256Digest, Verdict};
 
-use crate::FailureCause;
 use crate::revision::Policy;
+use crate::{Call, FailureCause};
 
 /// What one policy did for one upload.
 #[derive(Clone, Debug)]
@@ -17,8 +17,8 @@ pub struct PolicyRecord {
     pub digest: Sha256Digest,
     /// What it said.
     pub verdict: Verdict,
-    /// Why it failed, if it did: for the operator.
-    pub failure: Option<FailureCause>,
+    /// In which call it failed, if it did, and why: for the operator.
+    pub failure: Option<(Call, FailureCause)>,
     /// When its instance was made.
     pub started: SystemTime,
     /// When its last call ended.
@@ -35,6 +35,30 @@ pub struct PolicyRecord {
     pub findings: u64,
     /// What it counted, by the names that it declared.
     pub counters: BTreeMap<String, u64>,
+    /// How much it wrote into its log.
+    pub log: LogTally,
+}
+
+/// How much a policy wrote into its log: the words themselves may be of a patient.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogTally {
+    /// Lines.
+    pub lines: u64,
+    /// Those of them that are warnings.
+    pub warnings: u64,
+    /// Those of them that are errors.
+    pub errors: u64,
+    /// Bytes of their words.
+    pub bytes: u64,
+}
+
+impl LogTally {
+    pub(crate) fn add(&mut self, level: tracing::Level, bytes: usize) {
+        self.lines += 1;
+        self.warnings += u64::from(level == tracing::Level::WARN);
+        self.errors += u64::from(level == tracing::Level::ERROR);
+        self.bytes += bytes as u64;
+    }
 }
 
 impl PolicyRecord {
@@ -54,12 +78,13 @@ impl PolicyRecord {
             memory_bytes: 0,
             findings: 0,
             counters: BTreeMap::new(),
+            log: LogTally::default(),
         }
     }
 
-    pub(crate) fn fail(&mut self, cause: FailureCause) {
+    pub(crate) fn fail(&mut self, call: Call, cause: FailureCause) {
         self.verdict = Verdict::Failed;
-        self.failure = Some(cause);
+        self.failure = Some((call, cause));
     }
 
     /// The part of it that goes into receipts.

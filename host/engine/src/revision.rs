@@ -389,7 +389,7 @@ pub(crate) fn compile_policy(
         disks: entry.disks,
         budget: Arc::clone(&sandbox.budget),
         identity: Sha256Digest::of(&[]),
-        breaker: Arc::new(Breaker::new(sandbox.settings.breaker)),
+        breaker: sandbox.breakers.of(Sha256Digest::of(&[])),
         breakers: Arc::clone(&sandbox.breakers),
         signed_by,
         least_bytes: 0,

@@ -5,7 +5,9 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use portcullis_engine::{RefusalCause, Refused, Upload};
 use portcullis_hop::{Conclusion, Epoch, Problem, ProblemKind, Receipt, StoreError};
-use portcullis_telemetry::{Attribute, ErrorType, Label, Metric, Outcome, Span, metrics};
+use portcullis_telemetry::{
+    Attribute, Detail, ErrorType, Label, Line, Metric, Outcome, Span, metrics,
+};
 use portcullis_types::{UploadId, Verdict};
 use serde::Serialize;
 
@@ -91,8 +93,12 @@ pub(crate) fn ended(
     let outcome = receipt.status.outcome();
     metrics::count(Metric::Uploads, 1, [Label::Outcome(outcome)]);
     span.set(Attribute::Outcome(outcome));
-    let (bytes, trace_id) = (receipt.size, span.context().trace_id());
-    tracing::info!(upload = %id, outcome = "stored", bytes, %trace_id, "upload ended");
+    let details = [
+        Attribute::UploadId(id),
+        Attribute::Outcome(outcome),
+        Attribute::Bytes(receipt.size),
+    ];
+    span.log(Line::UploadEnded, details.map(Detail::from));
     Ok(receipt)
 }
 
@@ -106,11 +112,11 @@ pub(crate) fn failed(id: UploadId, failure: Failure, span: &Span) -> Problem {
         _ => Outcome::Failed,
     };
     let labels = [Label::Outcome(outcome), Label::Error(error)];
-    metrics::count(Metric::Uploads, 1, labels);
-    let problem = problem(failure);
-    let outcome = problem.kind.slug();
-    tracing::info!(upload = %id, outcome, %trace_id, "upload ended");
-    problem.with("id", id).with_support_id(trace_id)
+    metrics::count(Metric::Uploads, 1, labels.clone());
+    let upload = Attribute::UploadId(id).into();
+    let details = labels.map(Detail::from).into_iter().chain([upload]);
+    span.log(Line::UploadEnded, details);
+    problem(failure).with("id", id).with_support_id(trace_id)
 }
 
 /// The answer to a request that could not be read.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use portcullis_server::{Role, Scrape, supervisor};
-use portcullis_telemetry::{Service, Telemetry};
+use portcullis_telemetry::{Detail, Line, Service, Telemetry, log};
 use portcullis_web::config::{Config, Flags};
 use portcullis_web::doctor;
 use portcullis_web::server::Server;
@@ -92,11 +92,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let _scrape = scrape.context("cannot listen at `metrics-listen`")?;
     let server = Server::start(config).await?;
     // Whoever starts the server waits for this line.
-    writeln!(
-        std::io::stdout(),
-        "listening on http://{}",
-        server.address()
-    )?;
+    log(Line::Listening, [Detail::Address(server.address())]);
     supervisor::ready();
     let alive = tokio::spawn(supervisor::keep_alive());
     server.serve(stop).await;

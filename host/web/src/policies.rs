@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portcullis_engine::{Engine, LoadError, Policy, Prepared, SetFiles};
 use portcullis_hop::policies::RevisionNumber;
-use portcullis_telemetry::{Attempted, Label, Metric, metrics};
+use portcullis_telemetry::{Attempted, Detail, Label, Line, Metric, log, metrics};
 use portcullis_types::{Clock, PolicyName, Sha256Digest, Timestamp};
 use serde::Serialize;
 
@@ -168,7 +168,7 @@ impl Policies {
     ) -> Result<(), TakeError> {
         let prepared = self.prepare(files, Some((number, digest))).await?;
         self.engine.put_on_trial(Some(&prepared));
-        tracing::info!(target: "policy", revision = %digest, "policies judge in the shadow");
+        log(Line::PoliciesOnTrial, [Detail::RevisionDigest(digest)]);
         Ok(())
     }
 
@@ -198,10 +198,10 @@ impl Policies {
         let found = prepared.revision.digest();
         let current = self.engine.revision();
         if current.is_some_and(|current| current.digest() == found) {
-            tracing::info!(target: "policy", revision = %found, "these policies are in force already");
+            log(Line::PoliciesUnchanged, [Detail::RevisionDigest(found)]);
         } else {
             self.engine.put_in_force(&prepared);
-            tracing::info!(target: "policy", revision = %found, "policies are in force");
+            log(Line::PoliciesInForce, [Detail::RevisionDigest(found)]);
         }
         Ok(())
     }

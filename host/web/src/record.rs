@@ -1,8 +1,9 @@
-//! What the engine reports, as spans and numbers.
+//! What the engine reports, as spans, lines and numbers.
 
-use portcullis_engine::{FailureCause, PolicyRecord};
+use portcullis_engine::{BreakerChange, Engine, FailureCause, LogTally, PolicyRecord};
 use portcullis_telemetry::{
-    Attribute, ComponentVersion, ErrorType, Label, Metric, PolicyFault, Span, SpanName, metrics,
+    Attribute, ComponentVersion, Detail, ErrorType, Label, Line, Metric, PolicyFault, Span,
+    SpanName, log, metrics,
 };
 
 /// One span for each policy: from its instance to its last word.
@@ -22,9 +23,61 @@ pub(crate) fn policies(records: &[PolicyRecord], parent: &Span) {
         if record.failure.is_some() {
             span.fail(ErrorType::PolicyFailed);
         }
+        write(record, Line::PolicyFailed, &span);
         span.end_at(record.ended);
         measure(record);
     }
+}
+
+/// What the log has of it: nothing, for most. The words that a policy writes and panics with may be of a patient, and stay where it
+/// runs.
+pub(crate) fn write(record: &PolicyRecord, failed: Line, span: &Span) {
+    let policy = || {
+        [
+            Detail::from(Label::Policy(record.name.clone())),
+            Attribute::PolicyVersion(ComponentVersion::new(&record.version)).into(),
+            Attribute::PolicyDigest(record.digest).into(),
+        ]
+    };
+    if let Some((call, cause)) = &record.failure
+        && let Some(fault) = fault(cause)
+    {
+        let why = [
+            Label::Failure(fault).into(),
+            Detail::PolicyCause(cause.kind()),
+            Detail::PolicyCall(call.as_str()),
+        ];
+        span.log(failed, policy().into_iter().chain(why));
+    }
+    let LogTally {
+        lines,
+        warnings,
+        errors,
+        bytes,
+    } = record.log;
+    if lines > 0 {
+        let tally = [
+            Detail::PolicyLines(lines),
+            Detail::PolicyWarnings(warnings),
+            Detail::PolicyErrors(errors),
+            Attribute::Bytes(bytes).into(),
+        ];
+        span.log(Line::PolicyWrote, policy().into_iter().chain(tally));
+    }
+}
+
+/// Has the log say when a policy is no longer asked.
+pub(crate) fn watch_breakers(engine: &Engine) {
+    engine.on_breaker_change(|policy, change| {
+        let policy = Detail::from(Label::Policy(policy.clone()));
+        match change {
+            BreakerChange::Closed => log(Line::PolicyAskedAgain, [policy]),
+            BreakerChange::Opened { failures, pause } => {
+                let failures = Detail::Count(failures.into());
+                log(Line::PolicyPaused, [policy, failures, Detail::Pause(pause)]);
+            }
+        }
+    });
 }
 
 fn measure(record: &PolicyRecord) {
@@ -38,7 +91,8 @@ fn measure(record: &PolicyRecord) {
     )]
     let bytes = record.memory_bytes as f64;
     metrics::measure(Metric::PolicyMemory, bytes, [policy()]);
-    if let Some(fault) = record.failure.as_ref().and_then(fault) {
+    let fault = record.failure.as_ref().and_then(|(_, cause)| fault(cause));
+    if let Some(fault) = fault {
         metrics::count(Metric::PolicyFailures, 1, [policy(), Label::Failure(fault)]);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use portcullis_engine::{Engine, EngineError};
 use portcullis_hop::{ClientError, HopClient};
 use portcullis_server::{ConfigError, Cut, Limits, Listener};
+use portcullis_telemetry::{Line, log};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +20,7 @@ use crate::linger::Pace;
 use crate::policies::Policies;
 use crate::policies::file::PolicyFile;
 use crate::policies::services::Follower;
+use crate::record;
 use crate::routes::{self, Site};
 use crate::services;
 use crate::shadow::ShadowDesk;
@@ -76,6 +78,7 @@ impl Server {
     /// come from them, uploads are told to come again until they do.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let engine = Arc::new(Engine::start_trusting(config.engine, config.trust)?);
+        record::watch_breakers(&engine);
         let policies = Arc::new(Policies::new(engine));
         let hangup = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
         let store = HopClient::new(&config.services_url, config.api_key.clone(), config.hop)?;
@@ -160,9 +163,7 @@ impl Server {
         let _ = tokio::time::timeout(LAST_REPORTS, &mut reporting).await;
         reporting.abort();
         if !served {
-            tracing::warn!(
-                "uploads that were still under way were ended; their clients are told to send them again"
-            );
+            log(Line::CutShort, []);
         }
     }
 }

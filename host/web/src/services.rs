@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_hop::{Build, HopClient, HopVersion, StoreError};
 use portcullis_server::supervisor;
-use portcullis_telemetry::{Span, SpanName};
+use portcullis_telemetry::{Detail, Line, Note, Span, SpanName, log};
 use tokio::time::sleep;
 
 /// How often services are asked that answered, and that did not.
@@ -32,25 +32,19 @@ pub(crate) async fn watch(store: Arc<HopClient>) {
 fn tell(found: &Result<Build, StoreError>) {
     match found {
         Ok(build) => {
-            tracing::info!(services = %build, "services answer");
+            log(
+                Line::ServicesAnswer,
+                [Detail::ServicesVersion(Note::of(build))],
+            );
             supervisor::status("takes uploads");
         }
         Err(StoreError::VersionSkew) => {
-            tracing::error!(
-                this = %Build::this(),
-                "services do not understand version {} of the hop, which this web host speaks: update services first, \
-                 then web hosts; uploads are told to come again",
-                HopVersion::CURRENT
-            );
+            let spoken = HopVersion::CURRENT.number();
+            log(Line::ServicesTooOld, [Detail::HopVersion(spoken)]);
             supervisor::status("waits for services of a version that fits");
         }
         Err(error) => {
-            tracing::warn!(
-                why = error.kind().slug(),
-                "services cannot be used; uploads are told to come again, and services are asked every {} s \
-                 (`portcullis doctor` says what to do)",
-                AWAY.as_secs()
-            );
+            log(Line::ServicesAway, [Detail::Problem(error.kind().slug())]);
             supervisor::status("waits for services");
         }
     }

@@ -9,7 +9,7 @@ use portcullis_hop::policies::shadow::{
     Decided, MAX_SHADOW_REPORTS, ShadowReport, ShadowReports, ShadowVerdict,
 };
 use portcullis_hop::{HopClient, StoreError};
-use portcullis_telemetry::{Span, SpanName};
+use portcullis_telemetry::{Detail, Line, Span, SpanName, log};
 use portcullis_types::{PolicyName, Sha256Digest};
 use tokio::sync::mpsc;
 
@@ -134,7 +134,8 @@ async fn send(
             if !may_pass || waiting.is_closed() {
                 let count = batch.reports.len() as u64 + batch.lost;
                 lost.fetch_add(count, Ordering::Relaxed);
-                tracing::warn!(count, kind = ?error.kind(), "shadow verdicts could not be reported");
+                let problem = Detail::Problem(error.kind().slug());
+                log(Line::ShadowNotReported, [Detail::Count(count), problem]);
                 break;
             }
             tokio::time::sleep(PAUSE).await;

@@ -32,8 +32,8 @@
 //! # What to know
 //!
 //! - One instance judges one upload: what `self` keeps between calls belongs to that upload only.
-//! - A panic rejects the upload (unless the policy set says otherwise); its message reaches the operator's
-//!   log by way of standard error. Never put values from the upload into it.
+//! - A panic rejects the upload (unless the policy set says otherwise); `portcullis policy run`
+//!   shows its message, the operator's log says that there was one. Never put values from the upload into it.
 //! - The version that the host shows is that of the package in which the macro stands.
 //! - Settings are a type with `#[serde(deny_unknown_fields)]`; keys in kebab-case are the custom.
 //! - [`testing`] runs a policy natively as the host would; nothing here needs a WebAssembly runtime for that.

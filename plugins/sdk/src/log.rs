@@ -1,7 +1,8 @@
-//! Lines for the operator's log, for finding faults in the policy.
+//! Lines for finding faults in the policy: `portcullis policy run` and `portcullis policy test` show them.
 //!
-//! Never for the data: no file name and no value from the upload may be in a message. The host cuts a
-//! line at 512 bytes and keeps at most 64 lines for an upload. In native tests nothing is written.
+//! Never for the data: no file name and no value from the upload may be in a message. A server shows how many lines, warnings
+//! and errors there were, under the policy's name, and no word of them. A line is cut at 512 bytes, and of one upload 64 lines
+//! are shown. In native tests nothing is written.
 
 use crate::bindings::validation::portcullis::policy::log::Level;
 

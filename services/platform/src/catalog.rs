@@ -25,6 +25,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use portcullis_storage::{CrashPoint, crash_point};
+use portcullis_telemetry::{Line, log};
 use portcullis_types::Clock;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -435,7 +436,7 @@ fn transact(connection: &mut Connection, key: &AuditKey, jobs: Vec<Job>) {
     let Ok(transaction) = connection.transaction_with_behavior(TransactionBehavior::Immediate)
     else {
         // Their answers go with them: those who wait hear that the catalog did not do it.
-        tracing::error!("the catalog takes no transaction; another process may hold it");
+        log(Line::CatalogLocked, []);
         return;
     };
     let jobs = jobs.into_iter();
@@ -460,7 +461,7 @@ fn read(connection: &mut Connection, mut waiting: mpsc::Receiver<Job>) {
         }
         // It begins after all of them asked, so that each sees what was answered before.
         let Ok(transaction) = connection.transaction() else {
-            tracing::error!("the catalog cannot be read");
+            log(Line::CatalogUnreadable, []);
             continue;
         };
         for job in batch {

@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use portcullis_hop::StoreError;
 use portcullis_storage::{Disk, DiskError, Step, hash_of};
+use portcullis_telemetry::{Detail, Label, Line, log};
 use portcullis_types::{DiskName, Sha256Digest, UploadId};
 
+use crate::blocking::blocking;
 use crate::config::DiskLimits;
 use crate::fault::Fault;
 
@@ -66,7 +68,7 @@ impl Disks {
     /// It is no longer configured, which the operator is told.
     pub(crate) fn holding(&self, name: &DiskName) -> Result<&NamedDisk, Fault> {
         self.get(name).ok_or_else(|| {
-            tracing::error!(disk = %name, "an upload lies on a disk that is no longer configured");
+            log(Line::DiskUnknown, [Label::Disk(name.clone()).into()]);
             Fault(StoreError::StorageFailed)
         })
     }
@@ -102,7 +104,7 @@ impl NamedDisk {
                 let _turn = turn;
                 look(&disk)
             };
-            tokio::task::spawn_blocking(look).await.map_err(Fault::lost)
+            blocking(look).await
         };
         let looked = tokio::time::timeout(deadline, looking).await;
         looked.map_err(|_| Fault(StoreError::Timeout))?
@@ -149,7 +151,15 @@ impl NamedDisk {
     pub fn note(&self, error: &DiskError) {
         if let DiskError::Failed { step, kind } = error {
             self.failed.store(true, Ordering::Relaxed);
-            tracing::error!(disk = %self.name, %step, %kind, "a disk failed");
+            let disk = Label::Disk(self.name.clone());
+            log(
+                Line::DiskFailed,
+                [
+                    disk.into(),
+                    Detail::DiskStep(step.as_str()),
+                    Detail::Io(*kind),
+                ],
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
 use portcullis_hop::StoreError;
 use portcullis_storage::DiskError;
+use portcullis_telemetry::{Detail, Label, Line, log};
 
 use crate::catalog::CatalogError;
 use crate::disks::NamedDisk;
@@ -17,7 +18,7 @@ impl From<StoreError> for Fault {
 
 impl From<CatalogError> for Fault {
     fn from(error: CatalogError) -> Self {
-        tracing::error!(%error, "the catalog failed");
+        log(Line::CatalogFailed, [Detail::reason(&error)]);
         Self(StoreError::StorageFailed)
     }
 }
@@ -25,7 +26,7 @@ impl From<CatalogError> for Fault {
 impl Fault {
     /// A task of ours panicked or was not run.
     pub(crate) fn lost<T>(_: T) -> Self {
-        tracing::error!("a task ended without an outcome");
+        log(Line::TaskLost, []);
         Self(StoreError::StorageFailed)
     }
 
@@ -38,7 +39,7 @@ impl Fault {
                 DiskError::Occupied => StoreError::PathTaken,
                 DiskError::Symlink => StoreError::UnsafePath(error.to_string()),
                 DiskError::Missing | DiskError::Shortened { .. } => {
-                    tracing::error!(disk = %disk.name, %error, "bytes that were durable are gone");
+                    log(Line::BytesGone, [Label::Disk(disk.name.clone()).into()]);
                     StoreError::NotFound
                 }
                 DiskError::ReadOnly => StoreError::ReadOnly(disk.name.clone()),

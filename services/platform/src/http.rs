@@ -115,7 +115,10 @@ impl Site {
         let span = Arc::new(Span::child_of(name, parent(head).as_ref()));
         let allowed = self.0.keys.authorise(head, scopes);
         let answered = match allowed.and_then(|key| fitting(head).map(|()| key)) {
-            Ok(key) => call(Caller::new(key, head, &span), Arc::clone(&span)).await,
+            Ok(key) => {
+                let caller = Caller::new(key, head, &span);
+                span.within(call(caller, Arc::clone(&span))).await
+            }
             Err(problem) => Err(Failure::Problem(Box::new(problem))),
         };
         let response = answered.unwrap_or_else(|failure| failure.answer(&span));

@@ -2,6 +2,7 @@
 //! who did what. It never judges an upload and is never reached by the public.
 #![forbid(unsafe_code)]
 
+mod blocking;
 pub mod catalog;
 pub mod config;
 mod disks;

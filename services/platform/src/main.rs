@@ -15,7 +15,7 @@ use portcullis_server::{Role, Scrape, supervisor};
 use portcullis_services::config::{Config, Flags};
 use portcullis_services::doctor;
 use portcullis_services::server::Server;
-use portcullis_telemetry::{Service, Telemetry};
+use portcullis_telemetry::{Detail, Line, Service, Telemetry, log};
 
 use crate::command::{audit, backup, disk, fsck, import, purge, quarantine, token};
 
@@ -152,11 +152,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let _scrape = scrape.context("cannot listen at `metrics-listen`")?;
     let server = Server::start(config).await?;
     // Whoever starts the server waits for this line.
-    writeln!(
-        std::io::stdout(),
-        "listening on http://{}",
-        server.address()
-    )?;
+    log(Line::Listening, [Detail::Address(server.address())]);
     supervisor::ready();
     let alive = tokio::spawn(supervisor::keep_alive());
     server.serve(stop).await;

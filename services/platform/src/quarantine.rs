@@ -6,6 +6,7 @@ use portcullis_storage::{CrashPoint, crash_point};
 use portcullis_types::UploadId;
 use serde::Serialize;
 
+use crate::blocking::blocking;
 use crate::catalog::{Action, Actor, AuditEntry, Rows, UploadRow, VersionRow};
 use crate::fault::Fault;
 use crate::uploads::Uploads;
@@ -133,9 +134,7 @@ impl Uploads {
     pub async fn release(&self, id: UploadId, decision: Decision) -> Result<Released, Fault> {
         let uploads = self.clone();
         let release = move || uploads.release_blocking(id, &decision);
-        tokio::task::spawn_blocking(release)
-            .await
-            .map_err(Fault::lost)?
+        blocking(release).await?
     }
 
     /// Discards a file: its bytes go, its record stays, as that of a refused upload.
@@ -145,9 +144,7 @@ impl Uploads {
     pub async fn discard(&self, id: UploadId, decision: Decision) -> Result<(), Fault> {
         let uploads = self.clone();
         let discard = move || uploads.discard_blocking(id, &decision);
-        tokio::task::spawn_blocking(discard)
-            .await
-            .map_err(Fault::lost)?
+        blocking(discard).await?
     }
 
     fn release_blocking(&self, id: UploadId, decision: &Decision) -> Result<Released, Fault> {

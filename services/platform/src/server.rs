@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use portcullis_server::{ConfigError, Limits, Listener, Role};
 use portcullis_storage::{Disk, DiskError, LocalDisk};
+use portcullis_telemetry::{Detail, Line, Note, log};
 use portcullis_types::{Clock, DiskName};
 use tokio_util::task::TaskTracker;
 
@@ -125,9 +126,7 @@ impl Server {
         let drained = self.listener.serve(router, self.limits, tasks, stop, cut);
         let drained = drained.await;
         if !drained {
-            tracing::warn!(
-                "calls that were still under way were ended; their uploads go on from what is acknowledged"
-            );
+            log(Line::CutShort, []);
         }
         for task in [sweep, trials, signing, looking] {
             task.abort();
@@ -156,7 +155,7 @@ async fn judge_trials(policies: Policies) {
     loop {
         tokio::time::sleep(LOOK_AT_TRIALS).await;
         if let Err(error) = policies.judge_trial().await {
-            tracing::error!(%error, "a revision on trial could not be judged; it is tried again");
+            log(Line::TrialNotJudged, [Detail::reason(&error)]);
         }
     }
 }
@@ -170,10 +169,10 @@ async fn sign_audit(catalog: Catalog, gauges: Gauges) {
         match catalog.checkpoint_audit().await {
             Ok(Some(signed)) => {
                 gauges.audit_is_signed();
-                tracing::info!(note = ?signed.to_string(), "audit checkpoint");
+                log(Line::AuditSigned, [Detail::AuditNote(Note::of(&signed))]);
             }
             Ok(None) => {}
-            Err(error) => tracing::error!(%error, "the audit could not be signed for"),
+            Err(error) => log(Line::AuditNotSigned, [Detail::reason(&error)]),
         }
     }
 }

@@ -17,11 +17,14 @@ use portcullis_hop::{
 };
 use portcullis_server::Cut;
 use portcullis_storage::{CrashPoint, crash_point};
-use portcullis_telemetry::{Direction, Label, Metric, Span, SpanName, metrics};
+use portcullis_telemetry::{
+    Detail, Direction, Label, Line, Metric, Span, SpanName, carry, log, metrics,
+};
 use portcullis_types::{Clock, Offset, Sha256Digest, UploadId};
 use tokio::sync::Semaphore;
 
 use self::active::Active;
+use crate::blocking::blocking;
 use crate::catalog::{Action, Actor, AuditEntry, Catalog, CatalogError, ChunkRow, Rows, UploadRow};
 use crate::disks::{Disks, NamedDisk};
 use crate::fault::Fault;
@@ -249,9 +252,7 @@ impl Inner {
     /// Whether its disk has room for an upload. Asking a network file system may take a while.
     async fn room_for(self: &Arc<Self>, upload: NewUpload) -> Result<(), Fault> {
         let inner = Arc::clone(self);
-        tokio::task::spawn_blocking(move || inner.check_room(&upload))
-            .await
-            .map_err(Fault::lost)?
+        blocking(move || inner.check_room(&upload)).await?
     }
 
     async fn create(
@@ -395,9 +396,7 @@ impl Inner {
             let discarded = disk.disk().discard_stage(id);
             discarded.map_err(Fault::of_disk(&disk))
         };
-        tokio::task::spawn_blocking(discard)
-            .await
-            .map_err(Fault::lost)?
+        blocking(discard).await?
     }
 
     async fn read(&self, id: UploadId, from: Offset) -> Result<ByteStream, Fault> {
@@ -418,9 +417,7 @@ impl Inner {
             let stage = disk.disk().read_stage(id, from, status.offset);
             stage.map_err(Fault::of_disk(&disk))
         };
-        let file = tokio::task::spawn_blocking(open)
-            .await
-            .map_err(Fault::lost)??;
+        let file = blocking(open).await??;
         Ok(stream(file))
     }
 }
@@ -459,14 +456,14 @@ fn check_takes_bytes(row: &UploadRow, epoch: Epoch) -> Result<(), Fault> {
 /// A file as a stream: read by a thread that is at most two blocks ahead.
 pub(crate) fn stream(mut file: Box<dyn Read + Send>) -> ByteStream {
     let (blocks, mut waiting) = tokio::sync::mpsc::channel(READ_BLOCKS);
-    tokio::task::spawn_blocking(move || {
+    tokio::task::spawn_blocking(carry(move || {
         loop {
             let mut block = vec![0; READ_BLOCK_BYTES];
             let read = match file.read(&mut block) {
                 Ok(0) => return,
                 Ok(read) => read,
                 Err(error) => {
-                    tracing::error!(kind = %error.kind(), "a file could not be read to its end");
+                    log(Line::FileCutOff, [Detail::Io(error.kind())]);
                     let _ = blocks.blocking_send(Err(portcullis_hop::BodyAborted));
                     return;
                 }
@@ -476,7 +473,7 @@ pub(crate) fn stream(mut file: Box<dyn Read + Send>) -> ByteStream {
                 return;
             }
         }
-    });
+    }));
     Box::pin(futures_util::stream::poll_fn(move |cx| {
         waiting.poll_recv(cx)
     }))

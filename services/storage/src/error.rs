@@ -89,9 +89,10 @@ pub enum Step {
     Looks,
 }
 
-impl std::fmt::Display for Step {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+impl Step {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::OpenDisk => "opening the disk",
             Self::OpenStage => "opening a stage",
             Self::Write => "writing",
@@ -102,7 +103,13 @@ impl std::fmt::Display for Step {
             Self::Link => "giving a file its name",
             Self::Unlink => "removing a name",
             Self::Looks => "setting mode, owner or group",
-        })
+        }
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -134,7 +134,7 @@ impl Form {
     }
 
     /// The content type and the body.
-    pub(crate) fn into_body(self) -> (String, reqwest::Body) {
+    pub fn into_body(self) -> (String, reqwest::Body) {
         let end = Bytes::from(format!("--{BOUNDARY}--\r\n"));
         let blocks = self
             .blocks

@@ -17,8 +17,6 @@ use tokio::process::{Child, Command};
 const START: Duration = Duration::from_mins(2);
 /// How long a server may take to end when asked to.
 const STOP: Duration = Duration::from_mins(1);
-/// What a server says when it listens.
-const LISTENING: &str = "listening on http://";
 /// How much of what a server says is kept, in bytes.
 const MAX_LOG_BYTES: usize = 4 << 20;
 
@@ -88,10 +86,10 @@ impl Launch {
             BufReader::new(child.stdout.take().context("standard output is piped")?).lines();
         let listening = async {
             while let Some(line) = lines.next_line().await? {
-                if let Some(address) = line.strip_prefix(LISTENING) {
+                append(&log, &line);
+                if let Some(address) = listens(&line) {
                     return Ok(address.parse::<SocketAddr>()?);
                 }
-                append(&log, &line);
             }
             bail!("it ended before it listened")
         };
@@ -133,14 +131,16 @@ impl Launch {
         for name in [
             "INTERNAL_API_KEY_FILE",
             "PORTCULLIS_WEB_CONFIG",
-            "RUST_LOG",
+            "LOG_FORMAT",
+            "LOG_LEVEL",
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
         ] {
             command.env_remove(name);
         }
         command
             .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
-            .env("OTEL_BSP_SCHEDULE_DELAY", "200");
+            .env("OTEL_BSP_SCHEDULE_DELAY", "200")
+            .env("OTEL_BLRP_SCHEDULE_DELAY", "200");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
             .stdin(Stdio::null())
@@ -160,6 +160,16 @@ impl Server {
     /// What it has logged so far.
     pub fn log(&self) -> String {
         text(&self.log)
+    }
+
+    /// The lines of its log so far, each an object.
+    pub fn lines(&self) -> Vec<Value> {
+        let log = self.log();
+        // What is no line of the log, such as why it does not start, stands on standard error.
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        lines.collect()
     }
 
     /// What the command `doctor` says for the configuration that it was started with, as JSON, and its exit code. The
@@ -292,6 +302,14 @@ pub async fn check_config(
         .env_remove("INTERNAL_API_KEY_FILE")
         .envs(environment.iter().copied());
     said(program, &mut command).await
+}
+
+/// The address in a line that says that a server listens.
+fn listens(line: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let listens = line["event"] == "portcullis.listening";
+    let address = line["server.address"].as_str().filter(|_| listens);
+    address.map(str::to_owned)
 }
 
 fn launch(

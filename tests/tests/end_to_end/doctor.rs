@@ -348,7 +348,7 @@ async fn a_web_host_with_a_file_open_for_writing_is_found() -> Result<()> {
         .stdout(log.reopen()?)
         .stderr(std::process::Stdio::null())
         .spawn()?;
-    let listens = || Ok(std::fs::read_to_string(log.path())?.contains("listening on"));
+    let listens = || Ok(std::fs::read_to_string(log.path())?.contains("portcullis.listening"));
     let started = until("another web host does not start", listens).await;
     let report = Report::of(&gateway.web).await;
     another.kill()?;

@@ -60,7 +60,10 @@ async fn the_web_host_may_start_before_services_and_says_what_it_waits_for() -> 
     problem.problem("services-unavailable", 503)?;
     gateway.services.start_again().await?;
     until("it does not say that services answer", || {
-        Ok(gateway.web.log().contains("services answer services=0.1.0"))
+        Ok(gateway
+            .web
+            .log()
+            .contains("\"portcullis.services.version\":\"0.1.0"))
     })
     .await?;
     gateway.upload(good()).await?.receipt()?;
@@ -80,10 +83,8 @@ async fn servers_of_versions_that_do_not_fit_say_so_on_both_sides() -> Result<()
     ready.problem("version-skew", 503)?;
     until("the log says nothing of it", || {
         let log = gateway.web.log();
-        Ok(log.contains(&format!(
-            "do not understand version {} of the hop",
-            HopVersion::CURRENT
-        )) && log.contains("update services first"))
+        let spoken = format!("\"portcullis.hop.version\":{}", HopVersion::CURRENT);
+        Ok(log.contains(&spoken) && log.contains("update services first"))
     })
     .await?;
     let newer = gateway

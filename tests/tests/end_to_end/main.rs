@@ -11,6 +11,7 @@ mod hop;
 mod hostile;
 mod kills;
 mod life;
+mod logs;
 mod memory;
 mod metrics;
 mod operating;

@@ -14,11 +14,13 @@ const NAME: &str = "planted-name-of-a-patient";
 
 /// What Prometheus reads from a server.
 async fn scrape(server: &Server) -> Result<String> {
-    let log = server.log();
-    let line = log.lines().find(|line| line.contains("metrics are served"));
-    let address = line.and_then(|line| line.rsplit_once("address="));
-    let (_, address) = address.context("it does not say where metrics are")?;
-    let address: SocketAddr = address.trim().parse()?;
+    let lines = server.lines().into_iter();
+    let line = lines
+        .rev()
+        .find(|line| line["event"] == "portcullis.metrics.served");
+    let line = line.context("it does not say where metrics are")?;
+    let address = line["server.address"].as_str().context("is text")?;
+    let address: SocketAddr = address.parse()?;
     let answer = http_client()?
         .get(format!("http://{address}/metrics"))
         .send()

@@ -325,30 +325,3 @@ async fn every_answer_names_its_trace() -> Result<()> {
     ensure!(found.is_none(), "an address was exported");
     Ok(())
 }
-
-#[tokio::test]
-async fn each_server_has_one_line_for_an_upload_and_it_names_no_file() -> Result<()> {
-    let gateway = Setup::default().start().await?;
-    let form = Form::submission("patient").file(&format!("{NAME}.csv"), "a\n1\n");
-    let receipt = gateway.upload(form).await?.receipt()?;
-    let id = receipt["id"].as_str().context("has one")?;
-    for server in [&gateway.web, &gateway.services] {
-        let lines = async {
-            loop {
-                let log = server.log();
-                if log.contains(id) {
-                    return log;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        let log = tokio::time::timeout(LIMIT, lines)
-            .await
-            .context("no line")?;
-        let count = log.lines().filter(|line| line.contains(id)).count();
-        ensure!(count == 1 && !log.contains(NAME), "{log}");
-        let trace = receipt["trace_id"].as_str().context("has one")?;
-        ensure!(log.contains(trace), "{log}");
-    }
-    Ok(())
-}

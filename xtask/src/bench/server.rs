@@ -263,7 +263,7 @@ fn policy_set(workspace: &Workspace, policies: Policies) -> String {
 pub(crate) fn listening(command: &mut Command) -> Result<Server> {
     let name = command.get_program().display().to_string();
     command
-        .env("RUST_LOG", "warn")
+        .env("LOG_LEVEL", "warn")
         .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
     command
         .stdin(Stdio::null())
@@ -281,7 +281,11 @@ pub(crate) fn listening(command: &mut Command) -> Result<Server> {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
     };
     for line in BufReader::new(stdout).lines() {
-        if let Some(address) = line?.strip_prefix("listening on http://") {
+        let line = line?;
+        // Ours as JSON, others in words.
+        let ours = line.split_once("\"server.address\":\"");
+        let ours = ours.and_then(|(_, rest)| rest.split('"').next());
+        if let Some(address) = ours.or(line.strip_prefix("listening on http://")) {
             server.address = address
                 .parse()
                 .with_context(|| format!("{name} listens on {address}"))?;

@@ -77,7 +77,7 @@ async fn a_policy_that_keeps_trapping_is_not_asked_and_its_on_failure_decides() 
             assert_eq!(passed, passes, "{on_failure}");
             let is_asked = records[0].calls > 0;
             assert_eq!(is_asked, nth < 3, "{on_failure}, upload {nth}");
-            let cause = records[0].failure.as_ref().expect("it failed");
+            let (_, cause) = records[0].failure.as_ref().expect("it failed");
             let is_open = *cause == FailureCause::KeepsFailing(3);
             assert_eq!(is_open, nth >= 3, "{on_failure}, upload {nth}: {cause}");
         }

@@ -21,7 +21,8 @@ async fn failure(settings: &str, limits: &str) -> (Call, FailureCause, String) {
     match refused.cause {
         RefusalCause::Failed(failure) => {
             assert_eq!(refused.records[0].verdict, Verdict::Failed);
-            assert_eq!(refused.records[0].failure.as_ref(), Some(&failure.cause));
+            let recorded = (failure.call, failure.cause.clone());
+            assert_eq!(refused.records[0].failure, Some(recorded));
             let text = failure.to_string();
             (failure.call, failure.cause, text)
         }

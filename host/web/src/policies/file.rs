@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_engine::{LoadError, SetFiles, Stamp, Watchlist};
+use portcullis_telemetry::{Detail, Line, log};
 use tokio::signal::unix::Signal;
 use tokio::time::sleep;
 
@@ -69,7 +70,7 @@ impl PolicyFile {
                 Err(TakeError::Load(LoadError::Busy)) => sleep(BUSY).await,
                 // Only a change makes it worth another look.
                 Err(error) => {
-                    tracing::error!(target: "policy", "the policies stay as they are: {error}");
+                    log(Line::PoliciesRefused, [Detail::reason(&error)]);
                     return;
                 }
                 Ok(()) => return,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use portcullis_engine::{LoadError, SetFiles};
 use portcullis_hop::policies::{HostStatus, KeptRevision, Poll, RefusedRevision, Running, Wanted};
 use portcullis_hop::{HopClient, StoreError};
-use portcullis_telemetry::{Span, SpanName};
+use portcullis_telemetry::{Detail, Line, Span, SpanName, log};
 use portcullis_types::Sha256Digest;
 use tokio::signal::unix::Signal;
 use tokio::time::sleep;
@@ -85,7 +85,7 @@ impl Follower {
                 Ok(()) => FIRST_PAUSE,
                 Err(error) => {
                     if pause == FIRST_PAUSE {
-                        tracing::warn!(target: "policy", "the policies in force stay for now: {error}");
+                        log(Line::PoliciesNotAsked, [Detail::reason(&error)]);
                     }
                     sleep(pause).await;
                     LONGEST_PAUSE.min(pause * 2)
@@ -174,8 +174,9 @@ impl Follower {
             Ok(()) => Ok(true),
             Err(TakeError::Load(LoadError::Busy)) => Err(FollowError::Busy),
             Err(error) => {
+                let reason = Detail::reason(&error);
+                log(Line::PoliciesRefused, [Detail::Revision(number.0), reason]);
                 let error = error.to_string();
-                tracing::error!(target: "policy", revision = %number, "the policies stay as they are: {error}");
                 self.refused = Some(RefusedRevision { number, error });
                 Ok(false)
             }

@@ -8,7 +8,7 @@ use portcullis_hop::{
     Commit, Conclusion, Ending, Epoch, HopClient, NewUpload, Receipt, StoreError, UploadStatus,
     UploadStore,
 };
-use portcullis_telemetry::Span;
+use portcullis_telemetry::{Attribute, Detail, Line, Span, log};
 use portcullis_types::{DiskName, Findings, Sha256Digest, UploadId};
 use tokio_util::task::TaskTracker;
 
@@ -174,5 +174,9 @@ impl Drop for OpenUpload {
 
 /// Services give up what nothing comes to; this only says that it takes until then.
 pub(super) fn not_recorded(id: UploadId, error: &StoreError) {
-    tracing::warn!(upload = %id, kind = ?error.kind(), "the end of an upload could not be recorded; it expires");
+    let upload = Attribute::UploadId(id);
+    log(
+        Line::EndNotRecorded,
+        [upload.into(), Detail::Problem(error.kind().slug())],
+    );
 }

@@ -5,6 +5,7 @@ use portcullis_types::DiskPath;
 use serde_json::json;
 
 use super::Prefix;
+use crate::blocking::blocking;
 use crate::catalog::{Action, Actor, AuditEntry, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
@@ -42,9 +43,7 @@ impl Uploads {
         let entry = self.entry(Action::Deleted, disk, path, actor);
         let (uploads, disk, path) = (self.clone(), disk.clone(), path.clone());
         let delete = move || uploads.delete_path(&disk, &path, entry, answering);
-        let deleted = tokio::task::spawn_blocking(delete)
-            .await
-            .map_err(Fault::lost)??;
+        let deleted = blocking(delete).await??;
         if deleted {
             Ok(())
         } else {
@@ -98,9 +97,7 @@ impl Uploads {
             }
             Ok(deleted)
         };
-        tokio::task::spawn_blocking(delete)
-            .await
-            .map_err(Fault::lost)?
+        blocking(delete).await?
     }
 
     /// What somebody does to all of a path.

@@ -8,6 +8,7 @@ use portcullis_types::{DiskName, DiskPath};
 use serde_json::json;
 
 use super::Prefix;
+use crate::blocking::blocking;
 use crate::catalog::{Action, Actor, AuditEntry, Rows, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
@@ -91,9 +92,7 @@ impl Uploads {
             })?;
             Ok::<_, Fault>(Box::new(file.take(until - from)) as Box<dyn Read + Send>)
         };
-        let file = tokio::task::spawn_blocking(open)
-            .await
-            .map_err(Fault::lost)??;
+        let file = blocking(open).await??;
         Ok(stream(file))
     }
 }

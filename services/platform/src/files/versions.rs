@@ -6,6 +6,7 @@ use portcullis_types::{DiskName, DiskPath};
 use serde_json::{Value, json};
 
 use super::{Prefix, changed};
+use crate::blocking::blocking;
 use crate::catalog::{Action, Actor, AuditEntry, Rows, UploadRow, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
@@ -74,9 +75,7 @@ impl Uploads {
         let entry = self.entry(Action::Undeleted, disk, path, actor);
         let (uploads, disk, path) = (self.clone(), disk.clone(), path.clone());
         let undelete = move || uploads.undelete_blocking(&disk, &path, entry, answering);
-        tokio::task::spawn_blocking(undelete)
-            .await
-            .map_err(Fault::lost)?
+        blocking(undelete).await?
     }
 
     fn undelete_blocking(
@@ -121,9 +120,7 @@ impl Uploads {
     ) -> Result<Value, Fault> {
         let (uploads, disk, path) = (self.clone(), disk.clone(), path.clone());
         let purge = move || uploads.purge_blocking(&disk, &path, &decision, answering);
-        tokio::task::spawn_blocking(purge)
-            .await
-            .map_err(Fault::lost)?
+        blocking(purge).await?
     }
 
     fn purge_blocking(

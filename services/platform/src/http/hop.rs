@@ -13,7 +13,7 @@ use portcullis_hop::{
     AppendMode, Build, Commit, Conclusion, Epoch, MAX_STATE_BYTES, MAX_WHOLE_BYTES, NewUpload,
     Receipt, StoreError, UploadStore, wire,
 };
-use portcullis_telemetry::{Attribute, Span, SpanName};
+use portcullis_telemetry::{Attribute, Detail, Line, Span, SpanName};
 use portcullis_types::{Offset, UploadId};
 use serde::Deserialize;
 
@@ -237,9 +237,9 @@ async fn conclude(
         let status = site.uploads().conclude(id, &conclusion, &span).await?;
         if let Some(outcome) = status.state.outcome() {
             span.set(Attribute::Outcome(outcome));
+            let details = [Attribute::UploadId(id), Attribute::Outcome(outcome)];
+            span.log(Line::UploadEnded, details.map(Detail::from));
         }
-        let trace_id = span.context().trace_id();
-        tracing::info!(upload = %id, outcome = %status.state, %trace_id, "upload ended");
         Ok(json(&status))
     };
     site.on_upload(SpanName::Conclude, &head, &id, call).await
@@ -250,20 +250,19 @@ fn committed(receipt: &Receipt, span: &Span) -> Response {
     span.set(Attribute::Disk(receipt.disk.clone()));
     span.set(Attribute::Bytes(receipt.size));
     span.set(Attribute::Outcome(receipt.status.outcome()));
-    stored(receipt);
+    stored(receipt, span);
     json(receipt)
 }
 
 /// The one line of an upload that was stored.
-pub(super) fn stored(receipt: &Receipt) {
-    tracing::info!(
-        upload = %receipt.id,
-        outcome = %receipt.status.state(),
-        disk = %receipt.disk,
-        bytes = receipt.size,
-        trace_id = %receipt.trace_id,
-        "upload ended"
-    );
+pub(super) fn stored(receipt: &Receipt, span: &Span) {
+    let details = [
+        Attribute::UploadId(receipt.id),
+        Attribute::Outcome(receipt.status.outcome()),
+        Attribute::Disk(receipt.disk.clone()),
+        Attribute::Bytes(receipt.size),
+    ];
+    span.log(Line::UploadEnded, details.map(Detail::from));
 }
 
 impl Site {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis_hop::policies::shadow::{
     Decided, ShadowAttribute, ShadowPolicy, ShadowQuery, ShadowReport, ShadowReports, ShadowSummary,
 };
-use portcullis_telemetry::{Label, Metric, ShadowChange, metrics};
+use portcullis_telemetry::{Detail, Label, Line, Metric, ShadowChange, log, metrics};
 use portcullis_types::Verdict;
 
 use super::{Policies, PolicyError};
@@ -25,8 +25,7 @@ impl Policies {
     /// Keeps what a web host reports.
     pub async fn note_shadows(&self, reports: ShadowReports) -> Result<(), PolicyError> {
         if reports.lost > 0 {
-            let lost = reports.lost;
-            tracing::warn!(lost, "shadow verdicts were lost before they were sent");
+            log(Line::ShadowLost, [Detail::Count(reports.lost)]);
         }
         reports.reports.iter().for_each(count);
         let now = self.0.clock.now();

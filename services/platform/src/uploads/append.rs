@@ -9,12 +9,15 @@ use futures_util::StreamExt;
 use portcullis_hop::{AppendMode, ByteStream, Epoch, StoreError, UploadStatus};
 use portcullis_server::Cut;
 use portcullis_storage::{CrashPoint, OpenStage, crash_point};
-use portcullis_telemetry::{Attribute, Label, Metric, Span, SpanName, Step, TraceContext, metrics};
+use portcullis_telemetry::{
+    Attribute, Label, Metric, Span, SpanName, Step, TraceContext, carry, metrics,
+};
 use portcullis_types::{Clock, Offset, UploadId};
 use tokio::sync::mpsc;
 
 use super::active::{Slot, Turn};
 use super::{Inner, UploadLimits};
+use crate::blocking::blocking;
 use crate::catalog::{Catalog, ChunkRow, Rows, UploadRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
@@ -61,11 +64,11 @@ impl Inner {
         let writer = self.writer(row, epoch, mode, span)?;
         let (blocks, waiting) = mpsc::channel(MAX_WAITING_BLOCKS);
         // It goes on to the end of what was sent when nobody waits for it any more.
-        let written = tokio::task::spawn_blocking(move || {
+        let written = tokio::task::spawn_blocking(carry(move || {
             let written = writer.run(turn, from, waiting);
             drop(permit);
             written
-        });
+        }));
         let stall = self.limits.stall;
         let fed = feed(&mut bytes, blocks, &slot, epoch, stall, &self.cut).await;
         if !matches!(fed, Fed::Whole | Fed::Aborted) {
@@ -121,9 +124,7 @@ impl Inner {
         }
         let mut writer = self.writer(row, epoch, AppendMode::Acknowledged, span)?;
         writer.chunk = chunk;
-        tokio::task::spawn_blocking(move || writer.acknowledge(turn, offset))
-            .await
-            .map_err(Fault::lost)?
+        blocking(move || writer.acknowledge(turn, offset)).await?
     }
 }
 

@@ -10,11 +10,12 @@ use portcullis_hop::{
     Commit, Disposition, Epoch, NewUpload, Receipt, Status, StoreError, UploadState,
 };
 use portcullis_storage::{Checkpoint, CrashPoint, DiskError, SealedStage, crash_point};
-use portcullis_telemetry::{Span, SpanName, TraceContext};
+use portcullis_telemetry::{Detail, Label, Line, Span, SpanName, TraceContext, log};
 use portcullis_types::{DiskName, DiskPath, Offset, UploadId};
 
 use super::active::Turn;
 use super::{Inner, Uploads, another_upload, check_open, no_disk};
+use crate::blocking::blocking;
 use crate::catalog::{Action, Actor, AuditEntry, CatalogError, Rows, UploadRow, VersionRow};
 use crate::disks::NamedDisk;
 use crate::fault::Fault;
@@ -64,7 +65,7 @@ impl Inner {
         check_open(&row, commit.epoch)?;
         let inner = Arc::clone(self);
         let parent = span.context();
-        let publishing = tokio::task::spawn_blocking(move || {
+        let published = blocking(move || {
             let publishing = Publishing {
                 inner: &inner,
                 disk: inner.disk(&row)?,
@@ -77,7 +78,7 @@ impl Inner {
             let sealed = publishing.seal(&mut turn, &row.recorded())?;
             publishing.publish(Begun::Created, || publishing.disk.disk().keep(&sealed))
         });
-        let receipt = publishing.await.map_err(Fault::lost)??;
+        let receipt = published.await??;
         self.active.forget(id).await;
         Ok(receipt)
     }
@@ -97,7 +98,7 @@ impl Inner {
         let permit = permit.map_err(|_| Fault(StoreError::Unavailable))?;
         let turn = self.active.slot(id).turn().await;
         let (inner, parent) = (Arc::clone(self), span.context());
-        let publishing = tokio::task::spawn_blocking(move || {
+        let published = blocking(move || {
             let publishing = Publishing {
                 inner: &inner,
                 disk: inner.disk_of(&upload)?.ok_or_else(no_disk)?,
@@ -113,7 +114,7 @@ impl Inner {
             drop((turn, permit));
             stored
         });
-        let receipt = publishing.await.map_err(Fault::lost)?;
+        let receipt = published.await?;
         self.active.forget(id).await;
         receipt
     }
@@ -580,7 +581,7 @@ impl Uploads {
         for path in paths {
             if self.0.derive_link(disk, &path) == Err(Fault(StoreError::PathTaken)) {
                 // It is stored and can be read by its API; whoever put the other file there must look.
-                tracing::error!(disk = %disk.name, "a stored file cannot be shown: something else stands at its path");
+                log(Line::PathTaken, [Label::Disk(disk.name.clone()).into()]);
             }
         }
         let unsettled = disk.disk().unsettled().map_err(&failed)?;
@@ -608,12 +609,8 @@ impl Uploads {
             }
         }
         if strange > 0 {
-            tracing::warn!(
-                disk = %disk.name,
-                strange,
-                "the disk has files of uploads that the catalog does not know, and they are left alone: \
-                 is it the right catalog, or was an older one restored?"
-            );
+            let disk = Label::Disk(disk.name.clone());
+            log(Line::FilesUnknown, [disk.into(), Detail::Count(strange)]);
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use portcullis_hop::{Epoch, StoreError, UploadState, UploadStatus};
 use portcullis_types::{Offset, Sha256Digest, UploadId};
 
 use super::Inner;
+use crate::blocking::blocking;
 use crate::fault::Fault;
 
 /// How long it waits for whoever works on the upload.
@@ -40,9 +41,7 @@ impl Inner {
             let kept = disk.disk().keep_state(id, &written);
             kept.map_err(Fault::of_disk(&disk))
         };
-        tokio::task::spawn_blocking(keep)
-            .await
-            .map_err(Fault::lost)??;
+        blocking(keep).await??;
         drop(turn);
         Ok(status)
     }
@@ -55,9 +54,7 @@ impl Inner {
         }
         let disk = self.disk(&row)?.clone();
         let read = move || disk.disk().state(id).map_err(Fault::of_disk(&disk));
-        let written = tokio::task::spawn_blocking(read)
-            .await
-            .map_err(Fault::lost)??;
+        let written = blocking(read).await??;
         Ok(written.and_then(|written| self::read(status.offset, written.into())))
     }
 }

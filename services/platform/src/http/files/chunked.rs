@@ -110,7 +110,7 @@ async fn complete(
         .complete_chunked(id, chunks, sha256, caller.subject(), span)
         .await;
     let receipt = completed?;
-    hop::stored(&receipt);
+    hop::stored(&receipt, span);
     let mut answer = files::stored(&receipt);
     answer["chunks"] = json!(chunks);
     Ok(answer_json(&answer))

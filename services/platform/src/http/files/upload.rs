@@ -31,7 +31,7 @@ pub(super) async fn upload(State(site): State<Site>, head: Head, body: Body) -> 
         let stored = site.uploads().store_file(file, bytes, once, &span).await;
         let receipt = stored.map_err(|error| behind.or(error))?;
         span.set(Attribute::UploadId(receipt.id));
-        hop::stored(&receipt);
+        hop::stored(&receipt, &span);
         Ok::<_, Failure>(answer_json(&files::stored(&receipt)))
     };
     site.answer(SpanName::StorageUpload, &head, Scope::Files, call)
