@@ -32,13 +32,14 @@ PATIENCE = 60
 class WebHost(Server):
     """The public side of these services."""
 
-    def __init__(self, folder, services):
+    def __init__(self, folder, services, start=True):
         self.services = services
         self.policies = folder / "policies.toml"
         self.policies.write_text(POLICIES.format(components=ROOT / "policies/components"))
         self.config = folder / "web.toml"
         self.config.write_text("allow-anonymous = true\nconcatenation = true\n")
-        self.start()
+        if start:
+            self.start()
 
     def invoked(self):
         environment = {

@@ -125,7 +125,7 @@ fn report(shape: Shape, policy: &Policy) -> Report {
             })
             .collect(),
         resources: described.resources,
-        counters: described.counters,
+        counters: described.counters.iter().map(ToString::to_string).collect(),
         sha256: shape.digest.to_string(),
         size_bytes: shape.size_bytes,
         functions: shape.functions,

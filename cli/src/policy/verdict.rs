@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portcullis_engine::{Call, Outcome, Trial, Word};
-use portcullis_types::Finding;
+use portcullis_types::{CounterName, Finding};
 use serde::Serialize;
 
 use crate::findings;
@@ -37,7 +37,7 @@ pub(crate) struct Report<'a> {
     findings: &'a [Finding],
     totals: Vec<Total<'a>>,
     facts: BTreeMap<&'a str, &'a str>,
-    counters: &'a BTreeMap<String, u64>,
+    counters: &'a BTreeMap<CounterName, u64>,
     stages: Vec<Stage>,
     bytes_shown: u64,
     peak_memory_bytes: u64,
@@ -138,7 +138,7 @@ pub(crate) fn print(trial: &Trial, memory_limit: usize) {
         .iter()
         .filter(|(_, count)| **count > 0);
     let rows: Vec<_> = counted
-        .map(|(name, count)| vec![name.clone(), count.to_string()])
+        .map(|(name, count)| vec![name.to_string(), count.to_string()])
         .collect();
     print_section("Counters", &screen::table(&["counter", "count"], &rows));
     print_section("Time", &stages(trial));

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use opentelemetry::{KeyValue, Value};
 
-use portcullis_types::{DiskName, Sha256Digest, UploadId, Verdict};
+use portcullis_types::{CounterName, DiskName, Sha256Digest, UploadId, Verdict};
 
 use crate::ComponentVersion;
 use crate::label::{DISK, OUTCOME, STATUS, VERDICT};
@@ -38,6 +38,8 @@ pub enum Attribute {
     PolicyBusy(Duration),
     /// The most memory that a policy had, in bytes.
     PolicyMemoryBytes(u64),
+    /// What a policy counted of the upload.
+    PolicyCounted(CounterName, u64),
     /// How many findings there are.
     Findings(u64),
     /// How the upload ended.
@@ -113,6 +115,26 @@ pub enum ErrorType {
 }
 
 impl ErrorType {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::Rejected,
+        Self::PolicyFailed,
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::NotFound,
+        Self::Conflict,
+        Self::DigestMismatch,
+        Self::ClientGone,
+        Self::Timeout,
+        Self::Overloaded,
+        Self::ServicesUnavailable,
+        Self::VersionSkew,
+        Self::DiskFull,
+        Self::StorageFailed,
+        Self::CatalogFailed,
+        Self::Internal,
+    ];
+
     /// The value of `error.type`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -139,7 +161,11 @@ impl ErrorType {
 impl Attribute {
     pub(crate) fn key_value(self) -> KeyValue {
         let number = |number: u64| Value::I64(i64::try_from(number).unwrap_or(i64::MAX));
-        let (key, value) = match self {
+        let (key, value): (_, Value) = match self {
+            Self::PolicyCounted(counter, n) => {
+                let key = format!("portcullis.policy.counted.{counter}");
+                return KeyValue::new(key, number(n));
+            }
             Self::StatusCode(code) => (STATUS, Value::I64(code.into())),
             Self::Attempt(attempt) => ("portcullis.attempt", Value::I64(attempt.into())),
             Self::UploadId(id) => (UPLOAD, id.to_string().into()),

@@ -2,7 +2,7 @@
 //! than somebody wrote down.
 
 use opentelemetry::KeyValue;
-use portcullis_types::{DiskName, PolicyName, Verdict};
+use portcullis_types::{CounterName, DiskName, PolicyName, Verdict};
 
 use crate::{ErrorType, Outcome};
 
@@ -16,6 +16,7 @@ pub(crate) const ERROR: &str = "error.type";
 pub(crate) const OUTCOME: &str = "portcullis.upload.outcome";
 pub(crate) const DIRECTION: &str = "portcullis.direction";
 pub(crate) const POLICY: &str = "portcullis.policy.name";
+pub(crate) const COUNTER: &str = "portcullis.policy.counter";
 pub(crate) const VERDICT: &str = "portcullis.policy.verdict";
 pub(crate) const FAILURE: &str = "portcullis.policy.failure";
 pub(crate) const STEP: &str = "portcullis.storage.step";
@@ -109,6 +110,8 @@ pub enum Label {
     Direction(Direction),
     /// A policy of the set.
     Policy(PolicyName),
+    /// What it counts.
+    Counter(CounterName),
     /// What it said.
     Verdict(Verdict),
     /// Why it failed.
@@ -147,6 +150,9 @@ impl Label {
             Self::Policy(policy) => {
                 return into.push(KeyValue::new(POLICY, policy.as_str().to_owned()));
             }
+            Self::Counter(counter) => {
+                return into.push(KeyValue::new(COUNTER, counter.as_str().to_owned()));
+            }
             Self::Disk(disk) => {
                 return into.push(KeyValue::new(DISK, disk.as_str().to_owned()));
             }
@@ -177,6 +183,16 @@ impl Direction {
 }
 
 impl PolicyFault {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Declared,
+        Self::Trap,
+        Self::Time,
+        Self::Memory,
+        Self::Answer,
+        Self::Breaker,
+    ];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Declared => "declared",
@@ -221,6 +237,8 @@ impl Step {
 }
 
 impl Signal {
+    pub(crate) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Traces => "traces",

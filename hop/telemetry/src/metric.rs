@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use crate::label::{
-    CHANGE, DIRECTION, DISK, ERROR, FAILURE, METHOD, OUTCOME, POLICY, RESULT, ROUTE, SIGNAL,
-    STATUS, STEP, TEMPLATE, VERDICT,
+    CHANGE, COUNTER, DIRECTION, DISK, ERROR, FAILURE, METHOD, OUTCOME, POLICY, RESULT, ROUTE,
+    SIGNAL, STATUS, STEP, TEMPLATE, VERDICT,
 };
 
 /// A metric, by the names of OpenTelemetry; Prometheus has `_` for `.`, the unit and `_total` behind the name.
@@ -29,6 +29,8 @@ pub enum Metric {
     PolicyMemory,
     /// Failures of policies.
     PolicyFailures,
+    /// What policies count themselves.
+    PolicyCounted,
     /// Instances of policies.
     PolicyInstances,
     /// Policies that are not asked because they keep failing.
@@ -111,7 +113,7 @@ const POLICY_BYTES: &[f64] = &[
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::HttpServer,
         Self::HttpClient,
         Self::Uploads,
@@ -121,6 +123,7 @@ impl Metric {
         Self::PolicyTime,
         Self::PolicyMemory,
         Self::PolicyFailures,
+        Self::PolicyCounted,
         Self::PolicyInstances,
         Self::PolicyBreaker,
         Self::PolicyLoads,
@@ -214,6 +217,14 @@ impl Metric {
                 &[POLICY, FAILURE],
                 "web host",
                 "Policies that failed, by why.",
+            ),
+            Self::PolicyCounted => (
+                "portcullis.policy.counted",
+                "{item}",
+                Counter,
+                &[POLICY, COUNTER],
+                "web host",
+                "What policies count themselves, by the names that they describe.",
             ),
             Self::PolicyInstances => (
                 "portcullis.policies.instances",

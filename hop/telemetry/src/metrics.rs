@@ -34,6 +34,11 @@ pub fn count(metric: Metric, n: u64, labels: impl IntoIterator<Item = Label>) {
     }
 }
 
+/// Has a counter be there before there is anything to count: what only appears with its first event seems never to have grown by it.
+pub fn expect(metric: Metric, labels: impl IntoIterator<Item = Label>) {
+    count(metric, 0, labels);
+}
+
 /// Adds a value to a histogram, in the unit of the metric.
 pub fn measure(metric: Metric, value: f64, labels: impl IntoIterator<Item = Label>) {
     let instruments = INSTRUMENTS.get();

@@ -10,7 +10,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracer, SdkTracerProvider};
 
 use crate::sampling::{InvalidSampler, Noteworthy, TracesShare};
-use crate::{Signal, delivery, exporter, log, metrics};
+use crate::{Label, Metric, Signal, delivery, exporter, log, metrics};
 
 /// Which process this is: `service.name`, unless `OTEL_SERVICE_NAME` says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +81,11 @@ impl Telemetry {
     /// for the collector. From now on a panic says where it was, and never with what.
     pub fn start(service: Service) -> Result<Self, TelemetryError> {
         let resource = resource(service);
-        let logs = log::start(exporter::logs()?, resource.clone())?;
         let metrics = metrics::start(exporter::metrics()?, resource.clone())?;
+        for signal in Signal::ALL {
+            metrics::expect(Metric::Dropped, [Label::Signal(signal)]);
+        }
+        let logs = log::start(exporter::logs()?, resource.clone())?;
         let share = TracesShare::of(
             exporter::read("OTEL_TRACES_SAMPLER").as_deref(),
             exporter::read("OTEL_TRACES_SAMPLER_ARG").as_deref(),

@@ -7,6 +7,7 @@
 
 mod attributes;
 mod clock;
+mod counter_name;
 mod digest;
 mod disk_name;
 mod disk_path;
@@ -22,6 +23,7 @@ mod verdict;
 
 pub use attributes::{AttributeName, Attributes, InvalidAttribute};
 pub use clock::{Clock, InvalidTimestamp, ManualClock, Timestamp};
+pub use counter_name::{CounterName, InvalidCounterName};
 pub use digest::{InvalidDigest, Sha256Digest, Sha256Hasher};
 pub use disk_name::{DiskName, InvalidDiskName};
 pub use disk_path::{DiskPath, InvalidDiskPath};

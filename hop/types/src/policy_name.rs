@@ -24,9 +24,7 @@ impl FromStr for PolicyName {
     type Err = InvalidPolicyName;
 
     fn from_str(text: &str) -> Result<Self, InvalidPolicyName> {
-        let starts_well = text.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if starts_well && text.len() <= Self::MAX_BYTES && text.bytes().all(allowed) {
+        if is_kebab_case(text, Self::MAX_BYTES) {
             Ok(Self(text.into()))
         } else {
             Err(InvalidPolicyName)
@@ -35,6 +33,13 @@ impl FromStr for PolicyName {
 }
 
 wraps_text!(PolicyName, InvalidPolicyName);
+
+/// Letters in lower case, digits and `-`, a letter first, at least one and at most so many bytes.
+pub(crate) fn is_kebab_case(text: &str, most: usize) -> bool {
+    let starts_well = text.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    starts_well && text.len() <= most && text.bytes().all(allowed)
+}
 
 #[cfg(test)]
 mod tests {

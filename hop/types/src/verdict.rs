@@ -20,6 +20,15 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Accept,
+        Self::Quarantine,
+        Self::Reject,
+        Self::Failed,
+        Self::Undecided,
+    ];
+
     /// The word for it in receipts, rows and telemetry.
     pub fn as_str(self) -> &'static str {
         match self {

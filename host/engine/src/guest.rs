@@ -11,7 +11,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use portcullis_types::{Finding, PolicyName, Timestamp, UploadId};
+use portcullis_types::{CounterName, Finding, PolicyName, Timestamp, UploadId};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -37,8 +37,8 @@ const MAX_RANDOM_BYTES: u64 = 4 * 1024;
 /// to do, and the upload had better come again.
 const MAX_CALL: Duration = Duration::from_mins(1);
 
-/// The most counters that are kept of one upload.
-const MAX_COUNTERS: usize = 64;
+/// The most counters of one policy.
+pub(crate) const MAX_COUNTERS: usize = 16;
 
 /// The upload for which an instance is made: all that clocks and random numbers follow from. An instance
 /// that is only asked what it is has the moment 1970 and no upload.
@@ -56,7 +56,7 @@ pub(crate) struct Guest {
     limits: Limits,
     may_quote: bool,
     files: Arc<Resources>,
-    counters: BTreeMap<String, u64>,
+    counters: BTreeMap<CounterName, u64>,
     moments: u64,
     wasi: WasiCtx,
     resources: ResourceTable,
@@ -94,7 +94,6 @@ impl Guest {
                 .description
                 .counters
                 .iter()
-                .take(MAX_COUNTERS)
                 .map(|name| (name.clone(), 0))
                 .collect(),
             moments: 0,
@@ -144,8 +143,18 @@ impl Guest {
         self.moments
     }
 
-    pub(crate) fn counters(&self) -> &BTreeMap<String, u64> {
+    pub(crate) fn counters(&self) -> &BTreeMap<CounterName, u64> {
         &self.counters
+    }
+
+    /// Goes on from what another instance counted and wrote about the same upload.
+    pub(crate) fn go_on_from(&mut self, counted: BTreeMap<CounterName, u64>, log: LogTally) {
+        for (name, count) in counted {
+            if let Some(known) = self.counters.get_mut(&name) {
+                *known = count;
+            }
+        }
+        self.written = log;
     }
 
     pub(crate) fn log_tally(&self) -> LogTally {

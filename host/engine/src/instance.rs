@@ -1,9 +1,10 @@
 //! One instance of a policy: for one upload, with every call within its limits.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use portcullis_types::{DiskName, DiskPath};
+use portcullis_types::{CounterName, DiskName, DiskPath};
 use serde::{Deserialize, Serialize};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
@@ -16,7 +17,7 @@ use crate::executor;
 use crate::guest::{Guest, Occasion};
 use crate::meter::Meter;
 use crate::panic;
-use crate::record::PolicyRecord;
+use crate::record::{LogTally, PolicyRecord};
 use crate::revision::Policy;
 use crate::{Call, Description, End, FailureCause, PolicyFailure, Upload};
 
@@ -51,7 +52,10 @@ pub(crate) struct Failed {
 /// What both kinds of policy have: they are made from a component, described and configured.
 pub(crate) trait Kind: Sized {
     async fn instantiate(exports: &Exports, store: &mut Store<Guest>) -> wasmtime::Result<Self>;
-    async fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description>;
+    async fn describe(
+        &self,
+        store: &mut Store<Guest>,
+    ) -> wasmtime::Result<Result<Description, String>>;
     async fn configure(
         &self,
         store: &mut Store<Guest>,
@@ -123,7 +127,8 @@ impl<E: Kind> Instance<E> {
     pub(crate) async fn describe(&mut self) -> Result<Description, PolicyFailure> {
         let meter = self.begin();
         let outcome = meter.measure(self.exports.describe(&mut self.store)).await;
-        self.end(Call::Describe, outcome.map(Ok))
+        let described = self.end(Call::Describe, outcome.map(Ok))?;
+        described.map_err(|reason| self.wrong_answer(Call::Describe, &reason))
     }
 
     /// Hands over the settings.
@@ -282,9 +287,18 @@ impl<E> Instance<E> {
     pub(crate) fn into_parts(mut self) -> (PolicyRecord, Collected) {
         let collected = std::mem::take(&mut self.store.data_mut().collected);
         self.record.findings = collected.count();
-        self.record.counters = self.store.data().counters().clone();
-        self.record.log = self.store.data().log_tally();
+        self.record.counters = self.counted();
+        self.record.log = self.log_tally();
         (self.record, collected)
+    }
+
+    /// What it counted so far: of nothing more than the upload has bytes, and one for each call.
+    pub(crate) fn counted(&self) -> BTreeMap<CounterName, u64> {
+        let most = self.record.bytes.saturating_add(self.record.calls);
+        let counters = self.store.data().counters().iter();
+        counters
+            .map(|(name, count)| (name.clone(), (*count).min(most)))
+            .collect()
     }
 
     /// CPU time of its making and its calls so far.
@@ -314,8 +328,20 @@ impl<E> Instance<E> {
     }
 
     /// Goes on from what another instance noticed about the same upload.
-    pub(crate) fn adopt(&mut self, collected: Collected) {
-        self.store.data_mut().collected = collected;
+    pub(crate) fn adopt(
+        &mut self,
+        collected: Collected,
+        counted: BTreeMap<CounterName, u64>,
+        log: LogTally,
+    ) {
+        let guest = self.store.data_mut();
+        guest.collected = collected;
+        guest.go_on_from(counted, log);
+    }
+
+    /// How much it wrote into its log.
+    pub(crate) fn log_tally(&self) -> LogTally {
+        self.store.data().log_tally()
     }
 
     /// An answer that the contract does not allow.

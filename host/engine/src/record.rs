@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use portcullis_types::{PolicyName, PolicyVerdict, Sha256Digest, Verdict};
+use portcullis_types::{CounterName, PolicyName, PolicyVerdict, Sha256Digest, Verdict};
 
 use crate::revision::Policy;
+use serde::{Deserialize, Serialize};
+
 use crate::{Call, FailureCause};
 
 /// What one policy did for one upload.
@@ -33,14 +35,15 @@ pub struct PolicyRecord {
     pub memory_bytes: u64,
     /// How many findings it had, listed or not.
     pub findings: u64,
-    /// What it counted, by the names that it declared.
-    pub counters: BTreeMap<String, u64>,
+    /// What it counted, by the names that it declared; each at most the bytes that it was shown and one for each call.
+    pub counters: BTreeMap<CounterName, u64>,
     /// How much it wrote into its log.
     pub log: LogTally,
 }
 
 /// How much a policy wrote into its log: the words themselves may be of a patient.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct LogTally {
     /// Lines.
     pub lines: u64,

@@ -1,12 +1,12 @@
 //! A policy set as it serves: parsed, compiled, checked, and never changed afterwards.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_types::{
-    Attributes, DiskName, PolicyManifest, PolicyName, PublicKey, Sha256Digest, Sha256Hasher,
-    Timestamp, Trust,
+    Attributes, CounterName, DiskName, PolicyManifest, PolicyName, PublicKey, Sha256Digest,
+    Sha256Hasher, Timestamp, Trust,
 };
 
 use crate::breaker::{Breaker, Breakers};
@@ -106,7 +106,7 @@ pub struct Description {
     /// The patterns of the resources that it may read.
     pub resources: Vec<String>,
     /// The counters that it may count.
-    pub counters: Vec<String>,
+    pub counters: BTreeSet<CounterName>,
 }
 
 /// An attribute that a policy uses.

@@ -1,10 +1,11 @@
 //! The judgement of an upload that pauses, written down: another instance of each policy goes on from it, in this process
 //! or another.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_types::{Finding, Findings, Sha256Digest, Verdict};
+use portcullis_types::{CounterName, Finding, Findings, Sha256Digest, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::collected::{Collected, FindingListener, Written};
@@ -13,7 +14,7 @@ use crate::inspection::Inspection;
 use crate::instance::{Failed, Instance, Suspended};
 use crate::judgement::{Admitted, Judgement, Refused, Seat, SoFar};
 use crate::mode::Mode;
-use crate::record::PolicyRecord;
+use crate::record::{LogTally, PolicyRecord};
 use crate::revision::Revision;
 use crate::{FailureCause, Refusal, RefusalCause, Upload};
 
@@ -47,6 +48,12 @@ enum Said {
         busy_ns: u64,
         /// The bytes that it was shown.
         bytes: u64,
+        /// What it counted.
+        #[serde(default)]
+        counted: BTreeMap<CounterName, u64>,
+        /// How much it wrote into its log.
+        #[serde(default)]
+        log: LogTally,
     },
 }
 
@@ -104,6 +111,8 @@ impl Judgement {
                 reported: seat.instance.written(),
                 busy_ns: u64::try_from(record.busy.as_nanos()).unwrap_or(u64::MAX),
                 bytes: record.bytes,
+                counted: seat.instance.counted(),
+                log: seat.instance.log_tally(),
             });
         }
         // The router is asked anew: what it says follows from the headers.
@@ -147,7 +156,7 @@ impl Judgement {
         }
         for (policy, said) in asked.iter().zip(suspension.policies) {
             let place = so_far.records.len();
-            let (suspended, reported, busy, bytes) = match said {
+            let (suspended, reported, busy_ns, bytes, counted, log) = match said {
                 Said::Decided(verdict) => {
                     let mut record = PolicyRecord::of(policy);
                     record.verdict = verdict;
@@ -159,7 +168,9 @@ impl Judgement {
                     reported,
                     busy_ns,
                     bytes,
-                } => (suspended, reported, Duration::from_nanos(busy_ns), bytes),
+                    counted,
+                    log,
+                } => (suspended, reported, busy_ns, bytes, counted, log),
             };
             so_far.records.push(None);
             let pass = so_far.enter(policy, place).ok()?;
@@ -175,8 +186,8 @@ impl Judgement {
                 }
                 Err(_) => return None,
             };
-            instance.adopt(Collected::read(reported, listener.clone()));
-            instance.charge(busy);
+            instance.adopt(Collected::read(reported, listener.clone()), counted, log);
+            instance.charge(Duration::from_nanos(busy_ns));
             instance.shown_before(bytes);
             if let Err(failure) = instance.resume(upload, &suspended).await {
                 tracing::warn!(target: "policy", "{failure}");

@@ -78,7 +78,7 @@ pub struct Trial {
     pub facts: Vec<(String, String)>,
     /// The CPU time of its calls, in the order in which each was first made.
     pub stages: Vec<Stage>,
-    /// What it did; of several instances the last one's counters, and the most memory of any.
+    /// What it did; of several instances all together, and the most memory of any.
     pub record: PolicyRecord,
     /// How often it was suspended, and another instance went on.
     pub pauses: u64,
@@ -130,7 +130,6 @@ struct Watch {
     /// The time of the present instance that is accounted for.
     seen: Duration,
     memory_bytes: u64,
-    bytes: u64,
     pauses: u64,
 }
 
@@ -164,7 +163,6 @@ impl Watch {
         let (mut findings, mut facts) = (Findings::default(), Vec::new());
         collected.hand_over(&policy, &mut findings, &mut facts);
         record.memory_bytes = record.memory_bytes.max(self.memory_bytes);
-        record.bytes += self.bytes;
         Trial {
             outcome,
             findings,
@@ -256,12 +254,12 @@ async fn pause(
     let policy = Arc::clone(instance.policy());
     let (record, collected) = instance.into_parts();
     watch.memory_bytes = watch.memory_bytes.max(record.memory_bytes);
-    watch.bytes += record.bytes;
     let mut next = match Instance::<ValidationPolicy>::ready(&policy, upload, None).await {
         Ok(next) => next,
         Err(failed) => return Err(Box::new(never_started(failed))),
     };
-    next.adopt(collected);
+    next.shown_before(record.bytes);
+    next.adopt(collected, record.counters, record.log);
     watch.started(&next);
     let resumed = next.resume(upload, &suspended).await;
     watch.note(Call::Resume, &next);

@@ -286,3 +286,15 @@ async fn what_is_no_component_of_this_contract_is_told_apart() {
         assert!(error.contains(says), "{error}");
     }
 }
+
+/// They label metrics.
+#[tokio::test]
+async fn a_counter_with_a_name_that_is_none_is_refused_when_the_set_loads() {
+    let target = std::env::current_exe().expect("a test has a path");
+    let target = target.ancestors().nth(3).expect("is in a target folder");
+    let gossip = std::fs::read(target.join("guests/gossip.wasm")).expect("is built");
+    let shouting = replaced(&gossip, b"words", b"WORDS");
+    let error = load_error(&shouting, "settings = {}").await;
+    assert!(error.contains("`describe`"), "{error}");
+    assert!(error.contains("1 to 40 characters of a-z"), "{error}");
+}

@@ -102,16 +102,32 @@ pub(crate) fn ended(
     Ok(receipt)
 }
 
+/// Has every way in which an upload can end be counted from the beginning.
+pub(crate) fn expect_endings() {
+    let well = [Outcome::Stored, Outcome::Quarantined, Outcome::Cancelled];
+    for outcome in well {
+        metrics::expect(Metric::Uploads, [Label::Outcome(outcome)]);
+    }
+    for error in ErrorType::ALL {
+        let labels = [Label::Outcome(outcome_of(error)), Label::Error(error)];
+        metrics::expect(Metric::Uploads, labels);
+    }
+}
+
+/// How an upload ends that is not stored for this reason.
+fn outcome_of(error: ErrorType) -> Outcome {
+    match error {
+        ErrorType::Rejected | ErrorType::PolicyFailed => Outcome::Rejected,
+        _ => Outcome::Failed,
+    }
+}
+
 /// The same of one that did not end well.
 pub(crate) fn failed(id: UploadId, failure: Failure, span: &Span) -> Problem {
     let trace_id = span.context().trace_id();
     let error = error_type(&failure);
     span.fail(error);
-    let outcome = match error {
-        ErrorType::Rejected | ErrorType::PolicyFailed => Outcome::Rejected,
-        _ => Outcome::Failed,
-    };
-    let labels = [Label::Outcome(outcome), Label::Error(error)];
+    let labels = [Label::Outcome(outcome_of(error)), Label::Error(error)];
     metrics::count(Metric::Uploads, 1, labels.clone());
     let upload = Attribute::UploadId(id).into();
     let details = labels.map(Detail::from).into_iter().chain([upload]);

@@ -16,7 +16,7 @@ use crate::linger::BodyError;
 use crate::metadata::Headers;
 use crate::restores::Restores;
 use crate::senders::Senders;
-use crate::sessions::{Held, Sessions};
+use crate::sessions::{Held, Sessions, Turn};
 use crate::shadow::ShadowDesk;
 
 /// How many uploads are written down at once.
@@ -192,11 +192,8 @@ impl Gateway {
         let is_retired = |held: &Held| !held.is_judged_by(self);
         drop(self.sessions.idle(|held, _| is_retired(held)));
         let idle = self.sessions.idle(|_, since| since >= longest);
-        let pauses = idle
-            .into_iter()
-            .map(async |(_turn, held)| held.pause().await);
-        stream::iter(pauses)
-            .for_each_concurrent(PAUSES_AT_ONCE, |pause| pause)
+        stream::iter(idle)
+            .for_each_concurrent(PAUSES_AT_ONCE, |(turn, held)| pause(turn, held))
             .await;
     }
 
@@ -218,6 +215,12 @@ impl Gateway {
             received_at: self.now(),
         }
     }
+}
+
+/// Nobody else works on the upload until it is done.
+async fn pause(turn: Turn, held: Held) {
+    held.pause().await;
+    drop(turn);
 }
 
 fn is_overloaded(admission: &Admission) -> bool {

@@ -12,6 +12,8 @@ use portcullis_telemetry::{Attempted, Detail, Label, Line, Metric, log, metrics}
 use portcullis_types::{Clock, PolicyName, Sha256Digest, Timestamp};
 use serde::Serialize;
 
+use crate::record;
+
 /// What decides which policies are in force.
 pub(crate) struct Policies {
     engine: Arc<Engine>,
@@ -123,6 +125,9 @@ pub(crate) enum LastChange {
 
 impl Policies {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        for attempted in [Attempted::Done, Attempted::Refused] {
+            metrics::expect(Metric::PolicyLoads, [Label::Attempted(attempted)]);
+        }
         Self {
             engine,
             clock: Clock::system(),
@@ -195,6 +200,7 @@ impl Policies {
         kept: Option<(RevisionNumber, Sha256Digest)>,
     ) -> Result<(), TakeError> {
         let prepared = self.prepare(files, kept).await?;
+        record::expect(prepared.revision.policies());
         let found = prepared.revision.digest();
         let current = self.engine.revision();
         if current.is_some_and(|current| current.digest() == found) {

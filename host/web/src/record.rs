@@ -1,10 +1,13 @@
 //! What the engine reports, as spans, lines and numbers.
 
-use portcullis_engine::{BreakerChange, Engine, FailureCause, LogTally, PolicyRecord};
+use std::sync::Arc;
+
+use portcullis_engine::{BreakerChange, Engine, FailureCause, LogTally, Policy, PolicyRecord};
 use portcullis_telemetry::{
     Attribute, ComponentVersion, Detail, ErrorType, Label, Line, Metric, PolicyFault, Span,
     SpanName, log, metrics,
 };
+use portcullis_types::Verdict;
 
 /// One span for each policy: from its instance to its last word.
 pub(crate) fn policies(records: &[PolicyRecord], parent: &Span) {
@@ -20,6 +23,9 @@ pub(crate) fn policies(records: &[PolicyRecord], parent: &Span) {
         span.set(Attribute::PolicyMemoryBytes(record.memory_bytes));
         span.set(Attribute::Bytes(record.bytes));
         span.set(Attribute::Findings(record.findings));
+        for (counter, n) in &record.counters {
+            span.set(Attribute::PolicyCounted(counter.clone(), *n));
+        }
         if record.failure.is_some() {
             span.fail(ErrorType::PolicyFailed);
         }
@@ -80,6 +86,21 @@ pub(crate) fn watch_breakers(engine: &Engine) {
     });
 }
 
+/// Has what these policies may say be counted from the beginning.
+pub(crate) fn expect(policies: &[Arc<Policy>]) {
+    for policy in policies {
+        let policy = || Label::Policy(policy.name().clone());
+        for fault in PolicyFault::ALL {
+            let labels = [policy(), Label::Failure(fault)];
+            metrics::expect(Metric::PolicyFailures, labels);
+        }
+        for verdict in Verdict::ALL {
+            let labels = [policy(), Label::Verdict(verdict)];
+            metrics::expect(Metric::PolicyVerdicts, labels);
+        }
+    }
+}
+
 fn measure(record: &PolicyRecord) {
     let policy = || Label::Policy(record.name.clone());
     let said = [policy(), Label::Verdict(record.verdict)];
@@ -91,6 +112,10 @@ fn measure(record: &PolicyRecord) {
     )]
     let bytes = record.memory_bytes as f64;
     metrics::measure(Metric::PolicyMemory, bytes, [policy()]);
+    for (counter, n) in record.counters.iter().filter(|(_, n)| **n > 0) {
+        let counter = Label::Counter(counter.clone());
+        metrics::count(Metric::PolicyCounted, *n, [policy(), counter]);
+    }
     let fault = record.failure.as_ref().and_then(|(_, cause)| fault(cause));
     if let Some(fault) = fault {
         metrics::count(Metric::PolicyFailures, 1, [policy(), Label::Failure(fault)]);

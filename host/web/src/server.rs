@@ -13,6 +13,7 @@ use portcullis_telemetry::{Line, log};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::task::TaskTracker;
 
+use crate::answer;
 use crate::config::{Config, PolicySource};
 use crate::gateway::{GateLimits, Gateway};
 use crate::gauges;
@@ -79,6 +80,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let engine = Arc::new(Engine::start_trusting(config.engine, config.trust)?);
         record::watch_breakers(&engine);
+        answer::expect_endings();
         let policies = Arc::new(Policies::new(engine));
         let hangup = signal(SignalKind::hangup()).map_err(StartError::Signal)?;
         let store = HopClient::new(&config.services_url, config.api_key.clone(), config.hop)?;

@@ -39,6 +39,7 @@ pub(crate) struct Said {
     pub(crate) rules: &'static [Rule],
     pub(crate) attributes: &'static [Attribute],
     pub(crate) resources: &'static [&'static str],
+    pub(crate) counters: &'static [&'static str],
 }
 
 impl Said {
@@ -63,7 +64,7 @@ impl Said {
             attributes: self.attributes.iter().map(attribute).collect(),
             rules: self.rules.iter().map(rule).collect(),
             resources: owned(self.resources),
-            counters: Vec::new(),
+            counters: owned(self.counters),
         }
     }
 }

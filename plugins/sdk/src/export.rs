@@ -97,6 +97,7 @@ pub fn describe_validator<P: Validator>(version: &'static str) -> Description {
         rules: P::RULES,
         attributes: P::ATTRIBUTES,
         resources: P::RESOURCES,
+        counters: P::COUNTERS,
     };
     said.into_description()
 }
@@ -110,6 +111,7 @@ pub fn describe_router<P: Router>(version: &'static str) -> Description {
         rules: P::RULES,
         attributes: P::ATTRIBUTES,
         resources: P::RESOURCES,
+        counters: P::COUNTERS,
     };
     said.into_description()
 }

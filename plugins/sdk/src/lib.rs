@@ -41,6 +41,7 @@
 pub mod facts;
 pub mod findings;
 pub mod log;
+pub mod meter;
 pub mod resources;
 pub mod testing;
 

@@ -22,6 +22,10 @@ pub trait Router: Sized {
     /// The resources that it reads: paths beneath the policy set's folder, `*` within one part.
     const RESOURCES: &'static [&'static str] = &[];
 
+    /// What it counts with [`meter::count`](crate::meter::count), for the operator's dashboards: at most 16 names in kebab-case of
+    /// at most 40 bytes.
+    const COUNTERS: &'static [&'static str] = &[];
+
     /// The settings, [`NoSettings`](crate::NoSettings) if there are none. Say
     /// `#[serde(deny_unknown_fields)]`, which the contract asks for.
     type Settings: DeserializeOwned;

@@ -1,7 +1,6 @@
 //! The log of the two real servers, as whoever reads their standard output and a collector find it.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use portcullis_telemetry::collector::{Collector, ExportedLine, ExportedSpan};
@@ -10,6 +9,8 @@ use portcullis_tests::gateway::{
 };
 use portcullis_tests::{LIMIT, http_client, until};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
 const ENDED: &str = "portcullis.upload.ended";
 
@@ -191,13 +192,15 @@ async fn a_reader_of_the_log_who_stands_still_holds_up_no_upload() -> Result<()>
         .arg(gateway.folder().join("policies.toml"))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
+        .kill_on_drop(true)
         .spawn()?;
     let stdout = web.stdout.take().context("is piped")?;
     // It holds ten lines.
     rustix::pipe::fcntl_setpipe_size(&stdout, 4_096)?;
     let mut lines = BufReader::new(stdout).lines();
     let address = loop {
-        let line: Value = serde_json::from_str(&lines.next().context("it ended")??)?;
+        let line = lines.next_line().await?.context("it ended")?;
+        let line: Value = serde_json::from_str(&line)?;
         if let Some(address) = line["server.address"].as_str() {
             break address.to_owned();
         }
@@ -210,12 +213,11 @@ async fn a_reader_of_the_log_who_stands_still_holds_up_no_upload() -> Result<()>
         let answer = request.send().await?;
         ensure!(answer.status() == 201, "{answer:?}");
     }
-    let pid = i32::try_from(web.id())?;
+    let pid = i32::try_from(web.id().context("it ended")?)?;
     let pid = rustix::process::Pid::from_raw(pid).context("is one")?;
     rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-    let ended = tokio::task::spawn_blocking(move || web.wait());
-    let status = tokio::time::timeout(LIMIT, ended).await;
-    ensure!(status.context("it does not end")???.success());
+    let status = tokio::time::timeout(LIMIT, web.wait()).await;
+    ensure!(status.context("it does not end")??.success());
     drop(lines);
     Ok(())
 }

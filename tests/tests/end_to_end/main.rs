@@ -9,6 +9,7 @@ mod faults;
 mod files;
 mod hop;
 mod hostile;
+mod hygiene;
 mod kills;
 mod life;
 mod logs;

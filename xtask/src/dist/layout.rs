@@ -71,15 +71,20 @@ impl Role {
             entries.push(read(&root(path), path)?);
         }
         for path in [
+            "docs/audit.md",
             "docs/changing-policies.md",
+            "docs/logs.md",
+            "docs/metrics.md",
             "docs/operating.md",
             "docs/policies.md",
+            "docs/runbooks.md",
         ] {
             entries.push(read(&root(path), path)?);
         }
         for folder in ["policies/definitions", "docs/policies"] {
             entries.extend(tree(&root(folder), folder)?);
         }
+        entries.extend(tree(&root("deploy/observability"), "observability")?);
         for component in guests::standard(workspace) {
             let path = format!("{}/{component}", guests::STANDARD_FOLDER);
             entries.push(read(&root(&path), &path)?);

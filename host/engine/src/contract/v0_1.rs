@@ -1,12 +1,14 @@
 //! Version 0.1: `wit/0.1/policy.wit`. Everything that knows its bindings stands here.
 
-use portcullis_types::{Finding, Severity};
+use std::collections::BTreeSet;
+
+use portcullis_types::{CounterName, Finding, InvalidCounterName, Severity};
 use wasmtime::Store;
 use wasmtime::component::Linker;
 
 use crate::answer::{Admission, Conclusion, Extent, Failure, Progress, Refusal};
 use crate::component::Exports;
-use crate::guest::Guest;
+use crate::guest::{Guest, MAX_COUNTERS};
 use crate::instance::Kind;
 use crate::{CannotJudge, DescribedAttribute, Description, End, Upload};
 
@@ -139,7 +141,10 @@ impl Kind for ValidationPolicy {
         }
     }
 
-    async fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description> {
+    async fn describe(
+        &self,
+        store: &mut Store<Guest>,
+    ) -> wasmtime::Result<Result<Description, String>> {
         let described = self.portcullis_policy_validation().call_describe(store);
         described.await.map(description)
     }
@@ -159,7 +164,10 @@ impl Kind for RoutingPolicy {
         }
     }
 
-    async fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description> {
+    async fn describe(
+        &self,
+        store: &mut Store<Guest>,
+    ) -> wasmtime::Result<Result<Description, String>> {
         let described = self.portcullis_policy_routing().call_describe(store);
         described.await.map(description)
     }
@@ -302,7 +310,9 @@ fn ended(end: &End) -> types::End {
     }
 }
 
-fn description(description: types::Description) -> Description {
+/// # Errors
+/// It says what may not be said; the text says what.
+fn description(description: types::Description) -> Result<Description, String> {
     let rule = |rule: types::Rule| (rule.id, rule.summary);
     let attribute = |attribute: types::Attribute| DescribedAttribute {
         name: attribute.name,
@@ -310,7 +320,7 @@ fn description(description: types::Description) -> Description {
         required: attribute.required,
         choices: attribute.choices,
     };
-    Description {
+    Ok(Description {
         name: cut(description.name, MAX_RULE_BYTES),
         version: cut(description.version, MAX_RULE_BYTES),
         summary: cut(description.summary, MAX_MESSAGE_BYTES),
@@ -318,8 +328,22 @@ fn description(description: types::Description) -> Description {
         rules: description.rules.into_iter().map(rule).collect(),
         attributes: description.attributes.into_iter().map(attribute).collect(),
         resources: description.resources,
-        counters: description.counters,
+        counters: counters(&description.counters)?,
+    })
+}
+
+/// They are labels of metrics, so that they are few and plain.
+fn counters(named: &[String]) -> Result<BTreeSet<CounterName>, String> {
+    if named.len() > MAX_COUNTERS {
+        let found = named.len();
+        return Err(format!(
+            "it describes {found} counters; at most {MAX_COUNTERS} are possible"
+        ));
     }
+    let parsed = named.iter().map(|name| name.parse());
+    parsed
+        .collect::<Result<_, InvalidCounterName>>()
+        .map_err(|error| format!("it describes a counter with a name that is none: {error}"))
 }
 
 fn refusal(refusal: types::Refusal) -> Refusal {

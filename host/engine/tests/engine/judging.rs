@@ -549,3 +549,27 @@ async fn when_all_instances_are_in_use_an_upload_is_told_to_come_back() {
     held.clear();
     assert!(judge(&engine, b"x").await.is_ok());
 }
+
+#[tokio::test]
+async fn counters_are_those_that_are_described_and_count_no_more_than_there_is() {
+    let gossip = component("gossip");
+    let policy = format!(
+        "[[policy]]\nname = 'gossip'\ncomponent = '{}'\nsettings = {{}}\n",
+        gossip.display()
+    );
+    let engine = engine(&Set::new(&policy)).await;
+    // The policy counts each word by its own name, and adds up the numbers.
+    let bytes = b"jane 77392015481 12";
+    let Ok(passed) = judge(&engine, bytes).await else {
+        panic!("it accepts");
+    };
+    let record = &passed.records[0];
+    let counted: Vec<_> = record.counters.iter().collect();
+    let [(name, count)] = counted[..] else {
+        panic!("{counted:?}");
+    };
+    assert_eq!(name.as_str(), "words");
+    assert_eq!(*count, bytes.len() as u64 + record.calls);
+    let log = record.log;
+    assert_eq!((log.lines, log.warnings, log.errors), (4, 1, 1));
+}

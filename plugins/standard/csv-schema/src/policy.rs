@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use portcullis_csv::Parser;
 use portcullis_policy::{
     Admission, Attribute, Conclusion, End, Extent, Failure, Finding, Progress, Refusal,
-    Rule as Described, Setting, Upload, Validator, facts, findings, resources,
+    Rule as Described, Setting, Upload, Validator, facts, findings, meter, resources,
 };
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,7 @@ impl Validator for CsvSchema {
         choices: &[],
     }];
     const RESOURCES: &'static [&'static str] = &["definitions/*.json"];
+    const COUNTERS: &'static [&'static str] = &["rows"];
     type Settings = Settings;
 
     fn new(settings: Settings) -> Result<Self, String> {
@@ -134,6 +135,7 @@ impl Validator for CsvSchema {
             return refuse(*rule, message.clone()).into();
         }
         facts::set("rows", &reading.table.rows().to_string());
+        meter::count("rows", reading.table.rows());
         facts::set("columns", &reading.table.column_count().to_string());
         if reading.table.report().errors() > 0 {
             return reading.refusal("").into();

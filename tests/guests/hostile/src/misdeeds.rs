@@ -70,7 +70,7 @@ pub(crate) fn report_many(count: u64) {
     }
 }
 
-/// Fills the operator's log.
+/// Fills the log.
 pub(crate) fn flood_log(lines: u64) {
     let line = "x".repeat(FLOOD_LINE_BYTES);
     (0..lines).for_each(|_| log::error(&line));
