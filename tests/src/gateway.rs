@@ -347,10 +347,16 @@ impl TestGateway {
         Ok(())
     }
 
-    /// What the web host says of itself, to somebody who has the key.
+    /// What the web host says of itself, to somebody who has the key, once it has room for one more upload.
     pub async fn ready(&self) -> Result<serde_json::Value> {
-        let request = self.web_request(reqwest::Method::GET, "/readyz");
-        Answer::of(request.header("x-api-key", KEY)).await?.json()
+        loop {
+            let request = self.web_request(reqwest::Method::GET, "/readyz");
+            let ready = Answer::of(request.header("x-api-key", KEY)).await?.json()?;
+            if ready["type"] != "urn:portcullis:problem:overloaded" {
+                return Ok(ready);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits until the web host says something of itself.

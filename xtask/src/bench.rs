@@ -4,6 +4,7 @@
 mod changes;
 pub(crate) mod client;
 mod clients;
+mod collector;
 mod connection;
 mod figures;
 mod files;
@@ -15,6 +16,7 @@ mod policies;
 mod project;
 pub(crate) mod server;
 mod table;
+mod telemetry;
 mod tus;
 
 use std::path::{Path, PathBuf};
@@ -33,18 +35,25 @@ pub(crate) struct Arguments {
     /// How often each upload is measured.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Only what changing policies costs.
+    /// Only one part of it.
     #[arg(long)]
-    changes: bool,
-    /// Only what it costs services to store, read and list files.
-    #[arg(long)]
-    files: bool,
-    /// Only uploads that can be gone on with (tus).
-    #[arg(long)]
-    tus: bool,
+    only: Option<Part>,
     /// The size of an upload in MiB.
     #[arg(long, default_value_t = 1024)]
     mib: usize,
+}
+
+/// A part that can be measured by itself.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// What changing policies costs.
+    Changes,
+    /// What it costs services to store, read and list files.
+    Files,
+    /// Uploads that can be gone on with.
+    Tus,
+    /// What telemetry costs.
+    Telemetry,
 }
 
 /// Measures something in a folder of its own, which goes afterwards.
@@ -69,7 +78,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         rounds: arguments.rounds,
     };
     let nginx = toolchain::nginx();
-    if arguments.files {
+    if arguments.only == Some(Part::Files) {
         let build = [
             "build",
             "--locked",
@@ -85,13 +94,18 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     guests::build(workspace)?;
     let build = ["build", "--locked", "--release", "--workspace", "--bins"];
     run_command(&mut workspace.cargo(build))?;
-    if arguments.changes {
+    if arguments.only == Some(Part::Changes) {
         let mut figures = changes::measure(workspace, &storage)?;
         figures.push(path::measure_shadow(workspace, &storage, upload)?);
         show(figures::table(&figures));
         return Ok(());
     }
-    if arguments.tus {
+    if arguments.only == Some(Part::Telemetry) {
+        let figures = telemetry::measure(workspace, &storage, upload)?;
+        show(figures::table(&figures));
+        return Ok(());
+    }
+    if arguments.only == Some(Part::Tus) {
         let policies = policies::measure(workspace, &["table", "suspensions"])?;
         let rate = policies.table_rate;
         let mut figures = tus::measure(workspace, &storage, upload, nginx, rate)?;
@@ -108,6 +122,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     figures.extend(files::measure(workspace, &storage, upload, nginx)?);
     let rate = policies.table_rate;
     figures.extend(tus::measure(workspace, &storage, upload, nginx, rate)?);
+    figures.extend(telemetry::measure(workspace, &storage, upload)?);
     figures.extend(changes::measure(workspace, &storage)?);
     figures.extend(project::measure(workspace)?);
     show(figures::table(&figures));

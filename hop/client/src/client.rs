@@ -137,11 +137,18 @@ impl HopClient {
     /// Whether services take this web host's key and could take an upload now; gives
     /// what they are.
     pub async fn check(&self, span: &Span) -> Result<Build, StoreError> {
+        self.ready(span).await.map(|ready| ready.build)
+    }
+
+    /// The same with what they say of their disks.
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check).
+    pub async fn ready(&self, span: &Span) -> Result<wire::Ready, StoreError> {
         let request = |span: &Span| self.request(Method::GET, wire::READY, span);
         let timeout = self.settings.call_timeout;
         let answered = self.call(SpanName::ReadyCall, span, timeout, request);
-        let ready: wire::Ready = parsed(answered.await?).await?;
-        Ok(ready.build)
+        parsed(answered.await?).await
     }
 
     /// Posts JSON and reads JSON, within the time of a call.

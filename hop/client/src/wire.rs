@@ -26,8 +26,10 @@
 //!
 //! Every call carries [`API_KEY`], [`TRACEPARENT`] and [`HOP_VERSION`]. Every failure is a [`Problem`](crate::Problem).
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use portcullis_types::{Offset, Sha256Digest, UploadId};
+use portcullis_types::{DiskName, Offset, Sha256Digest, UploadId};
 use serde::{Deserialize, Serialize};
 
 use crate::policies::RevisionNumber;
@@ -97,6 +99,19 @@ pub struct Ready {
     pub status: String,
     /// What answers.
     pub build: Build,
+    /// Its disks. Services of an older build do not say.
+    #[serde(default)]
+    pub disks: BTreeMap<DiskName, ReadyDisk>,
+}
+
+/// How a disk is that takes uploads, or that is read-only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReadyDisk {
+    /// Room that is left, in bytes; absent where the disk does not say.
+    pub free_bytes: Option<u64>,
+    /// How long it took to make a small file durable, in milliseconds; absent of a read-only disk.
+    pub write_ms: Option<u64>,
 }
 
 /// A bearer token that a client showed to the web host.

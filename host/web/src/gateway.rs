@@ -149,6 +149,11 @@ impl Gateway {
         self.limits.uploads - self.permits.available_permits()
     }
 
+    /// Whether one more upload would find room.
+    pub(crate) fn has_room(&self) -> bool {
+        self.permits.available_permits() > 0 || self.sessions.has_idle()
+    }
+
     /// Room for one more upload. Where there is none, the upload makes room that has been idle longest.
     pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
         loop {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode, header};
 use portcullis_engine::{Revision, Upload};
+use portcullis_hop::wire::Ready;
 use portcullis_hop::{ApiKey, Build, Problem, ProblemKind};
 use portcullis_server::{Cut, Peer};
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
@@ -98,15 +99,19 @@ async fn healthz() -> Response {
     axum::Json(serde_json::json!({ "status": "alive" })).into_response()
 }
 
-/// Whether an upload would be taken now: policies are in force, and services answer to this key. Why the last change
-/// of the policies was refused is told to those who show the key between the servers.
+/// Whether an upload would be taken now: policies are in force, there is room for it, and services answer to this key, whose catalog
+/// and disks take something. More is told to those who show the key between the servers: why the last change of the policies was
+/// refused, and how the disks are.
 async fn readyz(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     let Some(revision) = site.gateway.engine().revision() else {
         let detail = "No policies are in force yet; look at the log of the web host if it lasts.";
         return answer::problem_response(Problem::new(ProblemKind::NotReady, detail));
     };
+    if !site.gateway.has_room() {
+        return answer::problem_response(answer::problem(Failure::Overloaded));
+    }
     let span = Span::root(SpanName::Ready, None);
-    let mut response = match site.gateway.store().check(&span).await {
+    let mut response = match site.gateway.store().ready(&span).await {
         Ok(services) => axum::Json(ready(&site, &headers, &revision, &services)).into_response(),
         Err(error) => answer::problem_response(error.problem()),
     };
@@ -115,7 +120,7 @@ async fn readyz(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     response
 }
 
-fn ready(site: &Site, headers: &HeaderMap, revision: &Revision, services: &Build) -> Value {
+fn ready(site: &Site, headers: &HeaderMap, revision: &Revision, services: &Ready) -> Value {
     let status = site.policies.status();
     let mut ready = serde_json::json!({
         "status": "ready",
@@ -126,7 +131,9 @@ fn ready(site: &Site, headers: &HeaderMap, revision: &Revision, services: &Build
     if key.is_some_and(|shown| site.api_key.is(shown.as_bytes())) {
         ready["details"] = serde_json::json!({
             "build": Build::this(),
-            "services": services,
+            "services": services.build,
+            "disks": services.disks,
+            "uploads-open": site.gateway.open(),
             "policies": status,
         });
     }

@@ -126,6 +126,12 @@ impl Sessions {
         })
     }
 
+    /// Whether there is an upload that nobody works on now, and that could make room.
+    pub(crate) fn has_idle(&self) -> bool {
+        let is_idle = |seat: &Arc<Seat>| seat.held.try_lock().is_ok_and(|held| held.is_some());
+        self.lock().values().any(is_idle)
+    }
+
     /// What has been idle longest, with the turn on it, if anything is.
     pub(crate) fn longest_idle(self: &Arc<Self>) -> Option<(Turn, Held)> {
         let seats = self.lock();

@@ -41,6 +41,28 @@ impl Health {
     }
 }
 
+/// How long what was found out counts: whoever asks more often costs the disks nothing.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Whether an upload would really be taken now: found out by having every disk take a file, and remembered for a moment.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness(tokio::sync::Mutex<Option<(Instant, Health)>>);
+
+impl Readiness {
+    /// How things are, or were a moment ago. Those who ask at once are told the same.
+    pub(crate) async fn of(&self, uploads: &Uploads) -> Result<Health, Fault> {
+        let mut known = self.0.lock().await;
+        if let Some((at, health)) = &*known
+            && at.elapsed() < FRESH
+        {
+            return Ok(health.clone());
+        }
+        let health = uploads.examine().await?;
+        *known = Some((Instant::now(), health.clone()));
+        Ok(health)
+    }
+}
+
 impl Uploads {
     /// Looks at the catalog and every disk.
     pub async fn health(&self) -> Result<Health, Fault> {

@@ -25,7 +25,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::caller::{Caller, Head};
-use crate::health::Health;
+use crate::health::{Health, Readiness};
 use crate::idempotency::{Calls, IdempotencyKey, Once};
 use crate::keys::{Keys, Scope};
 use crate::policies::Policies;
@@ -44,6 +44,7 @@ struct Inner {
     policies: Policies,
     keys: Keys,
     calls: Calls,
+    readiness: Readiness,
 }
 
 impl Site {
@@ -54,6 +55,7 @@ impl Site {
             policies,
             keys,
             calls: Calls::default(),
+            readiness: Readiness::default(),
         }))
     }
 
@@ -71,7 +73,7 @@ impl Site {
     }
 
     async fn health(&self) -> Result<Health, Failure> {
-        Ok(self.0.uploads.health().await?)
+        Ok(self.0.readiness.of(&self.0.uploads).await?)
     }
 
     fn uploads(&self) -> &Uploads {

@@ -1,6 +1,7 @@
 //! The pair as its users see it. One binary, so that it is linked once.
 
 mod bad_input;
+mod collectors;
 mod dependency_rule;
 mod deploy;
 mod dev;
@@ -19,6 +20,7 @@ mod operating;
 mod policy_tool;
 mod promises;
 mod quarantine;
+mod readiness;
 mod reload;
 mod revisions;
 mod tables;

@@ -141,7 +141,7 @@ fn measure_shadow_in(workspace: &Workspace, folder: &Path, upload: Upload) -> Re
 }
 
 /// A laboratory table of about so many MiB.
-fn table(mib: usize) -> Result<Vec<u8>> {
+pub(crate) fn table(mib: usize) -> Result<Vec<u8>> {
     let csv = Csv::of(&Definition::shipped("laboratory")?);
     Ok(csv.bytes((mib as u64) << 20).whole())
 }
@@ -192,7 +192,7 @@ pub(crate) fn shown(rate: f64, seconds: &[f64]) -> String {
     format!("{rate:.2} GB/s ({spread} s)")
 }
 
-fn portcullis(pair: &Pair, round: usize, body: &[u8]) -> Result<f64> {
+pub(crate) fn portcullis(pair: &Pair, round: usize, body: &[u8]) -> Result<f64> {
     settle();
     let name = format!("bench-{round}.csv");
     let (seconds, _) = client::upload(pair.web.address, &name, body)?;

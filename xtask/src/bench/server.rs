@@ -79,6 +79,14 @@ pub(crate) enum Source {
     Services,
 }
 
+/// For how much servers are made, and who watches them.
+#[derive(Clone, Copy, Default)]
+struct Extent {
+    /// Uploads at once; absent for what the servers take by themselves.
+    uploads: Option<usize>,
+    collector: Option<SocketAddr>,
+}
+
 /// Both servers with policies of the bench.
 pub(crate) struct Pair {
     pub(crate) web: Server,
@@ -96,7 +104,21 @@ impl Pair {
         policies: Policies,
         source: Source,
     ) -> Result<Self> {
-        Self::start_with(workspace, folder, policies, source, None)
+        Self::start_with(workspace, folder, policies, source, Extent::default())
+    }
+
+    /// The same, with all telemetry sent to a collector.
+    pub(crate) fn start_watched(
+        workspace: &Workspace,
+        folder: &Path,
+        policies: Policies,
+        collector: SocketAddr,
+    ) -> Result<Self> {
+        let extent = Extent {
+            collector: Some(collector),
+            ..Extent::default()
+        };
+        Self::start_with(workspace, folder, policies, Source::File, extent)
     }
 
     /// The same, with room for so many uploads at once.
@@ -106,7 +128,11 @@ impl Pair {
         policies: Policies,
         uploads: usize,
     ) -> Result<Self> {
-        Self::start_with(workspace, folder, policies, Source::File, Some(uploads))
+        let extent = Extent {
+            uploads: Some(uploads),
+            ..Extent::default()
+        };
+        Self::start_with(workspace, folder, policies, Source::File, extent)
     }
 
     fn start_with(
@@ -114,8 +140,9 @@ impl Pair {
         folder: &Path,
         policies: Policies,
         source: Source,
-        uploads: Option<usize>,
+        extent: Extent,
     ) -> Result<Self> {
+        let Extent { uploads, collector } = extent;
         fs::create_dir_all(folder)?;
         let set = folder.join("policies.toml");
         fs::write(&set, policy_set(workspace, policies))?;
@@ -126,7 +153,7 @@ impl Pair {
         let Services {
             server: services,
             disk,
-        } = Services::start_with(workspace, folder, &services_limits(uploads))?;
+        } = Services::start_with(workspace, folder, &services_limits(uploads), collector)?;
         let config = folder.join("web.toml");
         let from = match source {
             Source::File => "file",
@@ -148,7 +175,7 @@ impl Pair {
             web.arg("--policies").arg(&set);
         }
         Ok(Self {
-            web: listening(&mut web)?,
+            web: listening(watched(&mut web, collector))?,
             services,
             disk,
             web_command: web,
@@ -190,10 +217,15 @@ pub(crate) struct Services {
 impl Services {
     /// Starts them, with everything they keep beneath `folder`, where they may have been before.
     pub(crate) fn start(workspace: &Workspace, folder: &Path) -> Result<Self> {
-        Self::start_with(workspace, folder, "")
+        Self::start_with(workspace, folder, "", None)
     }
 
-    fn start_with(workspace: &Workspace, folder: &Path, limits: &str) -> Result<Self> {
+    fn start_with(
+        workspace: &Workspace,
+        folder: &Path,
+        limits: &str,
+        collector: Option<SocketAddr>,
+    ) -> Result<Self> {
         let disk = folder.join("disk");
         fs::create_dir_all(&disk)?;
         let disks = format!(
@@ -216,7 +248,7 @@ impl Services {
             .arg(Self::catalog(folder))
             .arg("--config")
             .arg(&config);
-        let server = listening(services.current_dir(folder))?;
+        let server = listening(watched(services.current_dir(folder), collector))?;
         Ok(Self { server, disk })
     }
 
@@ -259,12 +291,22 @@ fn policy_set(workspace: &Workspace, policies: Policies) -> String {
     )
 }
 
+/// Has a server send all telemetry there, or none anywhere.
+fn watched(command: &mut Command, collector: Option<SocketAddr>) -> &mut Command {
+    match collector {
+        Some(collector) => command
+            .env("LOG_LEVEL", "info")
+            .env("OTEL_METRIC_EXPORT_INTERVAL", "1000")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}")),
+        None => command
+            .env("LOG_LEVEL", "warn")
+            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT"),
+    }
+}
+
 /// Starts one of our servers and waits for the line that says where it listens.
 pub(crate) fn listening(command: &mut Command) -> Result<Server> {
     let name = command.get_program().display().to_string();
-    command
-        .env("LOG_LEVEL", "warn")
-        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -280,17 +322,21 @@ pub(crate) fn listening(command: &mut Command) -> Result<Server> {
         child,
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
     };
-    for line in BufReader::new(stdout).lines() {
-        let line = line?;
+    let mut stdout = BufReader::new(stdout);
+    let mut line = String::new();
+    while stdout.read_line(&mut line)? > 0 {
         // Ours as JSON, others in words.
         let ours = line.split_once("\"server.address\":\"");
         let ours = ours.and_then(|(_, rest)| rest.split('"').next());
-        if let Some(address) = ours.or(line.strip_prefix("listening on http://")) {
+        if let Some(address) = ours.or(line.trim_end().strip_prefix("listening on http://")) {
             server.address = address
                 .parse()
                 .with_context(|| format!("{name} listens on {address}"))?;
+            // It goes on writing its log, which somebody has to read.
+            std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
             return Ok(server);
         }
+        line.clear();
     }
     bail!("{name} ended before it listened; what it said stands above")
 }

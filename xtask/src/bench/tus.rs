@@ -27,7 +27,7 @@ use crate::workspace::{Workspace, say};
 
 /// A small upload, and how many there are in a round.
 const SMALL_BYTES: u64 = 10_000;
-const SMALL_UPLOADS: usize = 4_000;
+pub(crate) const SMALL_UPLOADS: usize = 4_000;
 /// How soon a web host is asked again that is not ready yet, and for how long.
 const AGAIN: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -179,6 +179,26 @@ fn replay(
     })
 }
 
+/// What a small upload brings. Nothing is to be said of it: a laboratory table has a warning in most of its rows.
+pub(crate) fn small_table() -> Result<Table> {
+    Table::of("patient", SMALL_BYTES)
+}
+
+/// The seconds for a round of small uploads, which go afterwards.
+pub(crate) fn small_round(pair: &Pair, round: usize, table: &Table) -> Result<f64> {
+    settle();
+    let seconds = by_clients(SMALL_UPLOADS, |client, uploads| {
+        let mut connection = Connection::to(pair.web.address)?;
+        for upload in uploads {
+            let name = format!("{round}-{client}-{upload}.csv");
+            Upload::whole(&mut connection, &name, table)?;
+        }
+        Ok(())
+    })?;
+    fs::remove_dir_all(pair.disk.join("bench"))?;
+    Ok(seconds)
+}
+
 /// Many small uploads, each with its creation, by several clients at once.
 fn small(
     workspace: &Workspace,
@@ -186,8 +206,7 @@ fn small(
     rounds: usize,
     nginx: Option<&'static str>,
 ) -> Result<Vec<Figure>> {
-    // Nothing is to be said of it: a laboratory table has a warning in most of its rows.
-    let table = Table::of("patient", SMALL_BYTES)?;
+    let table = small_table()?;
     let start =
         |policies, name: &str| Pair::start(workspace, &folder.join(name), policies, Source::File);
     let judged = start(Policies::Table, "table")?;
@@ -199,15 +218,7 @@ fn small(
     for round in 1..=rounds {
         say(format!("small uploads, round {round} of {rounds}"));
         for (pair, seconds) in [(&judged, &mut with_table), (&plain, &mut with_type)] {
-            settle();
-            seconds.push(by_clients(SMALL_UPLOADS, |client, uploads| {
-                let mut connection = Connection::to(pair.web.address)?;
-                for upload in uploads {
-                    let name = format!("{round}-{client}-{upload}.csv");
-                    Upload::whole(&mut connection, &name, &table)?;
-                }
-                Ok(())
-            })?);
+            seconds.push(small_round(pair, round, &table)?);
         }
         if let Some(nginx) = &nginx {
             settle();
@@ -221,8 +232,6 @@ fn small(
                 Ok(())
             })?);
         }
-        fs::remove_dir_all(judged.disk.join("bench"))?;
-        fs::remove_dir_all(plain.disk.join("bench"))?;
     }
     let rate = |seconds: &[f64]| count(SMALL_UPLOADS) / Seconds::new(seconds.to_vec()).median();
     let figure = |what: &str, seconds: &[f64], wanted: &str| Figure {
@@ -249,7 +258,7 @@ fn small(
 }
 
 /// A table that is uploaded.
-struct Table {
+pub(crate) struct Table {
     /// Its data definition.
     name: &'static str,
     bytes: Vec<u8>,

@@ -14,12 +14,13 @@ use portcullis_hop::{
     Receipt, StoreError, UploadStore, wire,
 };
 use portcullis_telemetry::{Attribute, Detail, Line, Span, SpanName};
-use portcullis_types::{Offset, UploadId};
+use portcullis_types::{DiskName, Offset, UploadId};
 use serde::Deserialize;
 
 use super::{Failure, Head, Site, bad, json, parsed, query, stream, upload_of};
 use crate::catalog::{Rows, TokenRow};
 use crate::fault::Fault;
+use crate::health::DiskHealth;
 use crate::keys::Scope;
 
 pub(super) fn routes() -> Router<Site> {
@@ -44,6 +45,7 @@ async fn ready(State(site): State<Site>, head: Head) -> Response {
             Ok(json(&wire::Ready {
                 status: "ready".to_owned(),
                 build: Build::this(),
+                disks: health.disks.iter().map(ready_disk).collect(),
             }))
         } else {
             Err(Failure::Store(StoreError::StorageFailed))
@@ -51,6 +53,15 @@ async fn ready(State(site): State<Site>, head: Head) -> Response {
     };
     site.answer(SpanName::ServicesReady, &head, Scope::Stages, call)
         .await
+}
+
+fn ready_disk((name, disk): (&DiskName, &DiskHealth)) -> (DiskName, wire::ReadyDisk) {
+    let took = disk.write_latency.map(|took| took.as_millis());
+    let disk = wire::ReadyDisk {
+        free_bytes: disk.space.map(|space| space.free_bytes),
+        write_ms: took.map(|took| u64::try_from(took).unwrap_or(u64::MAX)),
+    };
+    (name.clone(), disk)
 }
 
 async fn authenticate(State(site): State<Site>, head: Head, body: Body) -> Response {

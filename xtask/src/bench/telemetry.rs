@@ -1,0 +1,87 @@
+//! What it costs to be watched: uploads with all telemetry, beside the same without any.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::bench::clients::CLIENTS;
+use crate::bench::figures::{Figure, count};
+use crate::bench::path::{self, Upload};
+use crate::bench::server::{Pair, Policies, Source};
+use crate::bench::table::Seconds;
+use crate::bench::{collector, in_folder, tus};
+use crate::workspace::{Workspace, say};
+
+/// Measures in turns. Watched are all traces, metrics each second, and the log, on standard output and to the collector.
+pub(crate) fn measure(
+    workspace: &Workspace,
+    storage: &Path,
+    upload: Upload,
+) -> Result<Vec<Figure>> {
+    in_folder(storage, "telemetry", |folder| {
+        measure_in(workspace, folder, upload)
+    })
+}
+
+fn measure_in(workspace: &Workspace, folder: &Path, upload: Upload) -> Result<Vec<Figure>> {
+    let collector = collector::start()?;
+    let watched = Pair::start_watched(
+        workspace,
+        &folder.join("watched"),
+        Policies::Table,
+        collector,
+    )?;
+    let quiet = folder.join("quiet");
+    let quiet = Pair::start(workspace, &quiet, Policies::Table, Source::File)?;
+    let (large, small) = (path::table(upload.mib)?, tus::small_table()?);
+    let mut times = [vec![], vec![], vec![], vec![]];
+    let [large_watched, large_quiet, small_watched, small_quiet] = &mut times;
+    for round in 1..=upload.rounds {
+        say(format!("telemetry, round {round} of {}", upload.rounds));
+        // Who is first has the warmer or the colder machine: they take turns at that, too.
+        let mut sides = [
+            (&watched, &mut *large_watched, &mut *small_watched),
+            (&quiet, &mut *large_quiet, &mut *small_quiet),
+        ];
+        if round % 2 == 0 {
+            sides.reverse();
+        }
+        for (pair, large_times, small_times) in sides {
+            large_times.push(path::portcullis(pair, round, &large)?);
+            small_times.push(tus::small_round(pair, round, &small)?);
+        }
+    }
+    let [large_watched, large_quiet, small_watched, small_quiet] = times;
+    let figure = |what: String, things: f64, unit: &str, with: Vec<f64>, without: Vec<f64>| {
+        let rate = |seconds: Vec<f64>| things / Seconds::new(seconds).median();
+        let (with, without) = (rate(with), rate(without));
+        Figure {
+            what,
+            measured: format!("{with:.2} {unit}"),
+            beside: format!("{without:.2} {unit}"),
+            ratio: Some(with / without),
+            wanted: ">= 0.97".to_owned(),
+        }
+    };
+    Ok(vec![
+        figure(
+            format!(
+                "{} MiB across both servers, csv-schema, with all telemetry, to without",
+                upload.mib
+            ),
+            count(large.len()) / 1e9,
+            "GB/s",
+            large_watched,
+            large_quiet,
+        ),
+        figure(
+            format!(
+                "uploads of 10 KB by tus, durable, {CLIENTS} connections, csv-schema, with all telemetry, to without"
+            ),
+            count(tus::SMALL_UPLOADS),
+            "/s",
+            small_watched,
+            small_quiet,
+        ),
+    ])
+}
