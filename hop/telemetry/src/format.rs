@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use opentelemetry::{KeyValue, Value};
 use serde_json::{Map, Value as Json};
 
-use crate::line::{Declared, Level};
+use crate::line::Declared;
 use crate::{TelemetryError, TraceContext};
 
 /// How a line looks.
@@ -26,15 +26,6 @@ pub(crate) struct Entry {
     pub(crate) declared: Declared,
     pub(crate) details: Vec<KeyValue>,
     pub(crate) trace: Option<TraceContext>,
-}
-
-impl Level {
-    /// The level that `LOG_LEVEL` names.
-    pub(crate) fn of(text: &str) -> Result<Self, TelemetryError> {
-        let all = [Self::Error, Self::Warn, Self::Info, Self::Debug];
-        let named = |level: &Self| level.as_str().eq_ignore_ascii_case(text);
-        all.into_iter().find(named).ok_or(TelemetryError::LogLevel)
-    }
 }
 
 impl Format {
@@ -122,6 +113,7 @@ mod tests {
 
     use super::*;
     use crate::Line;
+    use crate::line::Level;
 
     fn entry() -> Entry {
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

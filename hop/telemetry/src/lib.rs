@@ -10,6 +10,8 @@ mod component_version;
 mod context;
 mod delivery;
 mod detail;
+#[cfg(test)]
+mod documentation;
 mod exporter;
 mod format;
 mod label;

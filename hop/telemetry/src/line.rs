@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use opentelemetry::logs::Severity;
 
+use crate::TelemetryError;
 use crate::attribute::{BYTES, POLICY_DIGEST, POLICY_VERSION, UPLOAD};
 use crate::detail::{
     ADDRESS, AUDIT_NOTE, CODE_FILE, CODE_LINE, COUNT, DISK_STEP, ERRORS, HOP_VERSION, IO, LINES,
@@ -127,6 +128,13 @@ pub(crate) struct Declared {
 }
 
 impl Level {
+    /// The level that `LOG_LEVEL` names.
+    pub(crate) fn of(text: &str) -> Result<Self, TelemetryError> {
+        let all = [Self::Error, Self::Warn, Self::Info, Self::Debug];
+        let named = |level: &Self| level.as_str().eq_ignore_ascii_case(text);
+        all.into_iter().find(named).ok_or(TelemetryError::LogLevel)
+    }
+
     /// As it is written.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -409,7 +417,7 @@ impl Line {
                     BYTES,
                 ],
                 "web host",
-                "`portcullis policy run` and `portcullis policy test` show the words.",
+                "`portcullis policy run` shows the words.",
             ),
             Self::PolicyPaused => (
                 "portcullis.policy.paused",
@@ -578,23 +586,13 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
 
     use super::*;
+    use crate::documentation;
 
     #[test]
     fn the_documentation_has_what_is_declared() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/logs.md");
-        let text = std::fs::read_to_string(&path).expect("is there");
-        let (before, _) = text.split_once("| event |").expect("has a table");
-        let wanted = format!("{before}{}", Line::table());
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            return std::fs::write(&path, &wanted).expect("is written");
-        }
-        assert_eq!(
-            text, wanted,
-            "run this test with UPDATE_DOCS=1, and commit docs/logs.md"
-        );
+        documentation::ends_with("logs.md", "# What is logged\n", "| event |", &Line::table());
     }
 
     #[test]

@@ -399,27 +399,16 @@ impl Metric {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
 
     use super::*;
+    use crate::documentation;
 
     /// What stands before the table in the documentation.
     const HEADING: &str = "# What is counted\n";
 
     #[test]
     fn the_documentation_has_what_is_declared() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
-        let text = std::fs::read_to_string(&path).expect("is there");
-        let (before, _) = text.split_once("| metric |").expect("has a table");
-        let wanted = format!("{before}{}", Metric::table());
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            return std::fs::write(&path, &wanted).expect("is written");
-        }
-        assert!(text.starts_with(HEADING));
-        assert_eq!(
-            text, wanted,
-            "run this test with UPDATE_DOCS=1, and commit docs/metrics.md"
-        );
+        documentation::ends_with("metrics.md", HEADING, "| metric |", &Metric::table());
     }
 
     #[test]

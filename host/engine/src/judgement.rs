@@ -451,6 +451,5 @@ fn refusal_of(failure: PolicyFailure) -> RefusalCause {
     if failure.cause == FailureCause::NoRoom {
         return RefusalCause::Overloaded;
     }
-    tracing::warn!(target: "policy", "{failure}");
     RefusalCause::Failed(failure)
 }

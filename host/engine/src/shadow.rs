@@ -359,8 +359,7 @@ fn record_of(
         Err(failure) if failure.cause == FailureCause::NoRoom => {
             return not_judged(candidate, Incomplete::NoRoom);
         }
-        Err(failure) => {
-            tracing::warn!(target: "policy", "in the shadow: {failure}");
+        Err(_) => {
             let passes = candidate.policy.on_failure == OnFailure::Accept;
             (Verdict::Failed, None, passes)
         }

@@ -99,11 +99,8 @@ impl Judgement {
         for seat in &mut self.seats {
             let suspended = match seat.instance.suspend().await {
                 Ok(suspended) => suspended?,
-                Err(failure) => {
-                    // It is shown the upload again, and fails there or not.
-                    tracing::warn!(target: "policy", "{failure}");
-                    return None;
-                }
+                // It is shown the upload again, and fails there or not.
+                Err(_) => return None,
             };
             let record = seat.instance.record();
             policies[seat.place] = Some(Said::Waits {
@@ -189,10 +186,7 @@ impl Judgement {
             instance.adopt(Collected::read(reported, listener.clone()), counted, log);
             instance.charge(Duration::from_nanos(busy_ns));
             instance.shown_before(bytes);
-            if let Err(failure) = instance.resume(upload, &suspended).await {
-                tracing::warn!(target: "policy", "{failure}");
-                return None;
-            }
+            instance.resume(upload, &suspended).await.ok()?;
             seats.push(Seat {
                 place,
                 instance,

@@ -29,15 +29,25 @@ pub(crate) fn policies(records: &[PolicyRecord], parent: &Span) {
         if record.failure.is_some() {
             span.fail(ErrorType::PolicyFailed);
         }
-        write(record, Line::PolicyFailed, &span);
+        for (line, details) in lines(record, Line::PolicyFailed) {
+            span.log(line, details);
+        }
         span.end_at(record.ended);
         measure(record);
     }
 }
 
+/// The same of one in the shadow, of which the log alone has something. The trace is that of the work under way.
+pub(crate) fn in_shadow(record: &PolicyRecord) {
+    for (line, details) in lines(record, Line::ShadowPolicyFailed) {
+        log(line, details);
+    }
+}
+
 /// What the log has of it: nothing, for most. The words that a policy writes and panics with may be of a patient, and stay where it
 /// runs.
-pub(crate) fn write(record: &PolicyRecord, failed: Line, span: &Span) {
+fn lines(record: &PolicyRecord, failed: Line) -> Vec<(Line, Vec<Detail>)> {
+    let mut lines = Vec::new();
     let policy = || {
         [
             Detail::from(Label::Policy(record.name.clone())),
@@ -53,23 +63,25 @@ pub(crate) fn write(record: &PolicyRecord, failed: Line, span: &Span) {
             Detail::PolicyCause(cause.kind()),
             Detail::PolicyCall(call.as_str()),
         ];
-        span.log(failed, policy().into_iter().chain(why));
+        lines.push((failed, policy().into_iter().chain(why).collect()));
     }
     let LogTally {
-        lines,
+        lines: written,
         warnings,
         errors,
         bytes,
     } = record.log;
-    if lines > 0 {
+    if written > 0 {
         let tally = [
-            Detail::PolicyLines(lines),
+            Detail::PolicyLines(written),
             Detail::PolicyWarnings(warnings),
             Detail::PolicyErrors(errors),
             Attribute::Bytes(bytes).into(),
         ];
-        span.log(Line::PolicyWrote, policy().into_iter().chain(tally));
+        let details = policy().into_iter().chain(tally).collect();
+        lines.push((Line::PolicyWrote, details));
     }
+    lines
 }
 
 /// Has the log say when a policy is no longer asked.

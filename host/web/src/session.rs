@@ -111,7 +111,7 @@ impl UploadSession {
                 let new = new_upload(&upload, source, gateway.limits().expiry, None, revision);
                 keep_refusal(gateway, &new, &refused, &source.span).await;
                 if let Some(revision) = revision {
-                    report_refusal(gateway, upload, shadow, revision, &refused);
+                    report_refusal(gateway, upload, shadow, revision, &refused, &source.span);
                 }
                 return Err(refusal(refused, &source.span));
             }
@@ -287,7 +287,7 @@ impl UploadSession {
             Ok(passed) => passed,
             Err(refused) => {
                 keep(&self.gateway, self.place, &self.new, &refused, span).await;
-                report_refusal(&self.gateway, self.upload, shadow, revision, &refused);
+                report_refusal(&self.gateway, self.upload, shadow, revision, &refused, span);
                 return Err(refusal(refused, span));
             }
         };
@@ -357,7 +357,7 @@ impl UploadSession {
                 let revision = self.revision();
                 let (refused, shadow) = self.judge.refuse(cause).await;
                 keep(&self.gateway, self.place, &self.new, &refused, span).await;
-                report_refusal(&self.gateway, self.upload, shadow, revision, &refused);
+                report_refusal(&self.gateway, self.upload, shadow, revision, &refused, span);
                 return refusal(refused, span);
             }
             Stopped::TooLarge => Failure::TooLarge {
@@ -410,7 +410,7 @@ impl Staged {
         };
         let receipt = receipt.map_err(Failure::Store)?;
         if let Some((shadow, decision)) = self.beside.take() {
-            report(&self.gateway, self.upload.clone(), shadow, decision);
+            report(&self.gateway, self.upload.clone(), shadow, decision, span);
         }
         Ok(receipt)
     }
@@ -446,10 +446,10 @@ async fn keep_refusal(gateway: &Gateway, new: &NewUpload, refused: &Refused, spa
 }
 
 /// Has reported what shadow policies would have said about an upload of which this became.
-fn report(gateway: &Gateway, upload: Upload, shadow: Shadow, decision: Decision) {
+fn report(gateway: &Gateway, upload: Upload, shadow: Shadow, decision: Decision, span: &Span) {
     if !shadow.is_empty() {
         let report = gateway.shadows().clone().report(upload, shadow, decision);
-        gateway.tasks().spawn(report);
+        gateway.tasks().spawn(span.within(report));
     }
 }
 
@@ -459,9 +459,10 @@ fn report_refusal(
     shadow: Shadow,
     revision: Sha256Digest,
     refused: &Refused,
+    span: &Span,
 ) {
     if let Some(decision) = Decision::refused(revision, refused) {
-        report(gateway, upload, shadow, decision);
+        report(gateway, upload, shadow, decision, span);
     }
 }
 

@@ -13,6 +13,8 @@ use portcullis_telemetry::{Detail, Line, Span, SpanName, log};
 use portcullis_types::{PolicyName, Sha256Digest};
 use tokio::sync::mpsc;
 
+use crate::record;
+
 /// How long after its upload a shadow policy may take.
 const LONGEST: Duration = Duration::from_secs(20);
 /// How long the first report of a batch waits for others.
@@ -85,6 +87,9 @@ impl ShadowDesk {
         let records = shadow.records(LONGEST).await;
         if records.is_empty() {
             return;
+        }
+        for record in &records {
+            record::in_shadow(&record.record);
         }
         let report = ShadowReport {
             upload: upload.id,

@@ -1,4 +1,4 @@
-//! Lines for finding faults in the policy: `portcullis policy run` and `portcullis policy test` show them.
+//! Lines for finding faults in the policy: `portcullis policy run` shows them.
 //!
 //! Never for the data: no file name and no value from the upload may be in a message. A server shows how many lines, warnings
 //! and errors there were, under the policy's name, and no word of them. A line is cut at 512 bytes, and of one upload 64 lines

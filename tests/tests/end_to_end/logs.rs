@@ -221,3 +221,19 @@ async fn a_reader_of_the_log_who_stands_still_holds_up_no_upload() -> Result<()>
     drop(lines);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_policy_that_fails_in_the_shadow_is_told_of_and_the_upload_is_stored() -> Result<()> {
+    let hostile = guest("hostile");
+    let settings = "{ do = 'panic', when = 'chunk' }";
+    let policies = Policies::none().and("beside", &hostile, settings, "mode = 'shadow'");
+    let gateway = Setup::default().policies(policies).start().await?;
+    let form = Form::default().file("a.csv", "a\n1\n");
+    let receipt = gateway.upload(form).await?.receipt()?;
+    let failed = "portcullis.policy.failed-in-shadow";
+    let found = lines(&gateway.web, failed, &receipt["trace_id"]).await?;
+    let line = &found[0];
+    ensure!(line["portcullis.policy.name"] == "beside", "{line}");
+    ensure!(line["portcullis.policy.cause"] == "panic", "{line}");
+    Ok(())
+}

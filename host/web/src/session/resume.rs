@@ -82,7 +82,7 @@ impl UploadSession {
                     open.reject(&refused, span).await;
                 }
                 if let Some(revision) = gateway.engine().revision() {
-                    report_refusal(gateway, upload, shadow, revision.digest(), &refused);
+                    report_refusal(gateway, upload, shadow, revision.digest(), &refused, span);
                 }
                 return Err(refusal(refused, span));
             }
