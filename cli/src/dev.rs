@@ -1,23 +1,27 @@
 //! `portcullis dev`: the two real servers on loopback, a key between them, disks in a folder, and the trace
-//! of each upload.
+//! of each upload, in the terminal and in a browser.
 
 pub(crate) mod server;
 mod smoke;
 mod tree;
+mod viewer;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::IsTerminal;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use portcullis_hop::ApiKey;
-use portcullis_telemetry::collector::Collector;
+use portcullis_telemetry::collector::{Collector, spans};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::server::{Launch, Server};
 use self::tree::Trees;
+use self::viewer::Viewer;
 
 /// The disks that services get.
 const DISKS: [&str; 2] = ["local", "workspace"];
@@ -34,6 +38,15 @@ pub(crate) struct Arguments {
     /// Where services listen; 0 for any free port.
     #[arg(long, default_value_t = 8001)]
     services_port: u16,
+    /// Where traces are looked at in a browser; 0 for any free port. `cargo xtask dev` builds what shows them.
+    #[arg(long, default_value_t = 8002)]
+    traces_port: u16,
+    /// Where the web host shows what it counts, for `portcullis top` and Prometheus; 0 for any free port.
+    #[arg(long, default_value_t = 9464)]
+    web_metrics_port: u16,
+    /// Where services show what they count; 0 for any free port.
+    #[arg(long, default_value_t = 9465)]
+    services_metrics_port: u16,
     /// The key between the two. A random one unless set.
     #[arg(long)]
     api_key: Option<String>,
@@ -60,6 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 struct Pair {
     web: Server,
     services: Server,
+    viewer: Option<Viewer>,
     collector: Collector,
     key: ApiKey,
     storage: PathBuf,
@@ -83,6 +97,7 @@ async fn start(arguments: &Arguments) -> Result<ExitCode> {
     let Pair {
         mut web,
         mut services,
+        mut viewer,
         collector,
         key,
         storage,
@@ -92,7 +107,7 @@ async fn start(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         tokio::select! {
             () = &mut stopped => Ok(()),
-            () = show_traces(&collector) => Ok(()),
+            failed = show_traces(&collector, viewer.as_ref()) => Err(failed),
             ended = web.ended() => Err(ended),
             ended = services.ended() => Err(ended),
         }
@@ -100,6 +115,9 @@ async fn start(arguments: &Arguments) -> Result<ExitCode> {
     // The web host first: what it still has under way needs services.
     web.stop().await?;
     services.stop().await?;
+    if let Some(viewer) = &mut viewer {
+        viewer.stop().await?;
+    }
     outcome?;
     Ok(ExitCode::SUCCESS)
 }
@@ -118,7 +136,8 @@ impl Pair {
             Some(key) => ApiKey::parse(key).context("--api-key")?,
             None => random_key()?,
         };
-        let storage = prepare(&arguments.storage, arguments.policies_from_services)?;
+        let viewer = Viewer::start(arguments.traces_port).await?;
+        let storage = prepare(arguments, viewer.as_ref())?;
         let collector = Collector::start().await.context("no port for traces")?;
         let services = services(&storage, &key, &collector, arguments.services_port)?;
         let services = services.start().await?;
@@ -134,6 +153,7 @@ impl Pair {
         Ok(Self {
             web,
             services,
+            viewer,
             collector,
             key,
             storage,
@@ -148,6 +168,13 @@ impl Pair {
         println!("  upload page    http://{web}/");
         println!("  web host       http://{web}/uploads");
         println!("  services       http://{services}/internal/storage/");
+        match &self.viewer {
+            Some(viewer) => println!("  traces         {}", viewer.page()),
+            None => println!("  traces         here; in a browser, too, by `cargo xtask dev`"),
+        }
+        if let (Some(web), Some(services)) = (self.web.metrics(), self.services.metrics()) {
+            println!("  live           portcullis top --web {web} --services {services}");
+        }
         println!("  API key        {}", self.key.expose());
         println!(
             "  admin's key    {}",
@@ -167,32 +194,40 @@ impl Pair {
 }
 
 /// The folder, with one for each disk, the configuration of both servers and a key for administrators.
-fn prepare(storage: &Path, policies_from_services: bool) -> Result<PathBuf> {
+fn prepare(arguments: &Arguments, viewer: Option<&Viewer>) -> Result<PathBuf> {
+    let storage = &arguments.storage;
     let cannot = |path: &Path| format!("{} cannot be made", path.display());
     for disk in DISKS {
         let root = storage.join(disk);
         fs::create_dir_all(&root).with_context(|| cannot(&root))?;
     }
     let storage = storage.canonicalize()?;
-    let source = if policies_from_services {
+    let source = if arguments.policies_from_services {
         "services"
     } else {
         "file"
     };
+    let head = |metrics_port: u16| {
+        let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, metrics_port));
+        format!("# Written by `portcullis dev` at each start.\nmetrics-listen = \"{metrics}\"\n")
+    };
+    let mut web = head(arguments.web_metrics_port);
+    let _ = writeln!(
+        web,
+        "allow-anonymous = true\npolicies.source = \"{source}\""
+    );
+    if let Some(viewer) = viewer {
+        let _ = writeln!(web, "page.trace-url = \"{}\"", viewer.trace_url());
+    }
     let key = storage.join(ADMIN_KEY);
-    let head = "# Written by `portcullis dev` at each start.\n";
+    let services = format!(
+        "{}[[keys]]\nname = \"admin\"\nkey-file = '{}'\nscopes = [\"admin\"]\n",
+        head(arguments.services_metrics_port),
+        key.display()
+    );
     for (file, text) in [
-        (
-            "web.toml",
-            format!("{head}allow-anonymous = true\npolicies.source = \"{source}\"\n"),
-        ),
-        (
-            "services.toml",
-            format!(
-                "{head}[[keys]]\nname = \"admin\"\nkey-file = '{}'\nscopes = [\"admin\"]\n",
-                key.display()
-            ),
-        ),
+        ("web.toml", web),
+        ("services.toml", services),
         (ADMIN_KEY, random_key()?.expose().to_owned()),
     ] {
         let path = storage.join(file);
@@ -245,13 +280,20 @@ fn random_key() -> Result<ApiKey> {
     Ok(ApiKey::parse(&hex::encode(bytes))?)
 }
 
-/// Prints the tree of each upload's spans once it is complete, for ever.
-async fn show_traces(collector: &Collector) {
+/// Prints the tree of each upload's spans once it is complete, and hands everything on to the viewer, for as long as that takes it.
+async fn show_traces(collector: &Collector, viewer: Option<&Viewer>) -> anyhow::Error {
     let mut trees = Trees::new(std::io::stdout().is_terminal());
     loop {
         tokio::time::sleep(LOOK).await;
-        for tree in trees.take_in(collector.drain()) {
+        let sent = collector.drain();
+        for tree in trees.take_in(spans(&sent)) {
             println!("{tree}");
+        }
+        let Some(viewer) = viewer else { continue };
+        for traces in sent {
+            if let Err(error) = viewer.show(traces).await {
+                return error;
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ mod http;
 mod key;
 mod policy;
 mod screen;
+mod top;
 mod upload;
 
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum Command {
     Key(key::Arguments),
     /// Checks, shows and tries policies.
     Policy(Box<policy::Arguments>),
+    /// Shows what both servers are doing, live.
+    Top(top::Arguments),
     /// Sends files and folders to a web host, and goes on where an earlier run stopped.
     Upload(upload::Arguments),
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Upload(arguments) => upload::run(&arguments),
     };
     match done {

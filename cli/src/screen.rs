@@ -63,7 +63,8 @@ pub(crate) fn bytes(bytes: u64) -> String {
     match bytes {
         0..=9_999 => format!("{bytes} bytes"),
         10_000..=9_999_999 => format!("{:.0} KiB", bytes as f64 / 1024.0),
-        _ => format!("{:.0} MiB", bytes as f64 / 1_048_576.0),
+        10_000_000..=9_999_999_999 => format!("{:.0} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.0} GiB", bytes as f64 / 1_073_741_824.0),
     }
 }
 
@@ -105,6 +106,7 @@ mod tests {
         assert_eq!(bytes(9_999), "9999 bytes");
         assert_eq!(bytes(58 * 1024), "58 KiB");
         assert_eq!(bytes(64 << 20), "64 MiB");
+        assert_eq!(bytes(64 << 30), "64 GiB");
         assert_eq!(time(Duration::from_nanos(1_500)), "1.5 us");
         assert_eq!(rate(1_000_000, Duration::from_millis(1)), "1000 MB/s");
     }

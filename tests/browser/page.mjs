@@ -89,7 +89,8 @@ before(async () => {
   await writeFile(join(folder, "policies.toml"), POLICIES(join(ROOT, "policies/components")));
   await cp(join(ROOT, "policies/definitions"), join(folder, "definitions"), { recursive: true });
   if (SCREENSHOTS) await mkdir(SCREENSHOTS, { recursive: true });
-  const ports = ["--web-port", "0", "--services-port", "0"];
+  const listeners = ["web", "services", "traces", "web-metrics", "services-metrics"];
+  const ports = listeners.flatMap((listener) => [`--${listener}-port`, "0"]);
   const places = ["--storage", join(folder, "storage"), "--policies", folder];
   servers = spawn(join(BINARIES, "portcullis"), ["dev", ...ports, ...places], { stdio: ["ignore", "pipe", "inherit"] });
   const lines = createInterface({ input: servers.stdout });

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import threading
 
@@ -14,6 +15,11 @@ ROOT = pathlib.Path(__file__).parents[2]
 BINARIES = pathlib.Path(os.environ.get("PORTCULLIS_BIN_DIR", ROOT / "target/debug"))
 KEY = "0123456789abcdef0123456789abcdef"
 ADMIN_KEY = "00112233445566778899aabbccddeeff"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
 
 
 class Server:

@@ -4,7 +4,6 @@ import json
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
 import time
 
@@ -12,7 +11,7 @@ import pytest
 import requests
 import yaml
 
-from conftest import ROOT, Services
+from conftest import ROOT, Services, free_port
 from pair import WebHost
 
 FOLDER = ROOT / "deploy/observability"
@@ -47,11 +46,6 @@ settings = {{ template = "in/{{filename}}", ignore = ["table"] }}
 """
 """A collector that is not there."""
 NOWHERE = {"OTEL_SDK_DISABLED": "false", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def watched(server):

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::viewer;
 use crate::workspace::{AGREEMENT, Workspace, run as run_command};
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
@@ -16,5 +17,6 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         "--",
         "-D",
         "warnings",
-    ]))
+    ]))?;
+    viewer::lint(workspace)
 }

@@ -20,6 +20,7 @@ mod sample;
 mod test;
 mod toolchain;
 mod ui;
+mod viewer;
 mod workspace;
 
 use std::process::ExitCode;

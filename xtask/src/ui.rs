@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::workspace::{Workspace, run as run_command, say};
-use crate::{guests, npm, toolchain};
+use crate::{guests, npm, toolchain, viewer};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -45,6 +45,7 @@ pub(crate) fn browser(workspace: &Workspace) -> Result<()> {
     let chromium = toolchain::chromium()?;
     guests::build(workspace)?;
     run_command(&mut workspace.cargo(["build", "--locked", "--workspace", "--bins", "--tests"]))?;
+    viewer::build(workspace)?;
     let folder = workspace.root.join("tests/browser");
     npm::install(&folder)?;
     run_command(

@@ -11,6 +11,8 @@ use tokio::process::{Child, Command};
 
 /// What stands before the address in the line that a server writes when it listens.
 const LISTENING: &str = "listening server.address=";
+/// The same of the line about where it shows what it counts.
+const METRICS: &str = "metrics are served at /metrics server.address=";
 /// How long a server may take to listen: the web host compiles its policies before.
 const START: Duration = Duration::from_mins(2);
 /// How long a server may take to end when it is asked to, its own drain included.
@@ -27,6 +29,7 @@ pub(super) struct Server {
     name: &'static str,
     child: Child,
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
 }
 
 impl Launch {
@@ -70,10 +73,14 @@ impl Launch {
         );
         let stdout = child.stdout.take().context("standard output is piped")?;
         let mut lines = BufReader::new(stdout).lines();
+        let mut metrics = None;
         let listening = async {
             while let Some(line) = lines.next_line().await? {
                 if let Some((_, address)) = line.split_once(LISTENING) {
                     return Ok(address.parse()?);
+                }
+                if let Some((_, address)) = line.split_once(METRICS) {
+                    metrics = Some(address.parse()?);
                 }
                 eprintln!("{name:>8} | {line}");
             }
@@ -87,6 +94,7 @@ impl Launch {
             name,
             child,
             address,
+            metrics,
         })
     }
 }
@@ -94,6 +102,11 @@ impl Launch {
 impl Server {
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it shows what it counts, if it does.
+    pub(super) fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Ready when the server has ended by itself, which it should not.

@@ -112,12 +112,12 @@ impl Collector {
 
     /// All spans so far.
     pub fn spans(&self) -> Vec<ExportedSpan> {
-        decoded(&lock(&self.received.traces))
+        spans(&lock(&self.received.traces))
     }
 
-    /// All spans since the last time, which are then forgotten.
-    pub fn drain(&self) -> Vec<ExportedSpan> {
-        decoded(&std::mem::take(&mut *lock(&self.received.traces)))
+    /// All requests with spans since the last time, which are then forgotten.
+    pub fn drain(&self) -> Vec<Bytes> {
+        std::mem::take(&mut *lock(&self.received.traces))
     }
 
     /// Every byte so far: whatever must not be exported must not be found in them.
@@ -182,9 +182,11 @@ impl ExportedSpan {
     }
 }
 
-fn decoded(requests: &[Bytes]) -> Vec<ExportedSpan> {
+/// The spans of these requests.
+pub fn spans(requests: &[Bytes]) -> Vec<ExportedSpan> {
     let decode = |request: &Bytes| ExportTraceServiceRequest::decode(request.clone()).ok();
-    requests.iter().filter_map(decode).flat_map(spans).collect()
+    let decoded = requests.iter().filter_map(decode);
+    decoded.flat_map(spans_of_one).collect()
 }
 
 fn metrics(request: ExportMetricsServiceRequest) -> Vec<(String, String)> {
@@ -234,7 +236,7 @@ fn lock(requests: &Mutex<Vec<Bytes>>) -> MutexGuard<'_, Vec<Bytes>> {
     requests.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn spans(request: ExportTraceServiceRequest) -> Vec<ExportedSpan> {
+fn spans_of_one(request: ExportTraceServiceRequest) -> Vec<ExportedSpan> {
     let mut found = Vec::new();
     for resource_spans in request.resource_spans {
         let service = service(resource_spans.resource);

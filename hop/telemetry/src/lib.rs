@@ -13,6 +13,7 @@ mod detail;
 #[cfg(test)]
 mod documentation;
 mod exporter;
+mod exposition;
 mod format;
 mod label;
 mod line;
@@ -30,6 +31,7 @@ pub use attribute::{Attribute, ErrorType, Outcome};
 pub use component_version::ComponentVersion;
 pub use context::{InvalidTraceId, InvalidTraceParent, TraceContext, TraceId};
 pub use detail::{Detail, Note, Place, Reason};
+pub use exposition::{By, Exposition, InvalidExposition, Labels};
 pub use label::{Attempted, Direction, Label, PolicyFault, ShadowChange, Signal, Step};
 pub use line::Line;
 pub use log::log;

@@ -1,7 +1,7 @@
 /** What an auditor asks for: where it lies, its digest, who judged it. */
 
 import type { PolicyVerdict, Problem, Receipt } from "./answer.ts";
-import { button, element } from "./element.ts";
+import { button, element, rendered } from "./element.ts";
 import { grouped, size } from "./quantity.ts";
 
 const SAID: Readonly<Record<string, string>> = {
@@ -24,14 +24,16 @@ export function receiptView(receipt: Receipt): HTMLElement {
     ["Time", element("time", { datetime: receipt.storedAt }, localTime(receipt.storedAt))],
     ...policyRows(receipt.policies),
     ["Upload", element("code", {}, receipt.id)],
-    ["Trace", copyable(receipt.traceId, "trace")],
+    ["Trace", copyable(receipt.traceId, "trace", traceLink(receipt.traceId))],
   ]);
 }
 
 /** What is known of a file that was not stored. Nothing if it was not even sent. */
 export function particularsView(problem: Problem): HTMLElement | undefined {
   const rows: Row[] = policyRows(problem.policies);
-  if (problem.supportId !== undefined) rows.push(["Support id", copyable(problem.supportId, "support id")]);
+  if (problem.supportId !== undefined) {
+    rows.push(["Support id", copyable(problem.supportId, "support id", traceLink(problem.supportId))]);
+  }
   if (rows.length === 0) return undefined;
   return details("Details", [...rows, ["Kind", element("code", {}, problem.kind)]]);
 }
@@ -57,10 +59,16 @@ function policyRows(policies: readonly PolicyVerdict[]): Row[] {
   return [["Policies", element("ul", { class: "policies" }, ...items)]];
 }
 
-/** A text with a button that copies it, where the browser can. */
-function copyable(text: string, what: string): HTMLElement {
+/** Where a trace is looked at, if the site says where that is: the place of its id is marked, as in the settings of the web host. */
+function traceLink(traceId: string): string | undefined {
+  return rendered("uploads", HTMLElement).dataset["traceUrl"]?.replaceAll("{trace_id}", traceId);
+}
+
+/** A text with a button that copies it, where the browser can; it may lead somewhere. */
+function copyable(text: string, what: string, href?: string): HTMLElement {
   const code = element("code", {}, text);
-  if (!("clipboard" in navigator)) return code;
+  const shown = href === undefined ? code : element("a", { href, target: "_blank", rel: "noopener noreferrer" }, code);
+  if (!("clipboard" in navigator)) return shown;
   const copy = button(
     "Copy",
     () => {
@@ -75,7 +83,7 @@ function copyable(text: string, what: string): HTMLElement {
     copy.textContent = words;
     setTimeout(() => (copy.textContent = "Copy"), 2_000);
   };
-  return element("span", { class: "copyable" }, code, " ", copy);
+  return element("span", { class: "copyable" }, shown, " ", copy);
 }
 
 function localTime(rfc3339: string): string {

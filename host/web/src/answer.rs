@@ -142,11 +142,16 @@ pub(crate) fn unreadable(problem: Problem, span: &Span) -> Answer {
 }
 
 /// The response to a request: one receipt, one problem, or the list of both.
-pub(crate) fn respond(mut answers: Vec<Answer>, format: Format, span: &Span) -> Response {
+pub(crate) fn respond(
+    mut answers: Vec<Answer>,
+    format: Format,
+    page: &page::PageSettings,
+    span: &Span,
+) -> Response {
     let status = status(&answers);
     span.set(Attribute::StatusCode(status.as_u16()));
     let mut response = match (format, answers.len()) {
-        (Format::Html, _) => html(status, page::outcome(&answers)),
+        (Format::Html, _) => html(status, page::outcome(&answers, page.trace_url.as_ref())),
         (Format::Json | Format::Lines, _) if status == StatusCode::CREATED => {
             json(status, &serde_json::json!({ "uploads": answers }))
         }

@@ -17,7 +17,7 @@ mod settings;
 pub use asset::{Asset, asset};
 pub use form::upload_form;
 pub use outcome::{outcome, problem};
-pub use settings::{Extension, FieldName, FormField, InvalidPage, PageSettings};
+pub use settings::{Extension, FieldName, FormField, InvalidPage, PageSettings, TraceUrl};
 
 /// The `Content-Security-Policy` of every page. There are no inline scripts or styles to allow, and
 /// scripts cannot turn text into markup (Trusted Types, with no policy that could).

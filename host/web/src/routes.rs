@@ -168,7 +168,7 @@ async fn uploads(State(site): State<Arc<Site>>, uri: OriginalUri, request: Reque
         Ok(principal) => principal,
         Err(problem) => {
             let answers = vec![answer::unreadable(problem, &span)];
-            return answer::respond(answers, format, &span);
+            return answer::respond(answers, format, &site.page, &span);
         }
     };
     let client = parts
@@ -193,7 +193,7 @@ async fn uploads(State(site): State<Arc<Site>>, uri: OriginalUri, request: Reque
         return response;
     }
     let answers = take(&site, request, body, &Live::default(), &span).await;
-    answer::respond(answers, format, &span)
+    answer::respond(answers, format, &site.page, &span)
 }
 
 /// A request but for its body.

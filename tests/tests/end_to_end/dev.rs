@@ -22,6 +22,12 @@ fn dev(storage: &tempfile::TempDir) -> Command {
             "0",
             "--services-port",
             "0",
+            "--traces-port",
+            "0",
+            "--web-metrics-port",
+            "0",
+            "--services-metrics-port",
+            "0",
             "--storage",
         ])
         .arg(storage.path())

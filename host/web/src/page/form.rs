@@ -3,11 +3,12 @@
 use maud::{Markup, html};
 
 use super::layout::{Scripts, document};
-use super::settings::{Extension, FormField, PageSettings};
+use super::settings::{Extension, FormField, PageSettings, TraceUrl};
 use crate::multipart::MAX_FILES;
 
 /// The upload page.
 pub fn upload_form(settings: &PageSettings) -> String {
+    let traces = settings.trace_url.as_ref().map(TraceUrl::as_str);
     let main = html! {
         div class="intro" {
             h1 { "Send data files" }
@@ -27,7 +28,7 @@ pub fn upload_form(settings: &PageSettings) -> String {
             }
             (files(&settings.extensions))
         }
-        section id="uploads" class="uploads" aria-labelledby="uploads-title" hidden {
+        section id="uploads" class="uploads" aria-labelledby="uploads-title" data-trace-url=[traces] hidden {
             div class="uploads-head" {
                 h2 id="uploads-title" { "Your files" }
                 p class="hint" id="summary" {}

@@ -9,16 +9,17 @@ use super::layout::{Scripts, document};
 use super::prose::prose;
 use super::quantity::{counted, size};
 use super::receipt::{particulars, receipt};
+use super::settings::TraceUrl;
 use crate::answer::{Answer, StoredAnswer};
 
 /// The page for the answers to one form, in the order in which the files came.
-pub fn outcome(answers: &[Answer]) -> String {
+pub fn outcome(answers: &[Answer], traces: Option<&TraceUrl>) -> String {
     let main = html! {
         div class="intro" { h1 { (headline(answers)) } }
         @for answer in answers {
             @match answer {
-                Answer::Stored(stored) => { (file_stored(stored)) }
-                Answer::Problem(problem) => { (file_refused(problem)) }
+                Answer::Stored(stored) => { (file_stored(stored, traces)) }
+                Answer::Problem(problem) => { (file_refused(problem, traces)) }
             }
         }
         (way_back("Send more files"))
@@ -57,7 +58,7 @@ fn headline(answers: &[Answer]) -> String {
     }
 }
 
-fn file_stored(stored: &StoredAnswer) -> Markup {
+fn file_stored(stored: &StoredAnswer, traces: Option<&TraceUrl>) -> Markup {
     let file = &stored.receipt;
     let (class, verdict) = match file.status {
         Status::Accepted => ("accepted", "Accepted"),
@@ -84,12 +85,12 @@ fn file_stored(stored: &StoredAnswer) -> Markup {
                 }
             }
             (findings(&file.findings, &file.tallies))
-            (receipt(file))
+            (receipt(file, traces))
         }
     }
 }
 
-fn file_refused(problem: &Problem) -> Markup {
+fn file_refused(problem: &Problem, traces: Option<&TraceUrl>) -> Markup {
     let rejected = problem.kind == ProblemKind::PolicyRejected;
     let filename: Option<String> = member(problem, "filename");
     let policies: Vec<_> = member(problem, "policies").unwrap_or_default();
@@ -100,7 +101,7 @@ fn file_refused(problem: &Problem) -> Markup {
             (head(filename.as_deref().unwrap_or("The upload"), if rejected { "Rejected" } else { "Not stored" }))
             p class="sentence" { (prose(&problem.detail)) }
             (findings(&listed, &tallies))
-            (particulars(&policies, problem.kind.slug(), problem.support_id.as_deref()))
+            (particulars(&policies, problem.kind.slug(), problem.support_id.as_deref(), traces))
         }
     }
 }
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_stored_file_has_its_receipt() {
-        let page = outcome(&[stored("patient.csv", Status::Accepted)]);
+        let page = outcome(&[stored("patient.csv", Status::Accepted)], None);
         for words in [
             "Your file is stored",
             "Accepted",
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_quarantined_file_is_not_called_accepted() {
-        let page = outcome(&[stored("patient.csv", Status::Quarantined)]);
+        let page = outcome(&[stored("patient.csv", Status::Quarantined)], None);
         assert!(
             page.contains("Quarantined")
                 && page.contains("Somebody looks at &lt;all&gt; of them. An administrator")
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_rejected_file_has_its_sentence_findings_and_support_id() {
-        let page = outcome(&[rejected("patient.csv")]);
+        let page = outcome(&[rejected("patient.csv")], None);
         for words in [
             "was not stored",
             "Rejected",
@@ -230,12 +231,27 @@ mod tests {
     }
 
     #[test]
+    fn a_receipt_leads_to_its_trace_where_the_site_says_where_that_is() {
+        let traces = TraceUrl::try_from("https://tracing.example.org/{trace_id}".to_owned());
+        let traces = traces.expect("is one");
+        let leads = r#"<a href="https://tracing.example.org/0af7651916cd43dd8448eb211c80319c""#;
+        for answer in [stored("a.csv", Status::Accepted), rejected("b.csv")] {
+            let answers = [answer];
+            assert!(outcome(&answers, Some(&traces)).contains(leads));
+            assert!(!outcome(&answers, None).contains("https:"));
+        }
+    }
+
+    #[test]
     fn several_files_are_counted() {
-        let page = outcome(&[
-            stored("a.csv", Status::Accepted),
-            rejected("b.csv"),
-            rejected("c.csv"),
-        ]);
+        let page = outcome(
+            &[
+                stored("a.csv", Status::Accepted),
+                rejected("b.csv"),
+                rejected("c.csv"),
+            ],
+            None,
+        );
         assert!(page.contains("1 of 3 files are stored"));
     }
 
@@ -245,7 +261,7 @@ mod tests {
             ProblemKind::BadRequest,
             "The form has no file.",
         )));
-        let page = outcome(&[answer]);
+        let page = outcome(&[answer], None);
         assert!(
             page.contains("<h1>The request cannot be read</h1>") && page.contains("Not stored"),
             "{page}"
@@ -258,7 +274,7 @@ mod tests {
             stored("<img src=x onerror=alert(1)>.csv", Status::Accepted),
             rejected("<svg/onload=x>.csv"),
         ] {
-            let page = outcome(&[answer]);
+            let page = outcome(&[answer], None);
             assert!(
                 !page.contains("<img src=x") && !page.contains("<svg"),
                 "{page}"
@@ -271,12 +287,12 @@ mod tests {
         let problem = Problem::new(ProblemKind::PolicyRejected, "No.")
             .with("findings", "none")
             .with("filename", 7);
-        assert!(outcome(&[Answer::Problem(Box::new(problem))]).contains("The upload"));
+        assert!(outcome(&[Answer::Problem(Box::new(problem))], None).contains("The upload"));
     }
 
     #[test]
     fn result_pages_load_no_script() {
-        assert!(!outcome(&[stored("a.csv", Status::Accepted)]).contains("<script"));
+        assert!(!outcome(&[stored("a.csv", Status::Accepted)], None).contains("<script"));
         assert!(
             !problem(&Problem::new(ProblemKind::NotFound, "Nothing is here.")).contains("<script")
         );

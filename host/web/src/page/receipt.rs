@@ -5,9 +5,10 @@ use portcullis_hop::Receipt;
 use portcullis_types::{PolicyVerdict, Verdict};
 
 use super::quantity::{grouped, size};
+use super::settings::TraceUrl;
 
 /// The receipt of a stored file.
-pub(super) fn receipt(receipt: &Receipt) -> Markup {
+pub(super) fn receipt(receipt: &Receipt, traces: Option<&TraceUrl>) -> Markup {
     html! {
         details class="receipt" {
             summary { "Receipt" }
@@ -24,7 +25,7 @@ pub(super) fn receipt(receipt: &Receipt) -> Markup {
                 dt { "Upload" }
                 dd { code { (receipt.id) } }
                 dt { "Trace" }
-                dd { code { (receipt.trace_id) } }
+                dd { (trace(&receipt.trace_id.to_string(), traces)) }
             }
         }
     }
@@ -35,6 +36,7 @@ pub(super) fn particulars(
     policies_said: &[PolicyVerdict],
     kind: &str,
     support_id: Option<&str>,
+    traces: Option<&TraceUrl>,
 ) -> Markup {
     html! {
         details class="receipt" {
@@ -45,9 +47,21 @@ pub(super) fn particulars(
                 dd { code { (kind) } }
                 @if let Some(id) = support_id {
                     dt { "Support id" }
-                    dd { code { (id) } }
+                    dd { (trace(id, traces)) }
                 }
             }
+        }
+    }
+}
+
+/// The id of a trace, which leads to it where the site says where that is.
+fn trace(id: &str, traces: Option<&TraceUrl>) -> Markup {
+    html! {
+        @match traces {
+            Some(traces) => {
+                a href=(traces.of(id)) target="_blank" rel="noopener noreferrer" { code { (id) } }
+            }
+            None => { code { (id) } }
         }
     }
 }

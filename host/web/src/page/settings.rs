@@ -36,6 +36,8 @@ pub struct PageSettings {
     pub fields: Vec<FormField>,
     /// The files that can be chosen; empty for any. Policies judge whatever comes all the same.
     pub extensions: Vec<Extension>,
+    /// Where receipts lead for their trace. Default: nowhere.
+    pub trace_url: Option<TraceUrl>,
 }
 
 /// One question about the data: an attribute of the upload.
@@ -70,6 +72,11 @@ pub struct FieldName(Box<str>);
 #[serde(try_from = "String")]
 pub struct Extension(Box<str>);
 
+/// The address at which a trace is looked at, with `{trace_id}` in the place of its id.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TraceUrl(Box<str>);
+
 /// Why the settings of the page cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPage {
@@ -86,6 +93,11 @@ pub enum InvalidPage {
     /// Not an extension.
     #[error("`{0}` is not an extension; write a dot and letters or digits, such as `.csv`")]
     Extension(String),
+    /// Not an address of traces.
+    #[error(
+        "`{0}` cannot be where traces are looked at; write an address that begins with `https://` or `http://` and has `{{trace_id}}` where the id of the trace belongs"
+    )]
+    TraceUrl(String),
 }
 
 impl Default for PageSettings {
@@ -116,6 +128,7 @@ impl Default for PageSettings {
                 ),
             ],
             extensions: vec![Extension(".csv".into()), Extension(".tsv".into())],
+            trace_url: None,
         }
     }
 }
@@ -160,6 +173,37 @@ impl TryFrom<String> for Extension {
             Ok(Self(text.into()))
         } else {
             Err(InvalidPage::Extension(text))
+        }
+    }
+}
+
+/// What stands for the id of a trace.
+const TRACE_ID: &str = "{trace_id}";
+
+impl TraceUrl {
+    /// With the place for the id, as the page's own program needs it.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The address of one trace.
+    pub(super) fn of(&self, trace_id: &str) -> String {
+        self.0.replace(TRACE_ID, trace_id)
+    }
+}
+
+impl TryFrom<String> for TraceUrl {
+    type Error = InvalidPage;
+
+    fn try_from(text: String) -> Result<Self, InvalidPage> {
+        // Of no other scheme, such as one that runs as a script.
+        let is_web = ["https://", "http://"]
+            .iter()
+            .any(|scheme| text.starts_with(scheme));
+        if is_web && text.contains(TRACE_ID) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidPage::TraceUrl(text))
         }
     }
 }
@@ -213,6 +257,22 @@ mod tests {
                 Extension::try_from(extension.to_owned()).is_err(),
                 "{extension}"
             );
+        }
+    }
+
+    #[test]
+    fn traces_are_looked_at_where_the_web_is() {
+        let address = "https://tracing.example.org/trace/{trace_id}?embed=1";
+        let url = TraceUrl::try_from(address.to_owned()).expect("is one");
+        assert_eq!(url.of("ab"), "https://tracing.example.org/trace/ab?embed=1");
+        for address in [
+            "",
+            "https://tracing.example.org/",
+            "javascript:alert('{trace_id}')",
+            "/trace/{trace_id}",
+        ] {
+            let refused = TraceUrl::try_from(address.to_owned()).expect_err(address);
+            assert!(refused.to_string().contains("{trace_id}"), "{refused}");
         }
     }
 
