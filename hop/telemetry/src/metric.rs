@@ -418,6 +418,13 @@ mod tests {
             .map(|metric| metric.declared().name)
             .collect();
         assert_eq!(names.len(), Metric::ALL.len());
+        // What is made for a metric is found by this.
+        assert!(
+            Metric::ALL
+                .iter()
+                .enumerate()
+                .all(|(place, metric)| *metric as usize == place)
+        );
         for metric in Metric::ALL {
             if let Kind::Histogram(bounds) = metric.declared().kind {
                 assert!(bounds.is_sorted_by(|one, next| one < next), "{metric:?}");

@@ -1,6 +1,5 @@
 //! Counting and measuring. Before telemetry is started, and where nobody asks for metrics, it costs next to nothing.
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use opentelemetry::KeyValue;
@@ -22,14 +21,20 @@ static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
 struct Instruments {
     registry: Registry,
     meter: Meter,
-    counters: HashMap<Metric, Counter<u64>>,
-    histograms: HashMap<Metric, Histogram<f64>>,
+    /// By the place of the metric in its list.
+    made: Vec<Instrument>,
+}
+
+enum Instrument {
+    Counter(Counter<u64>),
+    Histogram(Histogram<f64>),
+    /// It is made when somebody has something to show.
+    Gauge,
 }
 
 /// Adds to a counter.
 pub fn count(metric: Metric, n: u64, labels: impl IntoIterator<Item = Label>) {
-    let instruments = INSTRUMENTS.get();
-    if let Some(counter) = instruments.and_then(|instruments| instruments.counters.get(&metric)) {
+    if let Some(Instrument::Counter(counter)) = made(metric) {
         counter.add(n, &written(metric, labels));
     }
 }
@@ -41,11 +46,13 @@ pub fn expect(metric: Metric, labels: impl IntoIterator<Item = Label>) {
 
 /// Adds a value to a histogram, in the unit of the metric.
 pub fn measure(metric: Metric, value: f64, labels: impl IntoIterator<Item = Label>) {
-    let instruments = INSTRUMENTS.get();
-    let histogram = instruments.and_then(|instruments| instruments.histograms.get(&metric));
-    if let Some(histogram) = histogram {
+    if let Some(Instrument::Histogram(histogram)) = made(metric) {
         histogram.record(value, &written(metric, labels));
     }
+}
+
+fn made(metric: Metric) -> Option<&'static Instrument> {
+    INSTRUMENTS.get()?.made.get(metric as usize)
 }
 
 /// Has a gauge ask for its values whenever somebody looks. It is asked on a thread on which it may block for a moment, for as
@@ -123,8 +130,7 @@ pub(crate) fn start(
 impl Instruments {
     fn of(provider: &SdkMeterProvider, registry: Registry) -> Self {
         let meter = provider.meter("portcullis");
-        let (mut counters, mut histograms) = (HashMap::new(), HashMap::new());
-        for metric in Metric::ALL {
+        let make = |metric: Metric| {
             let Declared {
                 name,
                 unit,
@@ -135,23 +141,21 @@ impl Instruments {
             match kind {
                 Kind::Counter => {
                     let counter = meter.u64_counter(name).with_unit(unit);
-                    counters.insert(metric, counter.with_description(about).build());
+                    Instrument::Counter(counter.with_description(about).build())
                 }
                 Kind::Histogram(bounds) => {
                     let histogram = meter.f64_histogram(name).with_unit(unit);
                     let histogram = histogram.with_description(about);
                     let histogram = histogram.with_boundaries(bounds.to_vec());
-                    histograms.insert(metric, histogram.build());
+                    Instrument::Histogram(histogram.build())
                 }
-                // Made when somebody has something to show.
-                Kind::Gauge => {}
+                Kind::Gauge => Instrument::Gauge,
             }
-        }
+        };
         Self {
             registry,
+            made: Metric::ALL.map(make).into(),
             meter,
-            counters,
-            histograms,
         }
     }
 }

@@ -12,6 +12,10 @@ use crate::bench::table::Seconds;
 use crate::bench::{collector, in_folder, tus};
 use crate::workspace::{Workspace, say};
 
+/// Small uploads of one turn, and how many turns each side has of a round: what else the machine does comes and goes within seconds.
+const SMALL_UPLOADS: usize = 1_000;
+const SMALL_TURNS: usize = 4;
+
 /// Measures in turns. Watched are all traces, metrics each second, and the log, on standard output and to the collector.
 pub(crate) fn measure(
     workspace: &Workspace,
@@ -38,17 +42,22 @@ fn measure_in(workspace: &Workspace, folder: &Path, upload: Upload) -> Result<Ve
     let [large_watched, large_quiet, small_watched, small_quiet] = &mut times;
     for round in 1..=upload.rounds {
         say(format!("telemetry, round {round} of {}", upload.rounds));
-        // Who is first has the warmer or the colder machine: they take turns at that, too.
-        let mut sides = [
-            (&watched, &mut *large_watched, &mut *small_watched),
-            (&quiet, &mut *large_quiet, &mut *small_quiet),
-        ];
-        if round % 2 == 0 {
-            sides.reverse();
+        for (pair, times) in by_turns(
+            round,
+            (&watched, &mut *large_watched),
+            (&quiet, &mut *large_quiet),
+        ) {
+            times.push(path::portcullis(pair, round, &large)?);
         }
-        for (pair, large_times, small_times) in sides {
-            large_times.push(path::portcullis(pair, round, &large)?);
-            small_times.push(tus::small_round(pair, round, &small)?);
+        for turn in 0..SMALL_TURNS {
+            let turn = round * SMALL_TURNS + turn;
+            for (pair, times) in by_turns(
+                turn,
+                (&watched, &mut *small_watched),
+                (&quiet, &mut *small_quiet),
+            ) {
+                times.push(tus::small_round(pair, turn, SMALL_UPLOADS, &small)?);
+            }
         }
     }
     let [large_watched, large_quiet, small_watched, small_quiet] = times;
@@ -78,10 +87,19 @@ fn measure_in(workspace: &Workspace, folder: &Path, upload: Upload) -> Result<Ve
             format!(
                 "uploads of 10 KB by tus, durable, {CLIENTS} connections, csv-schema, with all telemetry, to without"
             ),
-            count(tus::SMALL_UPLOADS),
+            count(SMALL_UPLOADS),
             "/s",
             small_watched,
             small_quiet,
         ),
     ])
+}
+
+/// Who is first has the warmer or the colder machine: they take turns at that, too.
+fn by_turns<Side>(turn: usize, one: Side, other: Side) -> [Side; 2] {
+    if turn.is_multiple_of(2) {
+        [one, other]
+    } else {
+        [other, one]
+    }
 }

@@ -27,7 +27,7 @@ use crate::workspace::{Workspace, say};
 
 /// A small upload, and how many there are in a round.
 const SMALL_BYTES: u64 = 10_000;
-pub(crate) const SMALL_UPLOADS: usize = 4_000;
+const SMALL_UPLOADS: usize = 4_000;
 /// How soon a web host is asked again that is not ready yet, and for how long.
 const AGAIN: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -184,10 +184,10 @@ pub(crate) fn small_table() -> Result<Table> {
     Table::of("patient", SMALL_BYTES)
 }
 
-/// The seconds for a round of small uploads, which go afterwards.
-pub(crate) fn small_round(pair: &Pair, round: usize, table: &Table) -> Result<f64> {
+/// The seconds for so many small uploads, which go afterwards.
+pub(crate) fn small_round(pair: &Pair, round: usize, count: usize, table: &Table) -> Result<f64> {
     settle();
-    let seconds = by_clients(SMALL_UPLOADS, |client, uploads| {
+    let seconds = by_clients(count, |client, uploads| {
         let mut connection = Connection::to(pair.web.address)?;
         for upload in uploads {
             let name = format!("{round}-{client}-{upload}.csv");
@@ -218,7 +218,7 @@ fn small(
     for round in 1..=rounds {
         say(format!("small uploads, round {round} of {rounds}"));
         for (pair, seconds) in [(&judged, &mut with_table), (&plain, &mut with_type)] {
-            seconds.push(small_round(pair, round, &table)?);
+            seconds.push(small_round(pair, round, SMALL_UPLOADS, &table)?);
         }
         if let Some(nginx) = &nginx {
             settle();
