@@ -38,6 +38,12 @@ class Server:
                 return
         raise RuntimeError("the server did not start; what it said is above")
 
+    def show_metrics(self):
+        """Has it show its metrics, from its next start on, at the address that is returned."""
+        address = f"127.0.0.1:{free_port()}"
+        self.config.write_text(f'metrics-listen = "{address}"\n{self.config.read_text()}')
+        return address
+
     def kill(self):
         self.process.kill()
         self.process.wait(timeout=10)

@@ -106,15 +106,10 @@ class Prometheus:
 
 class Site:
     def __init__(self, folder):
-        ports = {"portcullis-web": free_port(), "portcullis-services": free_port()}
-        targets = {job: f"127.0.0.1:{port}" for job, port in ports.items()}
         self.services = watched(Services)(folder, {"local": {}}, start=False)
-        listen = 'metrics-listen = "{}"\n'
-        config = self.services.config
-        config.write_text(listen.format(targets["portcullis-services"]) + config.read_text())
-        self.services.start()
         self.web = watched(WebHost)(folder, self.services, start=False)
-        self.web.config.write_text(listen.format(targets["portcullis-web"]) + self.web.config.read_text())
+        targets = {"portcullis-services": self.services.show_metrics(), "portcullis-web": self.web.show_metrics()}
+        self.services.start()
         definitions = folder / "definitions"
         definitions.mkdir()
         (definitions / "patient.json").write_text('[{"name": "age", "type": "integer"}]')

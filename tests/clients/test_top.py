@@ -15,7 +15,7 @@ import pyte
 import pytest
 import requests
 
-from conftest import BINARIES, Services, free_port
+from conftest import BINARIES, Services
 from pair import WebHost
 
 """How long anything may take, in seconds."""
@@ -92,17 +92,11 @@ def site(tmp_path):
 
 class Site:
     def __init__(self, folder):
-        self.metrics = {server: f"127.0.0.1:{free_port()}" for server in ("web", "services")}
         self.services = Services(folder, {"local": {}}, start=False)
         self.web = WebHost(folder, self.services, start=False)
-        self.show_metrics(self.services, "services")
+        self.metrics = {"web": self.web.show_metrics(), "services": self.services.show_metrics()}
         self.services.start()
-        self.show_metrics(self.web, "web")
         self.web.start()
-
-    def show_metrics(self, server, name):
-        config = server.config
-        config.write_text(f'metrics-listen = "{self.metrics[name]}"\n{config.read_text()}')
 
     def top(self):
         return Terminal("--web", self.metrics["web"], "--services", self.metrics["services"])

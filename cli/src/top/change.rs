@@ -25,7 +25,7 @@ impl<'reading> Change<'reading> {
 
     /// The value now, 0 for what never happened.
     pub(super) fn value(&self, metric: Metric, labels: &Labels) -> f64 {
-        self.now.values.sum(metric, labels).unwrap_or_default()
+        self.known(metric, labels).unwrap_or_default()
     }
 
     /// The same of something that not every server has.

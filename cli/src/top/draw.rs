@@ -196,7 +196,7 @@ fn policies(frame: &mut Frame<'_>, area: Rect, change: &Change<'_>) {
                     &labels.clone().and(Label::Verdict(verdict)),
                 ))
             };
-            let quantile = |share| time(change.quantile(Metric::PolicyTime, &labels, share));
+            let [median, high] = quantiles(change, Metric::PolicyTime, &labels);
             let name = labels.values().next().unwrap_or_default().to_owned();
             let cells = [
                 if open_breakers(&labels) {
@@ -209,8 +209,8 @@ fn policies(frame: &mut Frame<'_>, area: Rect, change: &Change<'_>) {
                 said(Verdict::Reject),
                 said(Verdict::Failed),
                 per_second(change.rate(Metric::PolicyVerdicts, &labels)),
-                quantile(0.5),
-                quantile(0.99),
+                median,
+                high,
             ];
             let style = if open_breakers(&labels) {
                 Style::new().fg(Color::Red)
@@ -262,14 +262,14 @@ fn hop(frame: &mut Frame<'_>, area: Rect, change: &Change<'_>) {
             .total_cmp(&one.unwrap_or_default())
     });
     let rows = calls.into_iter().map(|(frequency, labels)| {
-        let quantile = |share| time(change.quantile(Metric::HttpClient, &labels, share));
+        let [median, high] = quantiles(change, Metric::HttpClient, &labels);
         let retries = change.value(Metric::HopRetries, &labels);
         let name: Vec<_> = labels.values().collect();
         let cells = [
             name.join(" "),
             per_second(frequency),
-            quantile(0.5),
-            quantile(0.99),
+            median,
+            high,
             count(retries),
         ];
         let style = if retries > 0.0 {
@@ -299,12 +299,12 @@ fn hop(frame: &mut Frame<'_>, area: Rect, change: &Change<'_>) {
 fn steps(frame: &mut Frame<'_>, area: Rect, change: &Change<'_>) {
     let row = |(step, word): (Step, &'static str)| {
         let labels = Label::Step(step).into();
-        let quantile = |share| time(change.quantile(Metric::StorageTime, &labels, share));
+        let [median, high] = quantiles(change, Metric::StorageTime, &labels);
         row([
             word.to_owned(),
             per_second(change.frequency(Metric::StorageTime, &labels)),
-            quantile(0.5),
-            quantile(0.99),
+            median,
+            high,
         ])
     };
     let staged = change.rate(Metric::Bytes, &Label::Direction(Direction::Staged).into());
@@ -403,6 +403,11 @@ fn bytes_per_second(rate: Option<f64>) -> String {
 fn time(seconds: Option<f64>) -> String {
     let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     time.map_or_else(|| "-".to_owned(), screen::time)
+}
+
+/// The median of a histogram of times, and what 99 % of its values do not exceed.
+fn quantiles(change: &Change<'_>, metric: Metric, labels: &Labels) -> [String; 2] {
+    [0.5, 0.99].map(|share| time(change.quantile(metric, labels, share)))
 }
 
 fn count(number: f64) -> String {
