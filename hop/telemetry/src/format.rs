@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use opentelemetry::{KeyValue, Value};
-use serde_json::{Map, Value as Json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::line::Declared;
 use crate::{TelemetryError, TraceContext};
@@ -69,38 +69,43 @@ fn text(entry: &Entry) -> String {
     text
 }
 
-/// Trace and span are named as in "Trace Context in non-OTLP Log Formats" of OpenTelemetry.
 fn json(entry: &Entry) -> String {
-    let Declared {
-        name,
-        level,
-        message,
-        ..
-    } = &entry.declared;
-    let mut object = Map::new();
-    object.insert(
-        "timestamp".into(),
-        format!("{:.6}", timestamp(entry.at)).into(),
-    );
-    object.insert("level".into(), level.as_str().into());
-    object.insert("event".into(), (*name).into());
-    object.insert("message".into(), (*message).into());
-    if let Some(trace) = &entry.trace {
-        object.insert("trace_id".into(), trace.trace_id().to_string().into());
-        object.insert("span_id".into(), trace.span_id().into());
-    }
-    for KeyValue { key, value, .. } in &entry.details {
-        let value: Json = match value {
-            Value::Bool(yes) => (*yes).into(),
-            Value::I64(number) => (*number).into(),
-            Value::F64(number) => (*number).into(),
-            other => other.as_str().into(),
-        };
-        object.insert(key.as_str().to_owned(), value);
-    }
-    let mut line = Json::Object(object).to_string();
+    // It can only fail where a key is no text.
+    let mut line = serde_json::to_string(entry).unwrap_or_default();
     line.push('\n');
     line
+}
+
+/// Trace and span are named as in "Trace Context in non-OTLP Log Formats" of OpenTelemetry.
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Declared {
+            name,
+            level,
+            message,
+            ..
+        } = &self.declared;
+        let mut line = serializer.serialize_map(None)?;
+        let at = timestamp(self.at);
+        line.serialize_entry("timestamp", &format_args!("{at:.6}"))?;
+        line.serialize_entry("level", level.as_str())?;
+        line.serialize_entry("event", name)?;
+        line.serialize_entry("message", message)?;
+        if let Some(trace) = &self.trace {
+            line.serialize_entry("trace_id", &trace.trace_id())?;
+            line.serialize_entry("span_id", &trace.span_id())?;
+        }
+        for KeyValue { key, value, .. } in &self.details {
+            let key = key.as_str();
+            match value {
+                Value::Bool(yes) => line.serialize_entry(key, yes),
+                Value::I64(number) => line.serialize_entry(key, number),
+                Value::F64(number) => line.serialize_entry(key, number),
+                other => line.serialize_entry(key, &other.as_str()),
+            }?;
+        }
+        line.end()
+    }
 }
 
 fn timestamp(at: SystemTime) -> Timestamp {
@@ -110,6 +115,8 @@ fn timestamp(at: SystemTime) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
+
+    use serde_json::Value as Json;
 
     use super::*;
     use crate::Line;

@@ -25,6 +25,9 @@ use crate::{Signal, TelemetryError, TraceContext, ambient};
 /// How many lines wait for whoever reads standard output.
 const WAITING: usize = 4_096;
 
+/// For how long lines gather after one was written. Whoever reads them is then woken for all of them together.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// Where lines go, once telemetry is started.
 static LOG: OnceLock<Log> = OnceLock::new();
 
@@ -164,7 +167,7 @@ pub(crate) fn flush(deadline: Duration) {
     }
 }
 
-/// For as long as the process lives. Lines that wait together are written together.
+/// For as long as the process lives. A line that comes alone is written at once; those that come soon after it, together.
 fn print(messages: &Receiver<Message>) {
     let mut text = String::new();
     while let Ok(first) = messages.recv() {
@@ -184,6 +187,7 @@ fn print(messages: &Receiver<Message>) {
         if let Some(done) = flushed {
             let _ = done.try_send(());
         }
+        std::thread::sleep(GATHER);
     }
 }
 

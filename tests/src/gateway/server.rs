@@ -12,6 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use crate::until;
 
 /// How long a server may take to listen: the web host compiles its policies before.
 const START: Duration = Duration::from_mins(2);
@@ -35,6 +38,8 @@ pub struct Server {
     launch: Launch,
     child: Child,
     log: Log,
+    /// They end with what it says.
+    reading: Vec<JoinHandle<()>>,
 }
 
 type Log = Arc<Mutex<String>>;
@@ -78,7 +83,7 @@ impl Launch {
             .spawn()
             .with_context(|| format!("{} cannot be started", self.program))?;
         let log = Log::default();
-        keep(
+        let stderr = keep(
             child.stderr.take().context("standard error is piped")?,
             Arc::clone(&log),
         );
@@ -108,7 +113,7 @@ impl Launch {
                 )));
             }
         };
-        keep(lines.into_inner(), Arc::clone(&log));
+        let stdout = keep(lines.into_inner(), Arc::clone(&log));
         // A server that is started again listens where its peers know it.
         Ok(Server {
             launch: Self {
@@ -117,6 +122,7 @@ impl Launch {
             },
             child,
             log,
+            reading: vec![stderr, stdout],
         })
     }
 
@@ -172,6 +178,24 @@ impl Server {
         lines.collect()
     }
 
+    /// The first line of its log about an event of which that is true, once there is one: a line may come a moment after what
+    /// it tells of.
+    pub async fn line(&self, event: &str, is_meant: impl Fn(&Value) -> bool) -> Result<Value> {
+        let found = || {
+            let mut lines = self.lines().into_iter();
+            lines.find(|line| line["event"] == event && is_meant(line))
+        };
+        let what = format!("the log has no such line about {event}");
+        until(&what, || Ok(found().is_some())).await?;
+        found().context(what)
+    }
+
+    /// Waits until its log has these words.
+    pub async fn says(&self, words: &str) -> Result<()> {
+        let what = format!("the log does not say: {words}");
+        until(&what, || Ok(self.log().contains(words))).await
+    }
+
     /// What the command `doctor` says for the configuration that it was started with, as JSON, and its exit code. The
     /// server need not run. Variables given here count instead of its own.
     pub async fn doctor(&self, environment: &[(&'static str, &str)]) -> Result<(i32, Value)> {
@@ -223,9 +247,13 @@ impl Server {
         Ok(self.child.kill().await?)
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends by itself. Then all that it said is in the log.
     pub async fn wait(&mut self) -> Result<ExitStatus> {
-        Ok(self.child.wait().await?)
+        let ended = self.child.wait().await?;
+        for reading in self.reading.drain(..) {
+            reading.await?;
+        }
+        Ok(ended)
     }
 
     /// `SIGHUP`: it reads its policies anew.
@@ -241,12 +269,11 @@ impl Server {
         Ok(())
     }
 
-    /// `SIGTERM`: an orderly end, which is waited for.
+    /// `SIGTERM`: an orderly end, which is waited for. Then all that it said is in the log.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::TERM)?;
-        let ended = tokio::time::timeout(STOP, self.child.wait()).await;
-        Ok(ended
-            .with_context(|| format!("{} does not end after SIGTERM", self.launch.program))??)
+        let ended = tokio::time::timeout(STOP, self.wait()).await;
+        ended.with_context(|| format!("{} does not end after SIGTERM", self.launch.program))?
     }
 
     /// Starts it again as before, at the same address. It must have ended.
@@ -354,13 +381,13 @@ pub fn binary(name: &str) -> PathBuf {
 }
 
 /// Reads a stream to its end in the background.
-fn keep(stream: impl AsyncRead + Unpin + Send + 'static, log: Log) {
+fn keep(stream: impl AsyncRead + Unpin + Send + 'static, log: Log) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut lines = BufReader::new(stream).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             append(&log, &line);
         }
-    });
+    })
 }
 
 fn append(log: &Log, line: &str) {

@@ -152,8 +152,9 @@ async fn the_reason_why_policies_are_refused_stays_on_this_machine() -> Result<(
 
 #[tokio::test]
 async fn the_level_is_asked_for_and_nonsense_is_refused_in_one_sentence() -> Result<()> {
-    let gateway = Setup::default().env("LOG_LEVEL", "warn").start().await?;
+    let mut gateway = Setup::default().env("LOG_LEVEL", "warn").start().await?;
     gateway.upload(file("a.csv", "a\n1\n")).await?.receipt()?;
+    gateway.web.stop().await?;
     let quiet = |line: &Value| line["level"] != "INFO" || line["event"] == "portcullis.listening";
     ensure!(gateway.web.lines().iter().all(quiet));
     for (name, value, says) in [

@@ -14,12 +14,8 @@ const NAME: &str = "planted-name-of-a-patient";
 
 /// What Prometheus reads from a server.
 async fn scrape(server: &Server) -> Result<String> {
-    let lines = server.lines().into_iter();
-    let line = lines
-        .rev()
-        .find(|line| line["event"] == "portcullis.metrics.served");
-    let line = line.context("it does not say where metrics are")?;
-    let address = line["server.address"].as_str().context("is text")?;
+    let served = server.line("portcullis.metrics.served", |_| true).await?;
+    let address = served["server.address"].as_str().context("is text")?;
     let address: SocketAddr = address.parse()?;
     let answer = http_client()?
         .get(format!("http://{address}/metrics"))

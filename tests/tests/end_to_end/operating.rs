@@ -67,7 +67,7 @@ async fn what_was_backed_up_is_there_again_after_everything_is_lost() -> Result<
     ensure!(code == 0, "{report}");
     // What came after the copy of the catalog is still on the disk, and in nobody's way but its own.
     ensure!(gateway.disk("local").staged()?.len() == 2);
-    ensure!(gateway.services.log().contains("the catalog does not know"));
+    gateway.services.says("the catalog does not know").await?;
     let taken = gateway.upload(form("between.csv")).await?;
     taken.problem("path-taken", 409)?;
     // It goes on from there: these bytes are known again, and others are the next version.

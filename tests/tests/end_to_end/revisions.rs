@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
+use portcullis_tests::LIMIT;
 use portcullis_tests::gateway::{
     Answer, Form, KEY, Server, Setup, Switch, TestGateway, set_folder,
 };
-use portcullis_tests::{LIMIT, until};
 use serde_json::Value;
 
 fn file(bytes: usize) -> Form {
@@ -460,10 +460,7 @@ async fn a_web_host_that_is_cut_off_goes_on_and_converges_when_it_is_back() -> R
     let client = portcullis_tests::http_client()?;
     let alive = client.get(format!("http://{}/healthz", far.address()));
     ensure!(Answer::of(alive).await?.status == 200);
-    until("the far web host to say that it goes on", || {
-        Ok(far.log().contains("the policies in force stay for now"))
-    })
-    .await?;
+    far.says("the policies in force stay for now").await?;
     line.mend();
     runs(&far, 3).await?;
     ensure!(ready(&far).await?["revision"] == ready(&gateway.web).await?["revision"]);
