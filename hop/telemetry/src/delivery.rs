@@ -11,9 +11,8 @@ use opentelemetry_sdk::logs::{LogBatch, LogExporter};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
-use crate::exporter::read;
+use crate::exporter::{SpanSender, read};
 use crate::metrics::count;
 use crate::{Label, Line, Metric, Signal, log};
 
@@ -111,23 +110,11 @@ impl<E> Watched<E> {
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Watched<E> {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.len();
+impl Watched<SpanSender> {
+    /// Sends a request of so many spans.
+    pub(crate) fn send(&self, spans: usize, request: Vec<u8>) -> OTelSdkResult {
         self.took(spans);
-        self.sent(spans, self.exporter.export(batch).await)
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.exporter.force_flush()
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
+        self.sent(spans, self.exporter.send(request))
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod ambient;
 mod attribute;
+mod batches;
 #[cfg(feature = "collector")]
 pub mod collector;
 mod component_version;
@@ -20,6 +21,7 @@ mod line;
 mod log;
 mod metric;
 pub mod metrics;
+mod otlp;
 mod probe;
 mod sampling;
 mod setup;

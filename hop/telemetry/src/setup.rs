@@ -1,14 +1,16 @@
 use std::sync::{PoisonError, RwLock, mpsc};
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
+use crate::batches::Batches;
+use crate::otlp::Envelope;
 use crate::sampling::{InvalidSampler, Noteworthy, TracesShare};
 use crate::{Label, Metric, Signal, delivery, exporter, log, metrics};
 
@@ -53,6 +55,11 @@ pub enum TelemetryError {
     /// `LOG_FORMAT` cannot be used.
     #[error("LOG_FORMAT cannot be used; it is text or json")]
     LogFormat,
+    /// No thread for spans.
+    #[error(
+        "the thread that sends spans cannot be started; look at the limits of this process (`ulimit -u`)"
+    )]
+    SpansThread,
     /// No thread for the log.
     #[error(
         "the thread that writes the log cannot be started; look at the limits of this process (`ulimit -u`)"
@@ -90,12 +97,12 @@ impl Telemetry {
             exporter::read("OTEL_TRACES_SAMPLER").as_deref(),
             exporter::read("OTEL_TRACES_SAMPLER_ARG").as_deref(),
         )?;
-        let mut provider = SdkTracerProvider::builder()
-            .with_sampler(share.sampler())
-            .with_resource(resource);
+        let mut provider = SdkTracerProvider::builder().with_sampler(share.sampler());
         if let Some(exporter) = exporter::spans()? {
             let (exporter, queue) = delivery::watched(Signal::Traces, exporter);
-            let batches = BatchSpanProcessor::builder(exporter).build();
+            let envelope = Envelope::new(&resource, &scope());
+            let send = move |spans, request| exporter.send(spans, request);
+            let batches = Batches::start(envelope, send)?;
             provider = provider.with_span_processor(Noteworthy::new(batches, queue));
         }
         let provider = provider.build();
@@ -141,14 +148,18 @@ impl Telemetry {
 }
 
 pub(crate) fn tracer() -> SdkTracer {
-    const SCOPE: &str = "portcullis";
     if let Some(provider) = &*PROVIDER.read().unwrap_or_else(PoisonError::into_inner) {
-        return provider.tracer(SCOPE);
+        return provider.tracer_with_scope(scope());
     }
     let mut provider = PROVIDER.write().unwrap_or_else(PoisonError::into_inner);
     provider
         .get_or_insert_with(|| SdkTracerProvider::builder().build())
-        .tracer(SCOPE)
+        .tracer_with_scope(scope())
+}
+
+/// Of all spans.
+fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder("portcullis").build()
 }
 
 /// Who sends: no host name, no command line, no path.
