@@ -12,6 +12,7 @@ mod role;
 mod scrape;
 mod stop;
 pub mod supervisor;
+mod trace_headers;
 mod trust;
 
 pub use config::{ConfigError, Environment, Resolved, Source, read_toml};
@@ -20,4 +21,5 @@ pub use listener::{Cut, Limits, Listener, Peer};
 pub use role::Role;
 pub use scrape::Scrape;
 pub use stop::stop_signal;
+pub use trace_headers::{SERVER_TIMING, name_trace};
 pub use trust::trust;

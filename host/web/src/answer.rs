@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use portcullis_engine::{RefusalCause, Refused, Upload};
 use portcullis_hop::{Conclusion, Epoch, Problem, ProblemKind, Receipt, StoreError};
+use portcullis_server::name_trace;
 use portcullis_telemetry::{
     Attribute, Detail, ErrorType, Label, Line, Metric, Outcome, Span, metrics,
 };
@@ -173,25 +174,8 @@ pub(crate) fn respond(
             problem_response(problem.with_support_id(span.context().trace_id()))
         }
     };
-    add_trace(&mut response, span);
+    name_trace(response.headers_mut(), span);
     response
-}
-
-/// What tells a browser, and whoever watches it, which trace an answer is from (Server Timing, section 3).
-pub(crate) const SERVER_TIMING: &str = "server-timing";
-/// What somebody who asks for help says of it: the trace, as problems have it under `support_id`.
-const SUPPORT_ID: &str = "support-id";
-
-/// Names the trace of a request in its response.
-pub(crate) fn add_trace(response: &mut Response, span: &Span) {
-    let context = span.context();
-    let timing = format!("traceparent;desc=\"{context}\"");
-    let trace = context.trace_id().to_string();
-    for (name, text) in [(SERVER_TIMING, timing), (SUPPORT_ID, trace)] {
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            response.headers_mut().insert(name, value);
-        }
-    }
 }
 
 /// A problem as a response.

@@ -15,6 +15,7 @@ use http::{HeaderMap, StatusCode, header};
 use portcullis_engine::{Revision, Upload};
 use portcullis_hop::wire::Ready;
 use portcullis_hop::{ApiKey, Build, Problem, ProblemKind};
+use portcullis_server::name_trace;
 use portcullis_server::{Cut, Peer};
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
 use portcullis_types::Principal;
@@ -116,7 +117,7 @@ async fn readyz(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
         Err(error) => answer::problem_response(error.problem()),
     };
     span.set(Attribute::StatusCode(response.status().as_u16()));
-    answer::add_trace(&mut response, &span);
+    name_trace(response.headers_mut(), &span);
     response
 }
 
@@ -189,7 +190,7 @@ async fn uploads(State(site): State<Arc<Site>>, uri: OriginalUri, request: Reque
         let mut response = lines::respond(site.gateway.tasks(), |live| async move {
             take(&own, request, body, &live, &of_work).await
         });
-        answer::add_trace(&mut response, &span);
+        name_trace(response.headers_mut(), &span);
         return response;
     }
     let answers = take(&site, request, body, &Live::default(), &span).await;

@@ -6,22 +6,23 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::Method;
+use portcullis_server::{SERVER_TIMING, name_trace};
 use portcullis_telemetry::{Attribute, ErrorType, Span, SpanName};
 
-use crate::{answer, routes};
+use crate::routes;
 
 /// Gives a span to what has none of its own: whatever is no upload.
 pub(crate) async fn answered(request: Request, next: Next) -> Response {
     let (name, inbound) = (name(&request), routes::inbound(request.headers()));
     let began = SystemTime::now();
     let mut response = next.run(request).await;
-    if !response.headers().contains_key(answer::SERVER_TIMING) {
+    if !response.headers().contains_key(SERVER_TIMING) {
         let span = Span::root_since(name, inbound.as_ref(), began);
         span.set(Attribute::StatusCode(response.status().as_u16()));
         if response.status().is_server_error() {
             span.fail(ErrorType::Internal);
         }
-        answer::add_trace(&mut response, &span);
+        name_trace(response.headers_mut(), &span);
     }
     response
 }

@@ -19,6 +19,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use portcullis_hop::{
     BodyAborted, Build, ByteStream, HopVersion, Problem, ProblemKind, StoreError, wire,
 };
+use portcullis_server::name_trace;
 use portcullis_telemetry::{Attribute, ErrorType, Span, SpanName, TraceContext};
 use portcullis_types::UploadId;
 use serde::Serialize;
@@ -124,8 +125,7 @@ impl Site {
             Err(problem) => Err(Failure::Problem(Box::new(problem))),
         };
         let response = answered.unwrap_or_else(|failure| failure.answer(&span));
-        span.set(Attribute::StatusCode(response.status().as_u16()));
-        response
+        named(response, &span)
     }
 }
 
@@ -273,12 +273,28 @@ async fn parsed<T: DeserializeOwned>(body: Body) -> Result<T, Failure> {
     })
 }
 
-async fn not_found() -> Response {
+async fn not_found(headers: HeaderMap) -> Response {
     let detail = "There is nothing at this address; services answer /internal/uploads, /internal/storage, /internal/quarantine, /internal/policies and /internal/audit.";
-    problem_response(Problem::new(ProblemKind::NotFound, detail))
+    unmatched(&headers, Problem::new(ProblemKind::NotFound, detail))
 }
 
-async fn method_not_allowed() -> Response {
+async fn method_not_allowed(headers: HeaderMap) -> Response {
     let detail = "This address does not take this method.";
-    problem_response(Problem::new(ProblemKind::MethodNotAllowed, detail))
+    unmatched(
+        &headers,
+        Problem::new(ProblemKind::MethodNotAllowed, detail),
+    )
+}
+
+fn unmatched(headers: &HeaderMap, problem: Problem) -> Response {
+    let span = Span::child_of(SpanName::Unmatched, parent(headers).as_ref());
+    let problem = problem.with_support_id(span.context().trace_id());
+    named(problem_response(problem), &span)
+}
+
+/// An answer that names its trace.
+fn named(mut response: Response, span: &Span) -> Response {
+    span.set(Attribute::StatusCode(response.status().as_u16()));
+    name_trace(response.headers_mut(), span);
+    response
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use portcullis_telemetry::collector::{Collector, ExportedSpan};
 use portcullis_tests::gateway::{
-    Answer, Contents, Form, Policies, Setup, TestGateway, TusUpload, guest,
+    Answer, Contents, Form, KEY, Policies, Setup, TestGateway, TusUpload, guest,
 };
 use reqwest::Method;
 
@@ -190,6 +190,30 @@ fn trace_of(answer: &Answer) -> Result<String> {
     let trace = timing.split('-').nth(1).context("is no traceparent")?;
     ensure!(answer.header("support-id") == Some(trace), "{answer:?}");
     Ok(trace.to_owned())
+}
+
+#[tokio::test]
+async fn whatever_services_answer_names_its_trace() -> Result<()> {
+    let gateway = TestGateway::start().await?;
+    for (method, target, status) in [
+        (Method::GET, "/internal/storage/list", 200),
+        (Method::GET, "/internal/storage/download?path=none", 404),
+        (Method::GET, "/nowhere", 404),
+        (Method::PATCH, "/internal/storage/list", 405),
+    ] {
+        let request = gateway.services_request(method, target);
+        let answer = Answer::of(request.header("x-api-key", KEY)).await?;
+        ensure!(answer.status == status, "{target}: {answer:?}");
+        let trace = trace_of(&answer)?;
+        if status != 200 {
+            ensure!(answer.json()?["support_id"] == trace, "{answer:?}");
+        }
+    }
+    let keyless = gateway.services_request(Method::GET, "/internal/storage/list");
+    let answer = Answer::of(keyless).await?;
+    ensure!(answer.status == 401, "{answer:?}");
+    trace_of(&answer)?;
+    Ok(())
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use portcullis_hop::{Problem, ProblemKind, StoreError, UploadRecord, UploadStore};
 use portcullis_server::Peer;
+use portcullis_server::name_trace;
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
 use portcullis_types::{Principal, UploadId};
 
@@ -155,7 +156,7 @@ impl Call {
     /// The answer to the request, which names its trace.
     pub(super) fn answer(&self, answered: Result<Response, Problem>) -> Response {
         let mut response = answered.unwrap_or_else(|problem| self.refuse(problem));
-        answer::add_trace(&mut response, &self.span());
+        name_trace(response.headers_mut(), &self.span());
         response
     }
 
