@@ -21,5 +21,5 @@ pub use listener::{Cut, Limits, Listener, Peer};
 pub use role::Role;
 pub use scrape::Scrape;
 pub use stop::stop_signal;
-pub use trace_headers::{SERVER_TIMING, name_trace};
+pub use trace_headers::{SERVER_TIMING, join_trace};
 pub use trust::trust;

@@ -59,8 +59,7 @@ enum Doing {
     #[default]
     Waiting,
     Sending,
-    /// It has ended.
-    Nothing,
+    Ended,
 }
 
 /// Spans, one after another as they are sent.
@@ -117,7 +116,7 @@ impl SpanProcessor for Batches {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        let is_over = |state: &State| state.thread == Doing::Nothing;
+        let is_over = |state: &State| state.thread == Doing::Ended;
         self.waiting.ask(timeout, Asked::End, is_over)
     }
 }
@@ -138,7 +137,7 @@ impl Waiting {
             }
             self.changed.notify_all();
             if state.asked == Asked::End {
-                state.thread = Doing::Nothing;
+                state.thread = Doing::Ended;
                 return None;
             }
             state.asked = Asked::Nothing;

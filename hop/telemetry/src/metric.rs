@@ -9,7 +9,7 @@ use crate::label::{
 };
 
 /// A metric, by the names of OpenTelemetry; Prometheus has `_` for `.`, the unit and `_total` behind the name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// How long requests take.
     HttpServer,

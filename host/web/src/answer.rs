@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use portcullis_engine::{RefusalCause, Refused, Upload};
 use portcullis_hop::{Conclusion, Epoch, Problem, ProblemKind, Receipt, StoreError};
-use portcullis_server::name_trace;
+use portcullis_server::join_trace;
 use portcullis_telemetry::{
     Attribute, Detail, ErrorType, Label, Line, Metric, Outcome, Span, metrics,
 };
@@ -150,7 +150,6 @@ pub(crate) fn respond(
     span: &Span,
 ) -> Response {
     let status = status(&answers);
-    span.set(Attribute::StatusCode(status.as_u16()));
     let mut response = match (format, answers.len()) {
         (Format::Html, _) => html(status, page::outcome(&answers, page.trace_url.as_ref())),
         (Format::Json | Format::Lines, _) if status == StatusCode::CREATED => {
@@ -174,7 +173,7 @@ pub(crate) fn respond(
             problem_response(problem.with_support_id(span.context().trace_id()))
         }
     };
-    name_trace(response.headers_mut(), span);
+    join_trace(&mut response, span);
     response
 }
 

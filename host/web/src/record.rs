@@ -5,14 +5,16 @@ use std::sync::Arc;
 use portcullis_engine::{BreakerChange, Engine, FailureCause, LogTally, Policy, PolicyRecord};
 use portcullis_telemetry::{
     Attribute, ComponentVersion, Detail, ErrorType, Label, Line, Metric, PolicyFault, Span,
-    SpanName, log, metrics,
+    SpanName, TraceContext, log, metrics,
 };
 use portcullis_types::Verdict;
 
-/// One span for each policy: from its instance to its last word.
-pub(crate) fn policies(records: &[PolicyRecord], parent: &Span) {
+/// One span for each policy: from its instance to its last word. It is within the request that began the upload, because the instance
+/// lives through all that follow.
+pub(crate) fn policies(records: &[PolicyRecord], upload: &TraceContext) {
     for record in records {
-        let span = parent.child_at(SpanName::Policy(record.name.clone()), record.started);
+        let name = SpanName::Policy(record.name.clone());
+        let span = Span::child_since(name, upload, record.started, &[]);
         span.set(Attribute::PolicyVersion(ComponentVersion::new(
             &record.version,
         )));

@@ -15,7 +15,7 @@ use http::{HeaderMap, StatusCode, header};
 use portcullis_engine::{Revision, Upload};
 use portcullis_hop::wire::Ready;
 use portcullis_hop::{ApiKey, Build, Problem, ProblemKind};
-use portcullis_server::name_trace;
+use portcullis_server::join_trace;
 use portcullis_server::{Cut, Peer};
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
 use portcullis_types::Principal;
@@ -116,8 +116,7 @@ async fn readyz(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
         Ok(services) => axum::Json(ready(&site, &headers, &revision, &services)).into_response(),
         Err(error) => answer::problem_response(error.problem()),
     };
-    span.set(Attribute::StatusCode(response.status().as_u16()));
-    name_trace(response.headers_mut(), &span);
+    join_trace(&mut response, &span);
     response
 }
 
@@ -184,13 +183,12 @@ async fn uploads(State(site): State<Arc<Site>>, uri: OriginalUri, request: Reque
         authenticated: Instant::now(),
     };
     if format == Format::Lines {
-        span.set(Attribute::StatusCode(StatusCode::OK.as_u16()));
         let own = Arc::clone(&site);
         let of_work = Arc::clone(&span);
         let mut response = lines::respond(site.gateway.tasks(), |live| async move {
             take(&own, request, body, &live, &of_work).await
         });
-        name_trace(response.headers_mut(), &span);
+        join_trace(&mut response, &span);
         return response;
     }
     let answers = take(&site, request, body, &Live::default(), &span).await;
@@ -333,7 +331,7 @@ where
     match broken {
         None => session.finish(&source.span).await,
         Some(error) => {
-            session.cancel(&source.span).await;
+            session.cancel().await;
             Err(Failure::Body(error))
         }
     }

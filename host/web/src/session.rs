@@ -113,7 +113,7 @@ impl UploadSession {
                 if let Some(revision) = revision {
                     report_refusal(gateway, upload, shadow, revision, &refused, &source.span);
                 }
-                return Err(refusal(refused, &source.span));
+                return Err(refusal(refused, &new));
             }
         };
         let (disk, revision) = (Some(inspection.disk().clone()), Some(inspection.revision()));
@@ -171,7 +171,7 @@ impl UploadSession {
                 Ok(self)
             }
             Err(error) => {
-                self.judge.abandon(span).await;
+                self.judge.abandon(&self.new.traceparent).await;
                 Err(Failure::Store(error))
             }
         }
@@ -268,7 +268,7 @@ impl UploadSession {
         match store.checkpoint(open.id, open.epoch, offset, span).await {
             Ok(_) => Ok(self),
             Err(error) => {
-                self.judge.abandon(span).await;
+                self.judge.abandon(&self.new.traceparent).await;
                 Err(Failure::Store(error))
             }
         }
@@ -278,7 +278,7 @@ impl UploadSession {
     pub(crate) async fn finish(self, span: &Arc<Span>) -> Result<Staged, Failure> {
         let arrived = self.judge.offset();
         if let Some(declared) = self.length.filter(|declared| *declared != arrived) {
-            self.judge.abandon(span).await;
+            self.judge.abandon(&self.new.traceparent).await;
             return Err(Failure::Length { declared, arrived });
         }
         let revision = self.judge.inspection().revision();
@@ -288,10 +288,10 @@ impl UploadSession {
             Err(refused) => {
                 keep(&self.gateway, self.place, &self.new, &refused, span).await;
                 report_refusal(&self.gateway, self.upload, shadow, revision, &refused, span);
-                return Err(refusal(refused, span));
+                return Err(refusal(refused, &self.new));
             }
         };
-        record::policies(&passed.records, span);
+        record::policies(&passed.records, &self.new.traceparent);
         span.set(Attribute::Bytes(end.length));
         let decision = Decision::passed(revision, &passed);
         Ok(Staged {
@@ -311,8 +311,8 @@ impl UploadSession {
     }
 
     /// Gives it up: nothing of it stays.
-    pub(crate) async fn cancel(self, span: &Span) {
-        self.judge.abandon(span).await;
+    pub(crate) async fn cancel(self) {
+        self.judge.abandon(&self.new.traceparent).await;
     }
 
     /// Whose it is on services.
@@ -358,7 +358,7 @@ impl UploadSession {
                 let (refused, shadow) = self.judge.refuse(cause).await;
                 keep(&self.gateway, self.place, &self.new, &refused, span).await;
                 report_refusal(&self.gateway, self.upload, shadow, revision, &refused, span);
-                return refusal(refused, span);
+                return refusal(refused, &self.new);
             }
             Stopped::TooLarge => Failure::TooLarge {
                 limit: self.gateway.limits().upload_bytes,
@@ -367,7 +367,7 @@ impl UploadSession {
             Stopped::Forward(_) => Failure::Store(StoreError::Timeout),
             Stopped::Store(error) => Failure::Store(error),
         };
-        self.judge.abandon(span).await;
+        self.judge.abandon(&self.new.traceparent).await;
         failure
     }
 }
@@ -466,8 +466,8 @@ fn report_refusal(
     }
 }
 
-fn refusal(refused: Box<Refused>, span: &Span) -> Failure {
-    record::policies(&refused.records, span);
+fn refusal(refused: Box<Refused>, new: &NewUpload) -> Failure {
+    record::policies(&refused.records, &new.traceparent);
     Failure::Refused(refused)
 }
 

@@ -6,8 +6,8 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::Method;
-use portcullis_server::{SERVER_TIMING, name_trace};
-use portcullis_telemetry::{Attribute, ErrorType, Span, SpanName};
+use portcullis_server::{SERVER_TIMING, join_trace};
+use portcullis_telemetry::{ErrorType, Span, SpanName};
 
 use crate::routes;
 
@@ -18,11 +18,10 @@ pub(crate) async fn answered(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if !response.headers().contains_key(SERVER_TIMING) {
         let span = Span::root_since(name, inbound.as_ref(), began);
-        span.set(Attribute::StatusCode(response.status().as_u16()));
         if response.status().is_server_error() {
             span.fail(ErrorType::Internal);
         }
-        name_trace(response.headers_mut(), &span);
+        join_trace(&mut response, &span);
     }
     response
 }

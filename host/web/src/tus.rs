@@ -99,7 +99,6 @@ async fn offset(call: &Call, id: UploadId) -> Result<Response, Problem> {
     let record = standing(call, id).await;
     let record = record.map_err(call::instead_of_losing_it)?;
     let response = standing::head(&record).ok_or_else(call::gone)?;
-    call.done(StatusCode::OK);
     Ok(response)
 }
 
@@ -119,7 +118,6 @@ async fn standing(call: &Call, id: UploadId) -> Result<UploadRecord, Problem> {
 async fn record(call: &Call, id: UploadId) -> Result<Response, Problem> {
     let owner = call.principal().await?;
     let record = call.owned(id, &owner).await?;
-    call.done(StatusCode::OK);
     let found = call.site.gateway.sessions().found(id);
     Ok(standing::record(&record, found))
 }
@@ -142,6 +140,5 @@ async fn cancel(call: &Call, id: UploadId) -> Result<Response, Problem> {
         drop(turn.take());
     }
     metrics::count(Metric::Uploads, 1, [Label::Outcome(Outcome::Cancelled)]);
-    call.done(StatusCode::NO_CONTENT);
     Ok(standing::empty(StatusCode::NO_CONTENT))
 }

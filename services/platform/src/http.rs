@@ -19,7 +19,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use portcullis_hop::{
     BodyAborted, Build, ByteStream, HopVersion, Problem, ProblemKind, StoreError, wire,
 };
-use portcullis_server::name_trace;
+use portcullis_server::join_trace;
 use portcullis_telemetry::{Attribute, ErrorType, Span, SpanName, TraceContext};
 use portcullis_types::UploadId;
 use serde::Serialize;
@@ -125,7 +125,7 @@ impl Site {
             Err(problem) => Err(Failure::Problem(Box::new(problem))),
         };
         let response = answered.unwrap_or_else(|failure| failure.answer(&span));
-        named(response, &span)
+        joined(response, &span)
     }
 }
 
@@ -289,12 +289,10 @@ async fn method_not_allowed(headers: HeaderMap) -> Response {
 fn unmatched(headers: &HeaderMap, problem: Problem) -> Response {
     let span = Span::child_of(SpanName::Unmatched, parent(headers).as_ref());
     let problem = problem.with_support_id(span.context().trace_id());
-    named(problem_response(problem), &span)
+    joined(problem_response(problem), &span)
 }
 
-/// An answer that names its trace.
-fn named(mut response: Response, span: &Span) -> Response {
-    span.set(Attribute::StatusCode(response.status().as_u16()));
-    name_trace(response.headers_mut(), span);
+fn joined(mut response: Response, span: &Span) -> Response {
+    join_trace(&mut response, span);
     response
 }

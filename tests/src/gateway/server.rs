@@ -7,14 +7,14 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use crate::until;
+use crate::{http_client, until};
 
 /// How long a server may take to listen: the web host compiles its policies before.
 const START: Duration = Duration::from_mins(2);
@@ -178,16 +178,39 @@ impl Server {
         lines.collect()
     }
 
-    /// The first line of its log about an event of which that is true, once there is one: a line may come a moment after what
-    /// it tells of.
-    pub async fn line(&self, event: &str, is_meant: impl Fn(&Value) -> bool) -> Result<Value> {
+    /// The lines of its log about an event of which that is true, once there is one: a line may come a moment after what it
+    /// tells of.
+    pub async fn lines_about(
+        &self,
+        event: &str,
+        is_meant: impl Fn(&Value) -> bool,
+    ) -> Result<Vec<Value>> {
         let found = || {
-            let mut lines = self.lines().into_iter();
-            lines.find(|line| line["event"] == event && is_meant(line))
+            let mut lines = self.lines();
+            lines.retain(|line| line["event"] == event && is_meant(line));
+            lines
         };
         let what = format!("the log has no such line about {event}");
-        until(&what, || Ok(found().is_some())).await?;
-        found().context(what)
+        until(&what, || Ok(!found().is_empty())).await?;
+        Ok(found())
+    }
+
+    /// The first of them.
+    pub async fn line(&self, event: &str, is_meant: impl Fn(&Value) -> bool) -> Result<Value> {
+        let lines = self.lines_about(event, is_meant).await?;
+        lines.into_iter().next().context("there was a line")
+    }
+
+    /// What Prometheus reads from it, where it listens for that.
+    pub async fn scrape(&self) -> Result<String> {
+        let served = self.line("portcullis.metrics.served", |_| true).await?;
+        let address = served["server.address"].as_str().context("is text")?;
+        let url = format!("http://{address}/metrics");
+        let answer = http_client()?.get(url).send().await?;
+        ensure!(answer.status() == 200, "{answer:?}");
+        let kind = answer.headers()["content-type"].to_str()?;
+        ensure!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+        Ok(answer.text().await?)
     }
 
     /// Waits until its log has these words.

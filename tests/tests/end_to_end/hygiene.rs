@@ -3,12 +3,12 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use base64::Engine as _;
 use portcullis_telemetry::collector::Collector;
 use portcullis_tests::LIMIT;
 use portcullis_tests::gateway::{
-    Answer, Form, KEY, Policies, Server, Setup, TestGateway, TusUpload, guest, tus_metadata,
+    Answer, Form, KEY, Policies, Setup, TestGateway, TusUpload, guest, tus_metadata,
 };
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -245,14 +245,6 @@ async fn speak_nonsense(address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-async fn scrape(server: &Server) -> Result<String> {
-    let served = server.line("portcullis.metrics.served", |_| true).await?;
-    let address = served["server.address"].as_str().context("is text")?;
-    let url = format!("http://{address}/metrics");
-    let answer = portcullis_tests::http_client()?.get(url).send().await?;
-    Ok(answer.error_for_status()?.text().await?)
-}
-
 #[tokio::test]
 async fn no_word_of_a_client_or_of_a_policy_reaches_an_operator() -> Result<()> {
     const LISTEN: &str = "metrics-listen = '127.0.0.1:0'\n";
@@ -271,8 +263,8 @@ async fn no_word_of_a_client_or_of_a_policy_reaches_an_operator() -> Result<()> 
     speak_nonsense(gateway.web.address()).await?;
     speak_nonsense(gateway.services.address()).await?;
     let pages = [
-        scrape(&gateway.web).await?,
-        scrape(&gateway.services).await?,
+        gateway.web.scrape().await?,
+        gateway.services.scrape().await?,
     ];
     // What still waits is sent when they end.
     gateway.web.stop().await?;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use portcullis_telemetry::collector::{Collector, ExportedLine, ExportedSpan};
 use portcullis_tests::gateway::{
-    Form, KEY, Policies, Server, Setup, TestGateway, binary, guest, refuses_to_start,
+    Form, KEY, Policies, Setup, TestGateway, binary, guest, refuses_to_start,
 };
 use portcullis_tests::{LIMIT, http_client, until};
 use serde_json::Value;
@@ -14,18 +14,13 @@ use tokio::process::Command;
 
 const ENDED: &str = "portcullis.upload.ended";
 
-/// The lines of a server about an event in a trace, once there is one.
-async fn lines(server: &Server, event: &str, trace: &Value) -> Result<Vec<Value>> {
-    let found = || {
-        let mut lines = server.lines();
-        lines.retain(|line| line["event"] == event && line["trace_id"] == *trace);
-        lines
-    };
-    until("there is no such line", || Ok(!found().is_empty())).await?;
-    Ok(found())
+/// What is said of a trace.
+fn of(trace: &Value) -> impl Fn(&Value) -> bool {
+    let trace = trace.clone();
+    move |line| line["trace_id"] == trace
 }
 
-/// The same of what a collector was sent.
+/// The line about an event in a trace that a collector was sent, once there is one.
 async fn exported(
     collector: &Collector,
     service: &str,
@@ -62,7 +57,7 @@ async fn each_server_has_one_line_for_an_upload_here_and_there_in_its_span() -> 
             (&gateway.web, "portcullis-web"),
             (&gateway.services, "portcullis-services"),
         ] {
-            let found = lines(server, ENDED, trace).await?;
+            let found = server.lines_about(ENDED, of(trace)).await?;
             ensure!(found.len() == 1, "{found:?}");
             let line = &found[0];
             ensure!(line["portcullis.upload.id"] == *id, "{line}");
@@ -118,7 +113,8 @@ async fn what_a_policy_writes_is_one_line_without_its_words() -> Result<()> {
     let form = Form::default().file("a.csv", "a\n1\n");
     let receipt = gateway.upload(form).await?.receipt()?;
     let wrote = "portcullis.policy.wrote";
-    let found = lines(&gateway.web, wrote, &receipt["trace_id"]).await?;
+    let of_it = of(&receipt["trace_id"]);
+    let found = gateway.web.lines_about(wrote, of_it).await?;
     ensure!(found.len() == 1, "{found:?}");
     let line = &found[0];
     ensure!(line["portcullis.policy.name"] == "talks", "{line}");
@@ -137,8 +133,8 @@ async fn the_reason_why_policies_are_refused_stays_on_this_machine() -> Result<(
     let broken = Policies::none().and("x", missing.as_ref(), "{}", "");
     gateway.write_policies(&broken)?;
     let refused = "portcullis.policies.refused";
-    let found = lines(&gateway.web, refused, &Value::Null).await?;
-    let reason = found[0]["portcullis.reason"].as_str().context("says why")?;
+    let line = gateway.web.line(refused, of(&Value::Null)).await?;
+    let reason = line["portcullis.reason"].as_str().context("says why")?;
     ensure!(reason.contains(missing), "{reason}");
     let nowhere = Value::from("");
     let sent = exported(&collector, "portcullis-web", refused, &nowhere).await?;
@@ -232,8 +228,7 @@ async fn a_policy_that_fails_in_the_shadow_is_told_of_and_the_upload_is_stored()
     let form = Form::default().file("a.csv", "a\n1\n");
     let receipt = gateway.upload(form).await?.receipt()?;
     let failed = "portcullis.policy.failed-in-shadow";
-    let found = lines(&gateway.web, failed, &receipt["trace_id"]).await?;
-    let line = &found[0];
+    let line = gateway.web.line(failed, of(&receipt["trace_id"])).await?;
     ensure!(line["portcullis.policy.name"] == "beside", "{line}");
     ensure!(line["portcullis.policy.cause"] == "panic", "{line}");
     Ok(())

@@ -1,31 +1,14 @@
 //! What is counted, as Prometheus and a collector read it from the two real servers.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use portcullis_telemetry::collector::Collector;
-use portcullis_tests::gateway::{Form, Server, Setup, TestGateway};
-use portcullis_tests::http_client;
+use portcullis_tests::gateway::{Form, Setup, TestGateway};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const LISTEN: &str = "metrics-listen = '127.0.0.1:0'\n";
 const NAME: &str = "planted-name-of-a-patient";
-
-/// What Prometheus reads from a server.
-async fn scrape(server: &Server) -> Result<String> {
-    let served = server.line("portcullis.metrics.served", |_| true).await?;
-    let address = served["server.address"].as_str().context("is text")?;
-    let address: SocketAddr = address.parse()?;
-    let answer = http_client()?
-        .get(format!("http://{address}/metrics"))
-        .send()
-        .await?;
-    ensure!(answer.status() == 200, "{answer:?}");
-    let kind = answer.headers()["content-type"].to_str()?;
-    ensure!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
-    Ok(answer.text().await?)
-}
 
 /// The value of the series with this name and all of these labels.
 fn value(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
@@ -65,8 +48,8 @@ async fn used(setup: Setup) -> Result<TestGateway> {
 async fn both_servers_show_what_they_count() -> Result<()> {
     let gateway = used(Setup::default()).await?;
     let (web, services) = (
-        scrape(&gateway.web).await?,
-        scrape(&gateway.services).await?,
+        gateway.web.scrape().await?,
+        gateway.services.scrape().await?,
     );
     let of_web = |name: &str, labels: &[(&str, &str)]| value(&web, name, labels);
     let of_services = |name: &str, labels: &[(&str, &str)]| value(&services, name, labels);
@@ -164,7 +147,7 @@ async fn what_a_collector_does_not_take_is_counted_and_costs_no_upload() -> Resu
     let gateway = used(setup.env("OTEL_EXPORTER_OTLP_TIMEOUT", "300")).await?;
     let dropped = async {
         loop {
-            let text = scrape(&gateway.web).await?;
+            let text = gateway.web.scrape().await?;
             let traces = [("portcullis_signal", "traces")];
             if value(&text, "portcullis_telemetry_dropped_total", &traces) > Some(0.0) {
                 return anyhow::Ok(());

@@ -250,6 +250,9 @@ async fn every_request_of_an_upload_is_in_its_trace() -> Result<()> {
     let of = |name: &'static str| spans.iter().filter(move |span| span.name == name);
     ensure!(of("PATCH /uploads/{id}").count() == 2 && of("HEAD /uploads/{id}").count() == 2);
     ensure!(of("publish").count() == 1, "{:#?}", tree(&spans));
+    // A policy lives from the first request to the last: none of those between is its parent.
+    let policy = "web: policy file-type < POST /uploads".to_owned();
+    ensure!(tree(&spans).contains(&policy), "{:#?}", tree(&spans));
     let linked = of("PATCH /uploads/{id}").filter(|span| span.links.contains(&theirs.to_owned()));
     ensure!(linked.count() == 1, "the client's own trace is not linked");
     Ok(())

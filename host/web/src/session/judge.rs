@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use portcullis_engine::{End, Inspection, Passed, RefusalCause, Refused, Shadow, Suspension};
 use portcullis_hop::StoreError;
-use portcullis_telemetry::Span;
+use portcullis_telemetry::TraceContext;
 use portcullis_types::Sha256Hasher;
 use serde::{Deserialize, Serialize};
 
@@ -194,9 +194,9 @@ impl Judge {
         })
     }
 
-    /// Ends it for another reason than theirs; the span says what they did.
-    pub(super) async fn abandon(self, span: &Span) {
-        record::policies(&self.inspection.abandon().await, span);
+    /// Ends it for another reason than theirs. What they did is told in the trace of the upload.
+    pub(super) async fn abandon(self, upload: &TraceContext) {
+        record::policies(&self.inspection.abandon().await, upload);
     }
 }
 

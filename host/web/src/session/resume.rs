@@ -84,7 +84,7 @@ impl UploadSession {
                 if let Some(revision) = gateway.engine().revision() {
                     report_refusal(gateway, upload, shadow, revision.digest(), &refused, span);
                 }
-                return Err(refusal(refused, span));
+                return Err(refusal(refused, &new));
             }
         };
         if new.disk.as_ref() != Some(judge.inspection().disk()) {
@@ -121,7 +121,7 @@ impl UploadSession {
         {
             Ok(None) if self.judge.offset() == until.bytes() => Ok(self),
             Ok(_) => {
-                self.judge.abandon(span).await;
+                self.judge.abandon(&self.new.traceparent).await;
                 Err(Failure::Store(StoreError::Unavailable))
             }
             Err(stopped) => Err(self.stop(stopped, span).await),

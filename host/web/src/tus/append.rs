@@ -50,7 +50,7 @@ async fn answer_to(call: &Call, id: UploadId, body: Body) -> Result<Response, Pr
         Found::Answer(response) => return Ok(response),
     };
     match turn.take() {
-        Some(Held::Passed(staged)) => commit_again(call, turn, staged, from, &span).await,
+        Some(Held::Passed(staged)) => commit_again(turn, staged, from, &span).await,
         Some(Held::UnderWay(session)) => more(call, turn, session, from, body, &span).await,
         None => Err(waits()),
     }
@@ -75,7 +75,7 @@ async fn turn(call: &Call, id: UploadId, owner: &Principal, from: u64) -> Result
         None => {
             let record = call.owned(id, owner).await?;
             if !record.status.state.takes_bytes() {
-                return over(call, &record, from).map(Found::Answer);
+                return over(&record, from).map(Found::Answer);
             }
             record.upload.traceparent
         }
@@ -96,18 +96,17 @@ async fn turn(call: &Call, id: UploadId, owner: &Principal, from: u64) -> Result
             Ok(Found::Turn(turn, span))
         }
         UploadState::Held => Ok(Found::Part(turn, Box::new(record), span)),
-        _ => over(call, &record, from).map(Found::Answer),
+        _ => over(&record, from).map(Found::Answer),
     }
 }
 
 /// The answer to bytes for an upload that is over.
-pub(super) fn over(call: &Call, record: &UploadRecord, from: u64) -> Result<Response, Problem> {
+pub(super) fn over(record: &UploadRecord, from: u64) -> Result<Response, Problem> {
     let trace = record.upload.traceparent.trace_id();
     match record.status.state {
         UploadState::Committed | UploadState::Quarantined => {
             let length = record.status.offset.bytes();
             if from == length {
-                call.done(StatusCode::NO_CONTENT);
                 Ok(stored(length))
             } else {
                 Err(mismatch(length))
@@ -176,7 +175,6 @@ async fn more(
     if let Some(problem) = problem {
         return Err(problem);
     }
-    call.done(StatusCode::NO_CONTENT);
     Ok(response)
 }
 
@@ -272,7 +270,7 @@ async fn finish(
     let id = session.created_as().id;
     let staged = session.finish(span).await;
     let staged = staged.map_err(|failure| answer::failed(id, failure, span))?;
-    commit(call, turn, staged, span).await
+    commit(turn, staged, span).await
 }
 
 /// The same for an upload that one request brings whole: if it cannot be stored now, nothing of it stays.
@@ -282,7 +280,7 @@ pub(super) async fn finish_alone(
     span: &Arc<Span>,
 ) -> Result<Response, Problem> {
     if let Err(problem) = call.may_still_store().await {
-        session.cancel(span).await;
+        session.cancel().await;
         return Err(problem);
     }
     let id = session.created_as().id;
@@ -293,7 +291,6 @@ pub(super) async fn finish_alone(
 }
 
 async fn commit_again(
-    call: &Call,
     mut turn: Turn,
     staged: Staged,
     from: u64,
@@ -304,15 +301,10 @@ async fn commit_again(
         turn.put(Held::Passed(staged));
         return Err(mismatch(standing::shown(length, Some(length))));
     }
-    commit(call, turn, staged, span).await
+    commit(turn, staged, span).await
 }
 
-async fn commit(
-    call: &Call,
-    mut turn: Turn,
-    mut staged: Staged,
-    span: &Arc<Span>,
-) -> Result<Response, Problem> {
+async fn commit(mut turn: Turn, mut staged: Staged, span: &Arc<Span>) -> Result<Response, Problem> {
     let committed = staged.commit(span).await;
     let id = staged.id();
     if let Err(Failure::Store(error)) = &committed
@@ -321,7 +313,6 @@ async fn commit(
         turn.put(Held::Passed(staged));
     }
     let receipt = answer::ended(id, committed, span)?;
-    call.done(StatusCode::NO_CONTENT);
     Ok(stored(receipt.size))
 }
 

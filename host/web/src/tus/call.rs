@@ -6,11 +6,11 @@ use std::time::{Instant, SystemTime};
 
 use axum::body::Body;
 use axum::response::Response;
+use http::HeaderMap;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
 use portcullis_hop::{Problem, ProblemKind, StoreError, UploadRecord, UploadStore};
 use portcullis_server::Peer;
-use portcullis_server::name_trace;
+use portcullis_server::join_trace;
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
 use portcullis_types::{Principal, UploadId};
 
@@ -148,24 +148,17 @@ impl Call {
         store.conclude(id, &cancelled, &span).await.map(|_| ())
     }
 
-    /// Says in the span how it ended.
-    pub(super) fn done(&self, status: StatusCode) {
-        self.span().set(Attribute::StatusCode(status.as_u16()));
-    }
-
     /// The answer to the request, which names its trace.
     pub(super) fn answer(&self, answered: Result<Response, Problem>) -> Response {
         let mut response = answered.unwrap_or_else(|problem| self.refuse(problem));
-        name_trace(response.headers_mut(), &self.span());
+        join_trace(&mut response, &self.span());
         response
     }
 
     /// The answer to a request that fails. Where an upload was refused before, its own trace is the one to look at.
     fn refuse(&self, problem: Problem) -> Response {
         let span = self.span();
-        let status = problem.kind.status();
-        span.set(Attribute::StatusCode(status.as_u16()));
-        if status.is_server_error() {
+        if problem.kind.status().is_server_error() {
             span.fail(portcullis_telemetry::ErrorType::ServicesUnavailable);
         }
         let problem = match problem.support_id {

@@ -38,9 +38,9 @@ pub(super) async fn create(call: &Call, ids: Vec<UploadId>) -> Result<Response, 
         Id::Free(id) => id,
         Id::Over(record) => {
             // It was put together before, and its answer got lost.
-            let mut response = over(call, &record, record.status.offset.bytes())?;
+            let mut response = over(&record, record.status.offset.bytes())?;
             *response.status_mut() = StatusCode::CREATED;
-            return Ok(located(call, response, record.status.id));
+            return Ok(located(response, record.status.id));
         }
     };
     let mut parts = Vec::new();
@@ -72,7 +72,7 @@ pub(super) async fn create(call: &Call, ids: Vec<UploadId>) -> Result<Response, 
         forget(call, part).await;
     }
     *response.status_mut() = StatusCode::CREATED;
-    Ok(located(call, response, id))
+    Ok(located(response, id))
 }
 
 /// Which id the upload of these parts has.
@@ -142,7 +142,7 @@ async fn take(
     let Appended { session, broken } =
         appended.map_err(|failure| answer::failed(id, failure, span))?;
     if broken.is_some() {
-        session.cancel(span).await;
+        session.cancel().await;
         return Err(waits());
     }
     Ok(session)

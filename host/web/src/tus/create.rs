@@ -106,7 +106,7 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
             match checked.map_err(&ended)? {
                 Checked::Appended(session) => session,
                 Checked::Untouched(session, why) => {
-                    session.cancel(&span).await;
+                    session.cancel().await;
                     return Err(append::not_kept(why, most));
                 }
                 Checked::Undone(why) => return Err(append::not_kept(why, most)),
@@ -131,7 +131,7 @@ async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
         response
     };
     *response.status_mut() = StatusCode::CREATED;
-    Ok(located(call, response, id))
+    Ok(located(response, id))
 }
 
 /// An upload that one request brings whole.
@@ -147,7 +147,7 @@ async fn whole(
     let session = kept_whole(appended, id, span).await?;
     let mut response = finish_alone(call, session, span).await?;
     *response.status_mut() = StatusCode::CREATED;
-    Ok(located(call, response, id))
+    Ok(located(response, id))
 }
 
 /// An upload of whose first request nothing is missing. Otherwise its client does not know it, and it is given up.
@@ -160,15 +160,14 @@ async fn kept_whole(
     match broken {
         None => Ok(session),
         Some(error) => {
-            session.cancel(span).await;
+            session.cancel().await;
             Err(answer::failed(id, Failure::Body(error), span))
         }
     }
 }
 
 /// Says where the upload is.
-pub(super) fn located(call: &Call, mut response: Response, id: UploadId) -> Response {
-    call.done(StatusCode::CREATED);
+pub(super) fn located(mut response: Response, id: UploadId) -> Response {
     let location = HeaderValue::from_str(&format!("/uploads/{id}"));
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);

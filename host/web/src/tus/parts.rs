@@ -73,7 +73,7 @@ pub(super) async fn create(call: &Call, body: LingeringBody) -> Result<Response,
         taken(call, 0)
     };
     *response.status_mut() = StatusCode::CREATED;
-    Ok(located(call, response, part.id))
+    Ok(located(response, part.id))
 }
 
 /// Appends to a part that was just taken over.
@@ -151,7 +151,6 @@ async fn send(
             kept.map_err(|error| error.problem())?;
         }
     }
-    call.done(StatusCode::NO_CONTENT);
     Ok(taken(call, offset))
 }
 
