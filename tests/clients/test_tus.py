@@ -220,5 +220,14 @@ def test_curl_goes_on_after_the_web_host_was_killed(pair):
     assert pair.stored("a.csv") == body
 
 
+def test_curl_speaks_http_2(pair):
+    path = pair.file("a.csv", TABLE)
+    command = ["curl", "-sS", "--http2-prior-knowledge", "-o", pair.folder / "answer", "-w", "%{http_version} %{http_code}"]
+    command += ["-F", f"file=@{path}", f"{pair.web.url}/uploads"]
+    done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=True)
+    assert done.stdout == b"2 201"
+    assert pair.stored("a.csv") == TABLE
+
+
 def encoded(text):
     return base64.b64encode(text.encode()).decode()

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What was seen in the head of the request that is being read.
@@ -36,15 +37,19 @@ impl Framing {
 /// A connection whose heads are watched.
 pub(crate) struct Watched<S> {
     inner: S,
+    /// What was read of it before, and is read again.
+    first: Bytes,
     framing: Framing,
     scanner: Scanner,
 }
 
 impl<S> Watched<S> {
-    pub(crate) fn new(inner: S) -> (Self, Framing) {
+    /// With what was read of it before.
+    pub(crate) fn new(inner: S, first: Bytes) -> (Self, Framing) {
         let framing = Framing::default();
         let watched = Self {
             inner,
+            first,
             framing: framing.clone(),
             scanner: Scanner::default(),
         };
@@ -96,6 +101,27 @@ impl Scanner {
     }
 }
 
+impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Reads what was read before together with what else has come: a head is not to be in two pieces for that.
+    fn poll_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let again = self
+            .first
+            .split_to(self.first.len().min(buffer.remaining()));
+        buffer.put_slice(&again);
+        if !again.is_empty() && buffer.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        match Pin::new(&mut self.inner).poll_read(cx, buffer) {
+            Poll::Pending if !again.is_empty() => Poll::Ready(Ok(())),
+            read => read,
+        }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -104,7 +130,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buffer.filled().len();
-        let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
+        let read = this.poll_bytes(cx, buffer);
         if read.is_ready() {
             let over = this.scanner.seen & HEAD_OVER != 0;
             let reset = this.framing.0.load(Ordering::Acquire) == 0;
@@ -153,6 +179,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tokio::io::AsyncReadExt;
 
     use super::*;
 
@@ -189,6 +216,26 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_was_read_before_comes_first_and_with_more(
+            sent in proptest::collection::vec(any::<u8>(), 1..60),
+            before in 0usize..24,
+            room in 1usize..80,
+        ) {
+            let (first, rest) = sent.split_at(before.min(sent.len()));
+            let (mut watched, _) = Watched::new(rest, Bytes::copy_from_slice(first));
+            let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+            let mut room = vec![0; room];
+            let (read, after) = runtime.block_on(async {
+                let read = watched.read(&mut room).await.expect("does not break");
+                let mut after = Vec::new();
+                watched.read_to_end(&mut after).await.expect("does not break");
+                (read, after)
+            });
+            prop_assert_eq!(read, room.len().min(sent.len()));
+            prop_assert_eq!([&room[..read], &after].concat(), sent);
+        }
+
         #[test]
         fn cuts_change_nothing(head in "(Content-Length: 1\r?\n|Transfer-Encoding: x\n|a: b\r\n|\r?\n){0,6}", cut in 0usize..40) {
             let bytes = head.as_bytes();

@@ -4,10 +4,12 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod detach;
 pub mod doctor;
 mod framing;
 mod keys;
 mod listener;
+mod opening;
 mod role;
 mod scrape;
 mod stop;

@@ -22,7 +22,9 @@ use tokio_util::task::TaskTracker;
 use tower::{ServiceExt, service_fn};
 
 use crate::ConfigError;
+use crate::detach::detached;
 use crate::framing::{Framing, Watched};
+use crate::opening::{self, Version};
 
 /// The most headers of a request.
 const MAX_HEADERS: usize = 64;
@@ -43,7 +45,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Limits {
     /// Connections at once; more wait to be accepted.
     pub connections: usize,
-    /// Within this time the headers of a request must have come.
+    /// Within this time a new connection must say something, and within the same time from then on the headers of a request must
+    /// have come.
     pub header: Duration,
     /// What requests under way have when the server stops.
     pub drain: Duration,
@@ -104,27 +107,38 @@ impl Listener {
     ) -> bool {
         let connections = Arc::new(Semaphore::new(limits.connections));
         let graceful = GracefulShutdown::new();
-        let builder = builder(&limits);
+        let protocols = Arc::new(Protocols::new(&limits));
+        let stopping = CancellationToken::new();
         tokio::pin!(stop);
         loop {
             let accepted = tokio::select! {
                 () = &mut stop => break,
                 accepted = accept(&self.socket, &connections) => accepted,
             };
-            let Some((stream, peer, permit)) = accepted else {
+            let Some((mut stream, peer, permit)) = accepted else {
                 continue;
             };
-            let (stream, framing) = Watched::new(stream);
-            let service = TowerToHyperService::new(guarded(router.clone(), framing, peer));
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
-            let connection = graceful.watch(connection.into_owned());
+            let (router, watcher) = (router.clone(), graceful.watcher());
+            let (protocols, stopping) = (Arc::clone(&protocols), stopping.clone());
             tasks.spawn(async move {
-                // A connection that breaks has told its handler; there is nobody else to tell.
-                let _ = connection.await;
+                let opened = tokio::time::timeout(limits.header, opening::read(&mut stream));
+                let opened = tokio::select! {
+                    () = stopping.cancelled() => None,
+                    opened = opened => opened.ok(),
+                };
+                if let Some(Ok((version, first))) = opened {
+                    let (stream, framing) = Watched::new(stream, first);
+                    let service = TowerToHyperService::new(guarded(router, framing, peer));
+                    let protocol = protocols.of(version);
+                    let connection = protocol.serve_connection(TokioIo::new(stream), service);
+                    // A connection that breaks has told its handler; there is nobody else to tell.
+                    let _ = watcher.watch(connection).await;
+                }
                 drop(permit);
             });
         }
         drop(self.socket);
+        stopping.cancel();
         tasks.close();
         let drained = async {
             graceful.shutdown().await;
@@ -144,7 +158,8 @@ impl Listener {
     }
 }
 
-/// The router behind the check that no request announces its length twice, told whom each comes from.
+/// The router behind the check that no request announces its length twice, told whom each comes from. What it keeps of a request
+/// keeps nothing of the connection.
 fn guarded<B>(
     router: Router,
     framing: Framing,
@@ -155,6 +170,7 @@ where
     B: axum::body::HttpBody<Data = axum::body::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
 {
     service_fn(move |mut request: Request<B>| {
+        request = detached(request);
         request.extensions_mut().insert(peer);
         let (router, framing) = (router.clone(), framing.clone());
         async move {
@@ -199,21 +215,37 @@ async fn accept(
     }
 }
 
-/// hyper enforces its time limits only with a timer, which `axum::serve` does not set.
-fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header)
-        .max_headers(MAX_HEADERS);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(HTTP2_STREAMS)
-        .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
-        .keep_alive_interval(Duration::from_secs(30))
-        .max_header_list_size(HTTP2_HEADER_BYTES);
-    builder
+/// What hyper is told of each version.
+struct Protocols {
+    http1: auto::Builder<TokioExecutor>,
+    http2: auto::Builder<TokioExecutor>,
+}
+
+impl Protocols {
+    /// hyper enforces its time limits only with a timer, which `axum::serve` does not set.
+    fn new(limits: &Limits) -> Self {
+        let mut http1 = auto::Builder::new(TokioExecutor::new()).http1_only();
+        http1
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header)
+            .max_headers(MAX_HEADERS);
+        let mut http2 = auto::Builder::new(TokioExecutor::new()).http2_only();
+        http2
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(HTTP2_STREAMS)
+            .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+            .keep_alive_interval(Duration::from_secs(30))
+            .max_header_list_size(HTTP2_HEADER_BYTES);
+        Self { http1, http2 }
+    }
+
+    fn of(&self, version: Version) -> &auto::Builder<TokioExecutor> {
+        match version {
+            Version::Http1 => &self.http1,
+            Version::Http2 => &self.http2,
+        }
+    }
 }

@@ -104,7 +104,8 @@ impl UploadSession {
         }
         let revision = gateway.engine().revision();
         let revision = revision.map(|revision| revision.digest());
-        let (admission, shadow) = gateway.admit(&upload, listener).await;
+        // Its memory is not to be held for as long as the bytes come.
+        let (admission, shadow) = Box::pin(gateway.admit(&upload, listener)).await;
         let inspection = match admission {
             Admission::Inspect(inspection) => *inspection,
             Admission::Refused(refused) => {
@@ -148,7 +149,7 @@ impl UploadSession {
                         let session = self;
                         Ok(Appended { session, broken })
                     }
-                    Err(stopped) => Err(self.stop(stopped, span).await),
+                    Err(stopped) => Err(Box::pin(self.stop(stopped, span)).await),
                 }
             }
             Ok(Gathered::Beginning(frames)) => {
@@ -210,7 +211,7 @@ impl UploadSession {
                 let session = self;
                 Ok(Appended { session, broken })
             }
-            Err(stopped) => Err(self.stop(stopped, span).await),
+            Err(stopped) => Err(Box::pin(self.stop(stopped, span)).await),
         }
     }
 

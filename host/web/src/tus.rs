@@ -79,8 +79,15 @@ pub(crate) async fn upload(
         return Call::new(state.0, parts, name).answer(Err(call::unknown()));
     };
     let call = Call::about(state.0, parts, name, id);
+    match method {
+        Method::PATCH => append::append(call, id, body).await,
+        // What all others may have to do is much larger than what waits for the bytes of an upload.
+        _ => Box::pin(about(call, id, method)).await,
+    }
+}
+
+async fn about(call: Call, id: UploadId, method: Method) -> Response {
     let answered = match method {
-        Method::PATCH => return append::append(call, id, body).await,
         Method::HEAD => offset(&call, id).await,
         Method::DELETE => cancel(&call, id).await,
         _ => record(&call, id).await,

@@ -13,6 +13,7 @@ use portcullis_tests::gateway::{
 use portcullis_tests::{LIMIT, until};
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const GOOD: &str = "patid,sex\n1,F\n";
 
@@ -582,5 +583,29 @@ async fn in_the_role_testing_services_bring_their_own_disk_and_listen_on_loopbac
         !status.success() && said.contains("only a loopback address is possible"),
         "{said}"
     );
+    Ok(())
+}
+
+/// Whoever opens connections and sends nothing, or never comes to an end with a head, holds none of them for long.
+#[tokio::test]
+async fn a_connection_is_closed_that_does_not_say_in_time_what_it_wants() -> Result<()> {
+    const SHORT: &str = "[limits]\nheader-seconds = 1\n";
+    let setup = Setup::default().web_config(SHORT).services_config(SHORT);
+    let gateway = setup.start().await?;
+    for server in [&gateway.web, &gateway.services] {
+        for begun in [
+            "",
+            "P",
+            "PRI * HTTP/2.0\r\n",
+            "POST /uploads HTTP/1.1\r\n",
+            "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+        ] {
+            let mut socket = TcpStream::connect(server.address()).await?;
+            socket.write_all(begun.as_bytes()).await?;
+            let mut answer = Vec::new();
+            let closed = tokio::time::timeout(LIMIT, socket.read_to_end(&mut answer)).await;
+            closed.with_context(|| format!("it still waits for more after {begun:?}"))??;
+        }
+    }
     Ok(())
 }

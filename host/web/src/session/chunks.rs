@@ -1,3 +1,4 @@
+use std::mem;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -45,7 +46,8 @@ where
             } else if let Ok(next) = tokio::time::timeout(PATIENCE, next).await {
                 next
             } else {
-                self.ready = self.small.split().freeze();
+                // It takes its memory along: many who wait on slow lines are to hold none.
+                self.ready = mem::take(&mut self.small).freeze();
                 continue;
             };
             match next {

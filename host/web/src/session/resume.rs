@@ -124,7 +124,7 @@ impl UploadSession {
                 self.judge.abandon(&self.new.traceparent).await;
                 Err(Failure::Store(StoreError::Unavailable))
             }
-            Err(stopped) => Err(self.stop(stopped, span).await),
+            Err(stopped) => Err(Box::pin(self.stop(stopped, span)).await),
         }
     }
 }

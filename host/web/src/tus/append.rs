@@ -42,15 +42,16 @@ async fn answer_to(call: &Call, id: UploadId, body: Body) -> Result<Response, Pr
     let from = said::offset(&call.headers)?;
     let body = call.body(body);
     let owner = call.principal().await?;
-    let (mut turn, span) = match turn(call, id, &owner, from).await? {
+    // What it takes to find the upload is not to be held for as long as the bytes come.
+    let (mut turn, span) = match Box::pin(turn(call, id, &owner, from)).await? {
         Found::Turn(turn, span) => (turn, span),
         Found::Part(turn, part, span) => {
-            return parts::append(call, turn, *part, from, body, &span).await;
+            return Box::pin(parts::append(call, turn, *part, from, body, &span)).await;
         }
         Found::Answer(response) => return Ok(response),
     };
     match turn.take() {
-        Some(Held::Passed(staged)) => commit_again(turn, staged, from, &span).await,
+        Some(Held::Passed(staged)) => Box::pin(commit_again(turn, staged, from, &span)).await,
         Some(Held::UnderWay(session)) => more(call, turn, session, from, body, &span).await,
         None => Err(waits()),
     }
@@ -159,7 +160,7 @@ async fn more(
             (session, problem)
         }
         Wish::Append(Some(checksum)) => {
-            let checked = session.append_checked(body, checksum, span).await;
+            let checked = Box::pin(session.append_checked(body, checksum, span)).await;
             match checked.map_err(ended)? {
                 Checked::Appended(session) => (session, None),
                 Checked::Untouched(session, why) => (session, Some(not_kept(why, most))),
@@ -168,7 +169,7 @@ async fn more(
         }
     };
     if problem.is_none() && session.is_complete() {
-        return finish(call, turn, session, span).await;
+        return Box::pin(finish(call, turn, session, span)).await;
     }
     let response = appended(call, &session);
     turn.put(Held::UnderWay(session));
