@@ -82,17 +82,21 @@ pub(crate) fn chromium() -> Result<String> {
     Ok(answer("which", &[&found]).unwrap_or(found))
 }
 
-/// Makes sure that there is a C compiler: the catalog's database is compiled from C.
+/// Makes sure that there are a C compiler and make: the catalog's database and the allocator of the web host are compiled from C.
 pub(crate) fn c_compiler() -> Result<()> {
     let set = std::env::var("CC").ok();
     let usual = ["cc", "gcc", "clang"].map(str::to_owned);
     let mut candidates = set.into_iter().chain(usual);
-    if candidates.any(|program| answer(&program, &["--version"]).is_some()) {
-        return Ok(());
-    }
+    let has_compiler = candidates.any(|program| answer(&program, &["--version"]).is_some());
+    let has_make = ["make", "gmake"].map(|program| answer(program, &["--version"]));
+    let missing = match (has_compiler, has_make.iter().any(Option::is_some)) {
+        (true, true) => return Ok(()),
+        (false, _) => "C compiler, which the catalog's database is built with",
+        (true, false) => "make, which the allocator of the web host is built with",
+    };
     bail!(
-        "there is no C compiler, which the catalog's database is built with; install one \
-         (Debian: apt install gcc libc6-dev, Fedora: dnf install gcc, macOS: xcode-select --install) and run this again"
+        "there is no {missing}; install it (Debian: apt install gcc libc6-dev make, Fedora: dnf install gcc make, macOS: \
+         xcode-select --install) and run this again"
     )
 }
 

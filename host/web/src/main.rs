@@ -14,6 +14,12 @@ use portcullis_telemetry::{Detail, Line, Service, Telemetry, log};
 use portcullis_web::config::{Config, Flags};
 use portcullis_web::doctor;
 use portcullis_web::server::Server;
+use tikv_jemallocator::Jemalloc;
+
+/// Memory of thousands of slow uploads is taken by one thread and given back by another. With the allocator of glibc a good part of
+/// it cannot be used again meanwhile.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// How long spans that wait to be sent may take at the end.
 const FLUSH: Duration = Duration::from_secs(3);
