@@ -1,6 +1,5 @@
-//! hyper hands out the head of a request as slices of the buffer that its connection was read into. That is 8 to 16 KiB, and it
-//! cannot be used again for as long as one of them is kept: with many slow uploads, each of which keeps its headers, that is
-//! what most of the memory outside the policies is spent on.
+//! hyper hands out the head of a request as slices of the buffer that its connection was read into. That is 8 KiB, and it cannot
+//! be used again for as long as one of them is kept: each slow upload, which keeps its headers, would hold a second one.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, Uri, Version};

@@ -172,7 +172,7 @@ impl UploadSession {
                 Ok(self)
             }
             Err(error) => {
-                self.judge.abandon(&self.new.traceparent).await;
+                self.cancel().await;
                 Err(Failure::Store(error))
             }
         }
@@ -269,7 +269,7 @@ impl UploadSession {
         match store.checkpoint(open.id, open.epoch, offset, span).await {
             Ok(_) => Ok(self),
             Err(error) => {
-                self.judge.abandon(&self.new.traceparent).await;
+                self.cancel().await;
                 Err(Failure::Store(error))
             }
         }
@@ -279,7 +279,7 @@ impl UploadSession {
     pub(crate) async fn finish(self, span: &Arc<Span>) -> Result<Staged, Failure> {
         let arrived = self.judge.offset();
         if let Some(declared) = self.length.filter(|declared| *declared != arrived) {
-            self.judge.abandon(&self.new.traceparent).await;
+            self.cancel().await;
             return Err(Failure::Length { declared, arrived });
         }
         let revision = self.judge.inspection().revision();
@@ -368,7 +368,7 @@ impl UploadSession {
             Stopped::Forward(_) => Failure::Store(StoreError::Timeout),
             Stopped::Store(error) => Failure::Store(error),
         };
-        self.judge.abandon(&self.new.traceparent).await;
+        self.cancel().await;
         failure
     }
 }

@@ -105,8 +105,7 @@ async fn offset(call: &Call, id: UploadId) -> Result<Response, Problem> {
     header::check_version(&call.headers)?;
     let record = standing(call, id).await;
     let record = record.map_err(call::instead_of_losing_it)?;
-    let response = standing::head(&record).ok_or_else(call::gone)?;
-    Ok(response)
+    standing::head(&record).ok_or_else(call::gone)
 }
 
 /// How an upload stands that nobody sends any more.

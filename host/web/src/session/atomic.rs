@@ -100,7 +100,7 @@ impl UploadSession {
             None => NotKept::unless(checksum),
         };
         if let Err(why) = kept {
-            self.judge.abandon(&self.new.traceparent).await;
+            self.cancel().await;
             return Ok(Checked::Undone(why));
         }
         if let Some(stopped) = refused {

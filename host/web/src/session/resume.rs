@@ -121,7 +121,7 @@ impl UploadSession {
         {
             Ok(None) if self.judge.offset() == until.bytes() => Ok(self),
             Ok(_) => {
-                self.judge.abandon(&self.new.traceparent).await;
+                self.cancel().await;
                 Err(Failure::Store(StoreError::Unavailable))
             }
             Err(stopped) => Err(Box::pin(self.stop(stopped, span)).await),

@@ -9,8 +9,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use http::request::Parts;
 use portcullis_hop::{Problem, ProblemKind, StoreError, UploadRecord, UploadStore};
-use portcullis_server::Peer;
-use portcullis_server::join_trace;
+use portcullis_server::{Peer, join_trace};
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
 use portcullis_types::{Principal, UploadId};
 
