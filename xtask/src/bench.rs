@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::bench::figures::Figure;
 use crate::workspace::{Workspace, run as run_command, show};
 use crate::{guests, toolchain};
 
@@ -52,6 +53,10 @@ enum Part {
     Files,
     /// Uploads that can be gone on with.
     Tus,
+    /// Of these, many small ones.
+    Small,
+    /// Of these, many slow ones.
+    Slow,
     /// What telemetry costs.
     Telemetry,
 }
@@ -71,60 +76,91 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let storage = storage.unwrap_or_else(|| workspace.target.join("bench"));
     std::fs::create_dir_all(&storage)
         .with_context(|| format!("{} cannot be made", storage.display()))?;
-    let storage = storage.canonicalize()?;
-    show(machine::describe(&storage));
-    let upload = path::Upload {
-        mib: arguments.mib,
-        rounds: arguments.rounds,
+    let bench = Bench {
+        workspace,
+        storage: storage.canonicalize()?,
+        upload: path::Upload {
+            mib: arguments.mib,
+            rounds: arguments.rounds,
+        },
+        nginx: toolchain::nginx(),
     };
-    let nginx = toolchain::nginx();
-    if arguments.only == Some(Part::Files) {
-        let build = [
-            "build",
-            "--locked",
-            "--release",
-            "--package",
-            "portcullis-services",
-        ];
-        run_command(&mut workspace.cargo(build))?;
-        let figures = files::measure(workspace, &storage, upload, nginx)?;
-        show(figures::table(&figures));
-        return Ok(());
-    }
-    guests::build(workspace)?;
-    let build = ["build", "--locked", "--release", "--workspace", "--bins"];
-    run_command(&mut workspace.cargo(build))?;
-    if arguments.only == Some(Part::Changes) {
-        let mut figures = changes::measure(workspace, &storage)?;
-        figures.push(path::measure_shadow(workspace, &storage, upload)?);
-        show(figures::table(&figures));
-        return Ok(());
-    }
-    if arguments.only == Some(Part::Telemetry) {
-        let figures = telemetry::measure(workspace, &storage, upload)?;
-        show(figures::table(&figures));
-        return Ok(());
-    }
-    if arguments.only == Some(Part::Tus) {
-        let policies = policies::measure(workspace, &["table", "suspensions"])?;
-        let rate = policies.table_rate;
-        let mut figures = tus::measure(workspace, &storage, upload, nginx, rate)?;
-        figures.extend(policies.figures);
-        show(figures::table(&figures));
-        return Ok(());
-    }
-    let policies = policies::measure(workspace, &[])?;
-    let times = path::measure(workspace, &storage, upload, nginx)?;
-    let shadow = path::measure_shadow(workspace, &storage, upload)?;
-    let mut figures = times.figures(policies.table_rate);
-    figures.push(shadow);
-    figures.extend(policies.figures);
-    figures.extend(files::measure(workspace, &storage, upload, nginx)?);
-    let rate = policies.table_rate;
-    figures.extend(tus::measure(workspace, &storage, upload, nginx, rate)?);
-    figures.extend(telemetry::measure(workspace, &storage, upload)?);
-    figures.extend(changes::measure(workspace, &storage)?);
-    figures.extend(project::measure(workspace)?);
-    show(figures::table(&figures));
+    show(machine::describe(&bench.storage));
+    bench.build(arguments.only)?;
+    let figures = match arguments.only {
+        Some(part) => bench.part(part),
+        None => bench.all(),
+    };
+    show(figures::table(&figures?));
     Ok(())
+}
+
+/// What is measured, and with what.
+struct Bench<'a> {
+    workspace: &'a Workspace,
+    storage: PathBuf,
+    upload: path::Upload,
+    nginx: Option<&'static str>,
+}
+
+impl Bench<'_> {
+    fn build(&self, only: Option<Part>) -> Result<()> {
+        let what: &[&str] = if only == Some(Part::Files) {
+            &["--package", "portcullis-services"]
+        } else {
+            guests::build(self.workspace)?;
+            &["--workspace", "--bins"]
+        };
+        let build = ["build", "--locked", "--release"].iter().chain(what);
+        run_command(&mut self.workspace.cargo(build))
+    }
+
+    fn part(&self, part: Part) -> Result<Vec<Figure>> {
+        let Self {
+            workspace,
+            storage,
+            upload,
+            nginx,
+        } = self;
+        match part {
+            Part::Changes => {
+                let mut figures = changes::measure(workspace, storage)?;
+                figures.push(path::measure_shadow(workspace, storage, *upload)?);
+                Ok(figures)
+            }
+            Part::Files => files::measure(workspace, storage, *upload, *nginx),
+            Part::Tus => {
+                let policies = policies::measure(workspace, &["table", "suspensions"])?;
+                let rate = policies.table_rate;
+                let mut figures = tus::measure(workspace, storage, *upload, *nginx, rate)?;
+                figures.extend(policies.figures);
+                Ok(figures)
+            }
+            Part::Small => tus::measure_small(workspace, storage, upload.rounds, *nginx),
+            Part::Slow => tus::measure_slow(workspace, storage),
+            Part::Telemetry => telemetry::measure(workspace, storage, *upload),
+        }
+    }
+
+    fn all(&self) -> Result<Vec<Figure>> {
+        let Self {
+            workspace,
+            storage,
+            upload,
+            nginx,
+        } = self;
+        let policies = policies::measure(workspace, &[])?;
+        let times = path::measure(workspace, storage, *upload, *nginx)?;
+        let shadow = path::measure_shadow(workspace, storage, *upload)?;
+        let rate = policies.table_rate;
+        let mut figures = times.figures(rate);
+        figures.push(shadow);
+        figures.extend(policies.figures);
+        figures.extend(self.part(Part::Files)?);
+        figures.extend(tus::measure(workspace, storage, *upload, *nginx, rate)?);
+        figures.extend(self.part(Part::Telemetry)?);
+        figures.extend(changes::measure(workspace, storage)?);
+        figures.extend(project::measure(workspace)?);
+        Ok(figures)
+    }
 }

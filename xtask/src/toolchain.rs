@@ -82,7 +82,7 @@ pub(crate) fn chromium() -> Result<String> {
     Ok(answer("which", &[&found]).unwrap_or(found))
 }
 
-/// Makes sure that there are a C compiler and make: the catalog's database and the allocator of the web host are compiled from C.
+/// Makes sure that there are a C compiler and make: the catalog's database and the allocator are compiled from C.
 pub(crate) fn c_compiler() -> Result<()> {
     let set = std::env::var("CC").ok();
     let usual = ["cc", "gcc", "clang"].map(str::to_owned);
@@ -92,7 +92,7 @@ pub(crate) fn c_compiler() -> Result<()> {
     let missing = match (has_compiler, has_make.iter().any(Option::is_some)) {
         (true, true) => return Ok(()),
         (false, _) => "C compiler, which the catalog's database is built with",
-        (true, false) => "make, which the allocator of the web host is built with",
+        (true, false) => "make, which the allocator is built with",
     };
     bail!(
         "there is no {missing}; install it (Debian: apt install gcc libc6-dev make, Fedora: dnf install gcc make, macOS: \

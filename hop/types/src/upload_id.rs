@@ -4,9 +4,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::parsed::conversions_from_text;
+use crate::{Clock, Timestamp};
 
-/// The identifier of one upload on both sides: 128 random bits, written as 32 lower-case hexadecimal
-/// characters. It cannot be guessed and says nothing about the upload.
+/// The identifier of one upload on both sides: when it was made, 48 bits of milliseconds since 1970, and 80 random bits,
+/// written as 32 lower-case hexadecimal characters. It cannot be guessed, and says nothing else about the upload. Ids
+/// that are made one after the other stand beside each other in every index (decision 008).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UploadId([u8; 16]);
@@ -22,8 +24,15 @@ impl UploadId {
     /// # Panics
     /// Where the operating system has no random numbers to give: nothing can be done safely then.
     pub fn generate() -> Self {
+        Self::made(Clock::system().now())
+    }
+
+    fn made(at: Timestamp) -> Self {
         let mut bits = [0; 16];
-        getrandom::fill(&mut bits).expect("the operating system gives random numbers");
+        let (time, random) = bits.split_at_mut(6);
+        // Of the 64 bits the upper 16 are 0 until the year 10889.
+        time.copy_from_slice(&at.as_ms().to_be_bytes()[2..]);
+        getrandom::fill(random).expect("the operating system gives random numbers");
         Self(bits)
     }
 
@@ -66,7 +75,18 @@ mod tests {
 
     #[test]
     fn two_ids_are_two() {
-        assert_ne!(UploadId::generate(), UploadId::generate());
+        let now = Clock::system().now();
+        assert_ne!(UploadId::made(now), UploadId::made(now));
+    }
+
+    #[test]
+    fn ids_are_in_the_order_of_their_moments() {
+        let made = |ms| UploadId::made(Timestamp::from_ms(ms).expect("is a moment"));
+        let moments = [0, 1, 255, 256, 1_795_788_168_000, 1_795_788_168_001];
+        let ids = moments.map(made);
+        assert!(ids.is_sorted(), "{ids:?}");
+        assert!(ids.map(|id| id.to_string()).is_sorted());
+        assert!(UploadId::generate() > ids[5]);
     }
 
     #[test]

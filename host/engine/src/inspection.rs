@@ -27,6 +27,8 @@ pub struct Inspection {
     disk: DiskName,
     revision: Sha256Digest,
     shown: Arc<Shown>,
+    /// What is judged together with the end.
+    last: Option<Bytes>,
     state: State,
 }
 
@@ -90,6 +92,7 @@ impl Admission {
                 disk,
                 revision,
                 shown: Arc::default(),
+                last: None,
                 state: State::Waiting(judgement),
             })),
         }
@@ -122,6 +125,12 @@ impl Inspection {
         blocks.waiting.push_back(block);
         drop(blocks);
         self.go_on();
+    }
+
+    /// Shows a block that is judged together with the end, by [`finish`](Self::finish): for an upload that is all there,
+    /// whose policies are woken once then. It must be the last one.
+    pub fn show_last(&mut self, block: Bytes) {
+        self.last = Some(block);
     }
 
     /// Waits until every policy has passed at least one of the blocks that were shown, oldest first, and says
@@ -181,13 +190,21 @@ impl Inspection {
     }
 
     /// Tells every policy that has not decided yet that the upload is complete, and asks where it stays. All
-    /// blocks must have passed.
+    /// blocks must have passed, but for the [last](Self::show_last).
     ///
     /// # Errors
     /// The upload may not pass.
     pub async fn finish(mut self, end: End) -> Result<Passed, Box<Refused>> {
-        let judgement = self.settle().await;
-        let finish = async move { judgement.finish(&end).await };
+        let last = self.last.take();
+        let mut judgement = self.settle().await;
+        let finish = async move {
+            if let Some(block) = last
+                && let Err(cause) = judgement.chunk(&block).await
+            {
+                return Err(judgement.refuse(cause));
+            }
+            judgement.finish(&end).await
+        };
         self.executor.run(&self.account, finish).await
     }
 

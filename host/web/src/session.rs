@@ -141,16 +141,13 @@ impl UploadSession {
     {
         match gather(&mut body).await {
             Ok(Gathered::Whole(bytes)) => {
-                let all = Chunks::new(stream::iter([Ok(bytes.clone())]));
-                let limit = self.gateway.limits().upload_bytes;
-                match self.judge.show(all, None, limit).await {
-                    Ok(broken) => {
-                        self.place = Place::Here(bytes);
-                        let session = self;
-                        Ok(Appended { session, broken })
-                    }
-                    Err(stopped) => Err(Box::pin(self.stop(stopped, span)).await),
+                if bytes.len() as u64 > self.gateway.limits().upload_bytes {
+                    return Err(Box::pin(self.stop(Stopped::TooLarge, span)).await);
                 }
+                self.judge.show_whole(&bytes);
+                self.place = Place::Here(bytes);
+                let (session, broken) = (self, None);
+                Ok(Appended { session, broken })
             }
             Ok(Gathered::Beginning(frames)) => {
                 let body = stream::iter(frames.into_iter().map(Ok)).chain(body);

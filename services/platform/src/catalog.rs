@@ -3,7 +3,7 @@
 //! One thread owns the connection that writes. Whatever waits for it is done in one transaction, so that many small
 //! commits share one fsync; each job has a savepoint of its own then. A job's answer goes out after that
 //! commit: what was answered is durable. A second thread reads beside it and sees what was answered before, so
-//! that long lists do not hold up what is stored meanwhile.
+//! that long lists do not hold up what is stored meanwhile; whoever may block reads on its own thread.
 
 pub mod audit;
 mod backup;
@@ -12,6 +12,7 @@ mod file_api_rows;
 mod kept;
 mod migrations;
 mod policy_rows;
+mod readers;
 mod shadow_rows;
 mod tokens;
 mod trial_rows;
@@ -21,6 +22,7 @@ mod version_rows;
 use std::iter;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -33,6 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use audit::{Action, Actor, AuditEntry};
 use audit::{AuditKey, SignedCheckpoint};
+use readers::Readers;
 
 pub use backup::{BackupError, back_up};
 pub use disk_rows::{DiskRow, Usage};
@@ -51,6 +54,8 @@ const MAX_WAITING_JOBS: usize = 1024;
 const STATEMENTS: usize = 128;
 /// Pages of the catalog that each connection keeps: the upper levels of its indexes for millions of files.
 const CACHE_KIB: i64 = 16 * 1024;
+/// Pages in the log before they are written into the catalog: those that change again and again are written once. 16 MiB.
+const CHECKPOINT_PAGES: i64 = 4_096;
 /// The most jobs of one transaction.
 const MAX_BATCH: usize = 64;
 /// How long another process, such as `token add`, may hold the catalog.
@@ -144,6 +149,7 @@ pub struct Catalog {
     jobs: mpsc::Sender<Job>,
     later: mpsc::Sender<Job>,
     reads: mpsc::Sender<Job>,
+    readers: Arc<Readers>,
 }
 
 /// The threads of a catalog. They end when the last [`Catalog`] is gone.
@@ -160,6 +166,7 @@ impl Catalog {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "secure_delete", true)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         prepare_well(&connection)?;
         migrations::run(&mut connection)?;
         let key = AuditKey::of(path)?;
@@ -174,7 +181,12 @@ impl Catalog {
         let (reads, waiting) = mpsc::channel(MAX_WAITING_JOBS);
         let reading = thread("catalog-reader", move || read(&mut reader, waiting))?;
         let threads = CatalogThread([writing, reading]);
-        let catalog = Self { jobs, later, reads };
+        let catalog = Self {
+            jobs,
+            later,
+            reads,
+            readers: Arc::new(Readers::of(path.to_owned())),
+        };
         Ok((catalog, threads))
     }
 
@@ -237,7 +249,10 @@ impl Catalog {
         T: Send + 'static,
         E: From<CatalogError> + Send + 'static,
     {
-        asked_blocking(&self.reads, job)
+        match self.readers.take() {
+            Some(reader) => reader.read(job),
+            None => asked_blocking(&self.reads, job),
+        }
     }
 
     /// Does something from a thread that may block, as [`run`](Self::run) does.
@@ -369,19 +384,24 @@ fn within_savepoint<T, E: From<CatalogError>>(
     rows: &Rows,
     job: impl FnOnce(&Rows) -> Result<T, E>,
 ) -> Result<T, E> {
-    let run = |statement| {
-        let ran = rows
-            .prepare_cached(statement)
-            .and_then(|mut it| it.execute([]));
-        ran.map(drop).map_err(|error| E::from(error.into()))
-    };
-    run("SAVEPOINT job")?;
-    let outcome = job(rows).and_then(|value| run("RELEASE job").map(|()| value));
+    execute(rows, "SAVEPOINT job")?;
+    let outcome = job(rows).and_then(|value| {
+        execute(rows, "RELEASE job")?;
+        Ok(value)
+    });
     if outcome.is_err() {
         // Where that fails, SQLite has rolled back the whole transaction, and its commit says so.
-        let _ = run("ROLLBACK TO job").and_then(|()| run("RELEASE job"));
+        let _ = execute(rows, "ROLLBACK TO job").and_then(|()| execute(rows, "RELEASE job"));
     }
     outcome
+}
+
+/// A statement without values, parsed once.
+fn execute(rows: &Rows, statement: &str) -> Result<(), CatalogError> {
+    let ran = rows
+        .prepare_cached(statement)
+        .and_then(|mut it| it.execute([]));
+    Ok(ran.map(drop)?)
 }
 
 /// Goes on with the audit, which this program signs from here on.

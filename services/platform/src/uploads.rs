@@ -2,6 +2,7 @@
 
 mod active;
 mod append;
+mod links;
 pub(crate) mod publish;
 mod suspend;
 mod sweep;
@@ -24,6 +25,7 @@ use portcullis_types::{Clock, Offset, Sha256Digest, UploadId};
 use tokio::sync::Semaphore;
 
 use self::active::Active;
+use self::links::FreshLinks;
 use crate::blocking::blocking;
 use crate::catalog::{Action, Actor, AuditEntry, Catalog, CatalogError, ChunkRow, Rows, UploadRow};
 use crate::disks::{Disks, NamedDisk};
@@ -87,6 +89,7 @@ struct Inner {
     appends: Arc<Semaphore>,
     active: Active,
     publishing: publish::PathLocks,
+    fresh_links: FreshLinks,
     /// When appends under way have to end.
     cut: Cut,
 }
@@ -108,6 +111,7 @@ impl Uploads {
             limits,
             active: Active::default(),
             publishing: publish::PathLocks::default(),
+            fresh_links: FreshLinks::default(),
             cut: Cut::default(),
         }))
     }

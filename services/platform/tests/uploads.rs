@@ -276,6 +276,29 @@ async fn a_link_that_leads_to_an_older_version_is_not_taken_for_the_right_one() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn links_that_were_just_made_are_settled_by_themselves() {
+    let Local { uploads, folder: _ } = &fresh().await;
+    let span = Span::root(SpanName::Upload, None);
+    for path in ["a/1.csv", "a/2.csv", "b/1.csv", "a/1.csv"] {
+        let body = Box::pin(futures_util::stream::iter([Ok(path.to_owned().into())]));
+        let stored = uploads.store_file(new_file(path), body, None, &span);
+        stored.await.expect("is stored");
+    }
+    // What nobody waits for rides along with what somebody waits for.
+    let unsettled = |rows: &Rows| {
+        let disk = "local".parse().expect("is valid");
+        Ok::<_, CatalogError>(VersionRow::unlinked_paths(rows, &disk)?.len())
+    };
+    let settled = async {
+        while !matches!(uploads.catalog().run(unsettled).await, Ok(0)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let settled = tokio::time::timeout(Duration::from_secs(30), settled).await;
+    settled.expect("all links are settled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_catalog_and_its_log_are_for_services_alone() {
     use std::os::unix::fs::PermissionsExt;
 

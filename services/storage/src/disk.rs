@@ -65,12 +65,16 @@ pub trait Disk: Debug + Send + Sync {
     fn may_show(&self, path: &DiskPath, known: &[UploadId]) -> Result<(), DiskError>;
 
     /// Shows a version at its path, in place of any of `known`. What stands there and is none of them is
-    /// [`DiskError::Occupied`], and stays.
+    /// [`DiskError::Occupied`], and stays. After a loss of power the path may show what it showed before, unless
+    /// [`sync_folder`](Self::sync_folder) was called since.
     fn show(&self, version: UploadId, path: &DiskPath, known: &[UploadId])
     -> Result<(), DiskError>;
 
+    /// Makes durable what is shown and hidden in the folder of a path. Succeeds when there is no such folder.
+    fn sync_folder(&self, path: &DiskPath) -> Result<(), DiskError>;
+
     /// Takes whichever of `known` is shown at a path from there. The versions stay. Succeeds when none is
-    /// shown.
+    /// shown. It survives a loss of power as [`show`](Self::show) does.
     fn hide(&self, path: &DiskPath, known: &[UploadId]) -> Result<(), DiskError>;
 
     /// Opens a version for reading.

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Hard links alone work the same on ext4, xfs and NFS: `renameat2(RENAME_NOREPLACE)` and `O_TMPFILE` fail
-//! on NFSv4.2, `linkat` does not. Each step makes the folder it changed durable before the next begins.
+//! on NFSv4.2, `linkat` does not. Each step makes the folder it changed durable before the next begins; only visible
+//! links need not be, since the catalog says which of them may be lost.
 
 mod folder;
 mod shared_sync;
@@ -220,7 +221,7 @@ impl LocalDisk {
         crash_point(CrashPoint::LinkPrepared);
         parent.rename_over(&self.links, &version, name)?;
         crash_point(CrashPoint::LinkMade);
-        parent.sync()
+        Ok(())
     }
 }
 
@@ -384,7 +385,7 @@ impl Disk for LocalDisk {
         let wanted = self.versions.inode(&version.to_string())?;
         let wanted = wanted.ok_or(DiskError::Missing)?;
         match parent.inode(name)? {
-            Some(shown) if shown == wanted => parent.sync(),
+            Some(shown) if shown == wanted => Ok(()),
             Some(_) => match self.which(&parent, name, known)? {
                 Shown::Version(_) => self.replace(&parent, name, version),
                 Shown::Nothing | Shown::Other => Err(DiskError::Occupied),
@@ -392,8 +393,15 @@ impl Disk for LocalDisk {
             None => {
                 parent.link_new(&self.versions, &version.to_string(), name)?;
                 crash_point(CrashPoint::LinkMade);
-                parent.sync()
+                Ok(())
             }
+        }
+    }
+
+    fn sync_folder(&self, path: &DiskPath) -> Result<(), DiskError> {
+        match self.root.parent_of(path)? {
+            Some(folder) => folder.sync(),
+            None => Ok(()),
         }
     }
 
@@ -406,7 +414,6 @@ impl Disk for LocalDisk {
         if let Shown::Version(_) = self.which(&parent, name, known)? {
             parent.unlink(name)?;
             crash_point(CrashPoint::LinkHidden);
-            parent.sync()?;
         }
         Ok(())
     }

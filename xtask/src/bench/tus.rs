@@ -50,13 +50,28 @@ pub(crate) fn measure(
         replay(workspace, folder, &table, upload.rounds, alone)
     })?);
     drop(table);
-    figures.extend(in_folder(storage, "small", |folder| {
-        small(workspace, folder, upload.rounds, nginx)
-    })?);
-    figures.push(in_folder(storage, "slow", |folder| {
-        slow::measure(workspace, folder)
-    })?);
+    figures.extend(measure_small(workspace, storage, upload.rounds, nginx)?);
+    figures.extend(measure_slow(workspace, storage)?);
     Ok(figures)
+}
+
+/// Many small ones, as they are judged and stored in one go.
+pub(crate) fn measure_small(
+    workspace: &Workspace,
+    storage: &Path,
+    rounds: usize,
+    nginx: Option<&'static str>,
+) -> Result<Vec<Figure>> {
+    in_folder(storage, "small", |folder| {
+        small(workspace, folder, rounds, nginx)
+    })
+}
+
+/// Many slow ones at once.
+pub(crate) fn measure_slow(workspace: &Workspace, storage: &Path) -> Result<Vec<Figure>> {
+    in_folder(storage, "slow", |folder| {
+        Ok(vec![slow::measure(workspace, folder)?])
+    })
 }
 
 /// One table in one `PATCH`.

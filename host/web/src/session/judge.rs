@@ -156,6 +156,15 @@ impl Judge {
         Ok(broken)
     }
 
+    /// Shows all of an upload that is there at once. What the policies say to it, they say with their last word.
+    pub(super) fn show_whole(&mut self, bytes: &Bytes) {
+        self.offset = bytes.len() as u64;
+        self.last = bytes.last().copied();
+        self.inspection.show_last(bytes.clone());
+        self.shadow.show(bytes);
+        self.hasher.update(bytes);
+    }
+
     /// Says that the upload is complete, and asks for the last word. Beside it stand the policies in the shadow.
     pub(super) async fn finish(self) -> (Result<Passed, Box<Refused>>, End, Shadow) {
         let end = End {

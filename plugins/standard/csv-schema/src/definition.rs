@@ -4,6 +4,7 @@
 //! validator means here stands in `docs/policies/csv-schema.md`.
 
 mod column;
+mod json;
 mod written;
 
 pub use column::{Bounds, Column, Condition, Effect, Kind, Presence, When};
@@ -29,7 +30,7 @@ impl Definition {
     ///
     /// A sentence that names the column and the key: for whoever wrote the definition.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
-        let written: Vec<written::Column> = serde_json::from_slice(json).map_err(|error| {
+        let written: Vec<json::Column> = serde_json::from_slice(json).map_err(|error| {
             format!("it is not a JSON array with an object for each column: {error}")
         })?;
         if written.is_empty() || written.len() > MAX_COLUMNS {
@@ -175,6 +176,15 @@ mod tests {
             ("{}", "not a JSON array"),
             ("[]", "1 to 4096 columns"),
             (r#"[{"name": "a"}]"#, "missing field `type`"),
+            (
+                r#"[{"name": "a", "type": "id", "name": "b"}]"#,
+                "duplicate field `name`",
+            ),
+            (
+                r#"[{"name": "a", "type": "id", "validators": [3]}]"#,
+                "expected the name of a validator, or an object",
+            ),
+            (r#"["a"]"#, "expected an object with the `name`"),
             (
                 r#"[{"name": "a", "type": "colour"}]"#,
                 "column `a`: the type \"colour\" is not known",

@@ -134,7 +134,7 @@ impl ChunkRow {
     pub fn uploads_expiring(rows: &Rows, until: Timestamp) -> Result<Vec<UploadId>, CatalogError> {
         rows.prepare_cached(
             "SELECT upload FROM chunked_uploads JOIN uploads ON id = upload
-             WHERE state = 'open' AND expires_at <= ?1 ORDER BY expires_at LIMIT 1000",
+             WHERE state = 'open' AND state IN ('open', 'held') AND expires_at <= ?1 ORDER BY expires_at LIMIT 1000",
         )?
         .query_map([until.as_ms()], |row| row.get::<_, String>(0))?
         .map(|id| id?.parse().map_err(|_| CatalogError::Damaged))

@@ -4,7 +4,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::{CatalogError, audit};
 
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     include_str!("../../migrations/0001_uploads.sql"),
     include_str!("../../migrations/0002_policies.sql"),
     include_str!("../../migrations/0003_shadow.sql"),
@@ -16,6 +16,7 @@ const STEPS: [&str; 11] = [
     include_str!("../../migrations/0009_length.sql"),
     include_str!("../../migrations/0010_open_by_subject.sql"),
     include_str!("../../migrations/0011_quarantine.sql"),
+    include_str!("../../migrations/0012_open_by_expiry.sql"),
 ];
 
 /// From which schema on a catalog has revisions of the policies.
@@ -85,7 +86,7 @@ mod tests {
             error,
             CatalogError::TooNew {
                 found: 99,
-                known: 11
+                known: 12
             }
         ));
     }

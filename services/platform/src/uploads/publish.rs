@@ -34,7 +34,7 @@ impl Default for PathLocks {
 }
 
 impl PathLocks {
-    fn lock(&self, disk: &DiskName, path: &DiskPath) -> MutexGuard<'_, ()> {
+    pub(super) fn lock(&self, disk: &DiskName, path: &DiskPath) -> MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
         (disk, path).hash(&mut hasher);
         let index = hasher.finish() % self.0.len() as u64;
@@ -129,28 +129,13 @@ impl Inner {
         disk: &NamedDisk,
         path: &DiskPath,
     ) -> Result<Option<UploadId>, Fault> {
-        let standing = self.standing(disk, path)?;
-        self.derive_link_of(disk, path, standing)
-    }
-
-    fn standing(&self, disk: &NamedDisk, path: &DiskPath) -> Result<Standing, Fault> {
-        let (name, at) = (disk.name.clone(), path.clone());
-        let read = move |rows: &Rows| Standing::of(rows, &name, &at).map_err(Fault::from);
-        self.catalog.read_blocking(read)
-    }
-
-    /// The same where it is known already what the catalog said a moment ago.
-    fn derive_link_of(
-        &self,
-        disk: &NamedDisk,
-        path: &DiskPath,
-        mut standing: Standing,
-    ) -> Result<Option<UploadId>, Fault> {
+        let mut standing = self.standing(disk, path)?;
         loop {
             match standing.latest {
                 Some(version) => disk.disk().show(version, path, &standing.known),
                 None => disk.disk().hide(path, &standing.known),
             }
+            .and_then(|()| disk.disk().sync_folder(path))
             .map_err(Fault::of_disk(disk))?;
             let now = self.standing(disk, path)?;
             if now.latest == standing.latest {
@@ -163,6 +148,12 @@ impl Inner {
         self.catalog
             .run_later(move |rows| VersionRow::set_linked(rows, &name, &at, standing.latest));
         Ok(standing.latest)
+    }
+
+    fn standing(&self, disk: &NamedDisk, path: &DiskPath) -> Result<Standing, Fault> {
+        let (name, at) = (disk.name.clone(), path.clone());
+        let read = move |rows: &Rows| Standing::of(rows, &name, &at).map_err(Fault::from);
+        self.catalog.read_blocking(read)
     }
 }
 
@@ -201,7 +192,7 @@ fn repeated(row: &UploadRow, commit: &Commit) -> Result<Option<Receipt>, Fault> 
 
 /// One commit on its thread.
 struct Publishing<'a> {
-    inner: &'a Inner,
+    inner: &'a Arc<Inner>,
     disk: &'a NamedDisk,
     upload: &'a NewUpload,
     commit: &'a Commit,
@@ -236,13 +227,16 @@ impl Publishing<'_> {
         let Recorded {
             receipt,
             is_new,
-            standing,
+            shown,
         } = self.record(begun)?;
         drop(catalog);
         crash_point(CrashPoint::UploadCommitted);
         // From here on nothing fails the upload: it is stored. What is not done now, recovery does.
-        if let Some(standing) = standing {
-            self.inner.derive_link_of(disk, path, standing)?;
+        if let Some(Showing { version, known }) = shown {
+            let shown = disk.disk().show(version, path, &known);
+            shown.map_err(Fault::of_disk(disk))?;
+            self.inner
+                .settle_later(disk.name.clone(), path.clone(), version);
         }
         if !is_new {
             disk.disk()
@@ -440,17 +434,18 @@ impl Publishing<'_> {
             if let Some(answering) = answering {
                 answering.record(rows, &stored(&receipt), now)?;
             }
-            let standing = if quarantined {
+            let shown = if quarantined {
                 None
             } else {
-                let known = VersionRow::known(rows, &disk, &commit.path)?;
-                let latest = Some(version.upload);
-                Some(Standing { latest, known })
+                Some(Showing {
+                    version: version.upload,
+                    known: VersionRow::known(rows, &disk, &commit.path)?,
+                })
             };
             Ok::<_, Fault>(Recorded {
                 receipt,
                 is_new,
-                standing,
+                shown,
             })
         })
     }
@@ -461,8 +456,15 @@ struct Recorded {
     receipt: Receipt,
     /// Whether there is a new version, or the path had these very bytes already.
     is_new: bool,
-    /// What the path shows from then on: this very version, unless it is kept apart.
-    standing: Option<Standing>,
+    /// What the path shows from then on; nothing new where the version is kept apart.
+    shown: Option<Showing>,
+}
+
+/// A version that is to be shown at its path.
+struct Showing {
+    version: UploadId,
+    /// Every version that the path ever had, this one too.
+    known: Vec<UploadId>,
 }
 
 /// The version that a path shows, if it has the very bytes that are to be shown there.

@@ -50,10 +50,10 @@ impl Folder {
             .map_err(|errno| Step::OpenDisk.failed(errno))
     }
 
-    /// A folder in this one. Absent when there is none.
-    pub(super) fn folder(&self, name: &str) -> Result<Option<Self>, DiskError> {
+    /// A folder in this one, or in one of its folders. Absent when there is none.
+    pub(super) fn folder(&self, path: &str) -> Result<Option<Self>, DiskError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match rustix::fs::openat2(&self.fd, name, flags, Mode::empty(), BENEATH) {
+        match rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), BENEATH) {
             Ok(fd) => Ok(Some(Self::from(fd))),
             Err(Errno::NOENT) => Ok(None),
             Err(Errno::NOTDIR) => Err(DiskError::Occupied),
@@ -77,18 +77,17 @@ impl Folder {
 
     /// The folder in which a visible file stands. Absent when there is none.
     pub(super) fn parent_of(&self, path: &DiskPath) -> Result<Option<Self>, DiskError> {
-        let mut folder = self.again()?;
-        for part in path.folders() {
-            match folder.folder(part)? {
-                Some(inner) => folder = inner,
-                None => return Ok(None),
-            }
+        match path.folder() {
+            Some(folders) => self.folder(folders.as_str()),
+            None => self.again().map(Some),
         }
-        Ok(Some(folder))
     }
 
     /// The same, made where it is missing.
     pub(super) fn parent_or_new(&self, path: &DiskPath, looks: &Looks) -> Result<Self, DiskError> {
+        if let Some(folder) = self.parent_of(path)? {
+            return Ok(folder);
+        }
         let mut folder = self.again()?;
         for part in path.folders() {
             folder = match folder.folder(part)? {

@@ -1,60 +1,12 @@
-//! The JSON as people write it, with its many shapes for one thing.
-
-use std::collections::BTreeMap;
+//! What people write in a definition, with its many shapes for one thing.
 
 use portcullis_policy::Severity;
-use serde::Deserialize;
 use serde_json::Value;
 
+use super::json::{Column, Validator};
 use super::{Bounds, Column as Read, Condition, Effect, Kind, Presence, When, severity};
 use crate::choices::Choices;
 use crate::date::{Day, Format};
-
-/// Keys that are for people and summaries, and nothing to check.
-const NOT_FOR_CHECKS: [&str; 11] = [
-    "label",
-    "description",
-    "example",
-    "examples",
-    "summarizers",
-    "notes",
-    "note",
-    "comment",
-    "title",
-    "unit",
-    "units",
-];
-
-/// One object of the array.
-#[derive(Deserialize)]
-pub(super) struct Column {
-    pub(super) name: String,
-    #[serde(rename = "type")]
-    kind: String,
-    allowed_values: Option<Value>,
-    date_format: Option<String>,
-    pd_date_format: Option<String>,
-    #[serde(default)]
-    validators: Vec<Validator>,
-    value_optional: Option<bool>,
-    value_required: Option<bool>,
-    variable_optional: Option<bool>,
-    variable_required: Option<bool>,
-    #[serde(flatten)]
-    others: BTreeMap<String, Value>,
-}
-
-/// A name, or a name with parameters.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Validator {
-    Name(String),
-    Full {
-        name: String,
-        #[serde(default)]
-        params: Value,
-    },
-}
 
 /// The range as it is written: what it means depends on the kind of the column.
 #[derive(Default)]
@@ -81,20 +33,12 @@ impl Column {
         if self.name.is_empty() || self.name.trim() != self.name {
             return Err("`name` must not be empty and have no spaces around it".to_owned());
         }
-        for key in self.others.keys() {
-            if !NOT_FOR_CHECKS.contains(&key.as_str()) {
-                unchecked.push((
-                    self.name.clone(),
-                    format!("the key `{key}` of the definition"),
-                ));
-            }
+        for key in &self.unknown {
+            let what = format!("the key `{key}` of the definition");
+            unchecked.push((self.name.clone(), what));
         }
         let mut said = Said::default();
-        for validator in &self.validators {
-            let (name, params) = match validator {
-                Validator::Name(name) => (name.as_str(), &Value::Null),
-                Validator::Full { name, params } => (name.as_str(), params),
-            };
+        for Validator { name, params } in &self.validators {
             if name == "in_file" || name.starts_with("in_file:") {
                 let place = name.strip_prefix("in_file:").unwrap_or("another file");
                 let what = format!("that the value stands in `{}`", place.replace(':', "."));
