@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,12 @@ impl FromStr for DiskPath {
         if text.len() > DiskPath::MAX_BYTES {
             return Err(InvalidDiskPath::TooLong(text.len()));
         }
-        let normal: String = text.nfc().collect();
+        // ASCII is in normal form, and so are most paths.
+        let normal = if text.is_ascii() {
+            Cow::Borrowed(text)
+        } else {
+            Cow::Owned(text.nfc().collect::<String>())
+        };
         if normal.len() > DiskPath::MAX_BYTES {
             return Err(InvalidDiskPath::TooLong(normal.len()));
         }

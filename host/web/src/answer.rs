@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use hyper::ext::ReasonPhrase;
 use portcullis_engine::{RefusalCause, Refused, Upload};
 use portcullis_hop::{Conclusion, Epoch, Problem, ProblemKind, Receipt, StoreError};
 use portcullis_server::join_trace;
@@ -179,12 +180,18 @@ pub(crate) fn respond(
 
 /// A problem as a response.
 pub(crate) fn problem_response(problem: Problem) -> Response {
+    let is_of_checksum = problem.kind == ProblemKind::ChecksumMismatch;
     let mut response = problem.into_response().map(Body::from).into_response();
     if response.status() == StatusCode::UNAUTHORIZED {
         let scheme = HeaderValue::from_static("Bearer");
         response
             .headers_mut()
             .insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    if is_of_checksum {
+        // The words of the tus protocol for its own status code, of which HTTP knows none.
+        let reason = ReasonPhrase::from_static(b"Checksum Mismatch");
+        response.extensions_mut().insert(reason);
     }
     response
 }

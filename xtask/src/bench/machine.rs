@@ -62,15 +62,40 @@ fn file_system(storage: &Path) -> String {
     let mount = |line: &str| {
         let mut fields = line.split(' ');
         let (device, point, kind) = (fields.next()?, fields.next()?, fields.next()?);
-        storage
-            .starts_with(point)
-            .then(|| (point.len(), format!("{kind} on {device}")))
+        storage.starts_with(point).then(|| {
+            (
+                point.len(),
+                format!("{kind} on {device}{}", journal(kind, device)),
+            )
+        })
     };
     mounts
         .lines()
         .filter_map(mount)
         .max()
         .map_or_else(unknown, |(_, text)| text)
+}
+
+/// What is to be said of the journal. Without one ext4 looks for a new file's inode past all that were freed in the last
+/// minutes (`recently_deleted` in `fs/ext4/ialloc.c`), so that figures depend on what was removed before.
+fn journal(kind: &str, device: &str) -> &'static str {
+    let name = device.rsplit('/').next().unwrap_or(device);
+    let has_one = |journal: fs::DirEntry| {
+        let journal = journal.file_name();
+        journal
+            .to_str()
+            .and_then(|journal| journal.strip_prefix(name))
+            .is_some_and(|rest| rest.starts_with('-'))
+    };
+    let mut journals = fs::read_dir("/proc/fs/jbd2")
+        .into_iter()
+        .flatten()
+        .flatten();
+    if kind == "ext4" && !journals.any(has_one) {
+        ", without a journal"
+    } else {
+        ""
+    }
 }
 
 fn first_line(path: &str) -> String {

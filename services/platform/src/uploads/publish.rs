@@ -373,13 +373,24 @@ impl Publishing<'_> {
                 Begun::Whole => {}
             }
             let quarantined = commit.disposition != Disposition::Publish;
-            let existing = already_there(rows, &disk, &commit)?;
+            let mut known = VersionRow::known(rows, &disk, &commit.path)?;
+            // Of a new path, as most are, there is no more to be known.
+            let is_new_path = known.is_empty();
+            let existing = if is_new_path {
+                None
+            } else {
+                already_there(rows, &disk, &commit)?
+            };
             let is_new = existing.is_none();
             let version = match existing {
                 Some(existing) => existing,
                 None => VersionRow {
                     upload: upload.id,
-                    version: VersionRow::next_number(rows, &disk, &commit.path)?,
+                    version: if is_new_path {
+                        1
+                    } else {
+                        VersionRow::next_number(rows, &disk, &commit.path)?
+                    },
                     disk: disk.clone(),
                     path: commit.path.clone(),
                     size: length,
@@ -419,6 +430,7 @@ impl Publishing<'_> {
             }
             if is_new {
                 version.insert(rows)?;
+                known.insert(0, version.upload);
             }
             AuditEntry::new(now, action, Actor::of_upload(&upload))
                 .of_version(&version)
@@ -437,10 +449,8 @@ impl Publishing<'_> {
             let shown = if quarantined {
                 None
             } else {
-                Some(Showing {
-                    version: version.upload,
-                    known: VersionRow::known(rows, &disk, &commit.path)?,
-                })
+                let version = version.upload;
+                Some(Showing { version, known })
             };
             Ok::<_, Fault>(Recorded {
                 receipt,

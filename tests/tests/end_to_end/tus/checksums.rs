@@ -172,7 +172,10 @@ async fn a_checksum_may_come_behind_the_bytes() -> Result<()> {
         let table = "patid,sex\n".repeat(length / 10);
         let upload = gateway.tus_begin(&format!("{length}.csv"), length).await?;
         for (trailer, status) in [
-            (format!("Upload-Checksum: {}\r\n", checksum(b"x")), "460"),
+            (
+                format!("Upload-Checksum: {}\r\n", checksum(b"x")),
+                "460 Checksum Mismatch",
+            ),
             (String::new(), "400"),
             ("Upload-Checksum: crc32 AAAAAA==\r\n".to_owned(), "400"),
             (
