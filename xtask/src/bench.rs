@@ -116,48 +116,38 @@ impl Bench<'_> {
     }
 
     fn part(&self, part: Part) -> Result<Vec<Figure>> {
-        let Self {
-            workspace,
-            storage,
-            upload,
-            nginx,
-        } = self;
+        let (workspace, storage, upload) = (self.workspace, &self.storage, self.upload);
         match part {
             Part::Changes => {
                 let mut figures = changes::measure(workspace, storage)?;
-                figures.push(path::measure_shadow(workspace, storage, *upload)?);
+                figures.push(path::measure_shadow(workspace, storage, upload)?);
                 Ok(figures)
             }
-            Part::Files => files::measure(workspace, storage, *upload, *nginx),
+            Part::Files => files::measure(workspace, storage, upload, self.nginx),
             Part::Tus => {
                 let policies = policies::measure(workspace, &["table", "suspensions"])?;
                 let rate = policies.table_rate;
-                let mut figures = tus::measure(workspace, storage, *upload, *nginx, rate)?;
+                let mut figures = tus::measure(workspace, storage, upload, self.nginx, rate)?;
                 figures.extend(policies.figures);
                 Ok(figures)
             }
-            Part::Small => tus::measure_small(workspace, storage, upload.rounds, *nginx),
+            Part::Small => tus::measure_small(workspace, storage, upload.rounds, self.nginx),
             Part::Slow => tus::measure_slow(workspace, storage),
-            Part::Telemetry => telemetry::measure(workspace, storage, *upload),
+            Part::Telemetry => telemetry::measure(workspace, storage, upload),
         }
     }
 
     fn all(&self) -> Result<Vec<Figure>> {
-        let Self {
-            workspace,
-            storage,
-            upload,
-            nginx,
-        } = self;
+        let (workspace, storage, upload) = (self.workspace, &self.storage, self.upload);
         let policies = policies::measure(workspace, &[])?;
-        let times = path::measure(workspace, storage, *upload, *nginx)?;
-        let shadow = path::measure_shadow(workspace, storage, *upload)?;
+        let times = path::measure(workspace, storage, upload, self.nginx)?;
+        let shadow = path::measure_shadow(workspace, storage, upload)?;
         let rate = policies.table_rate;
         let mut figures = times.figures(rate);
         figures.push(shadow);
         figures.extend(policies.figures);
         figures.extend(self.part(Part::Files)?);
-        figures.extend(tus::measure(workspace, storage, *upload, *nginx, rate)?);
+        figures.extend(tus::measure(workspace, storage, upload, self.nginx, rate)?);
         figures.extend(self.part(Part::Telemetry)?);
         figures.extend(changes::measure(workspace, storage)?);
         figures.extend(project::measure(workspace)?);

@@ -1,16 +1,10 @@
 //! Requests that announce their length twice, by `Content-Length` and by `Transfer-Encoding`, are what
 //! request smuggling is made of (RFC 9112, section 6.3). hyper closes the connection after such a request
 //! but drops its `Content-Length` without a word, so that no handler could refuse it. This looks at the
-//! bytes themselves as hyper reads them.
+//! bytes themselves as hyper reads them. Over HTTP/2 neither says where a request ends (RFC 9113, section 8.1.1).
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll};
-
-use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What was seen in the head of the request that is being read.
 #[derive(Clone, Debug, Default)]
@@ -34,26 +28,34 @@ impl Framing {
     }
 }
 
-/// A connection whose heads are watched.
-pub(crate) struct Watched<S> {
-    inner: S,
-    /// What was read of it before, and is read again.
-    first: Bytes,
+/// Sees the bytes of a connection of HTTP/1 as they are read.
+pub(crate) struct Watch {
     framing: Framing,
     scanner: Scanner,
 }
 
-impl<S> Watched<S> {
-    /// With what was read of it before.
-    pub(crate) fn new(inner: S, first: Bytes) -> (Self, Framing) {
+impl Watch {
+    /// With what it tells of the heads that it sees.
+    pub(crate) fn new() -> (Self, Framing) {
         let framing = Framing::default();
-        let watched = Self {
-            inner,
-            first,
+        let watch = Self {
             framing: framing.clone(),
             scanner: Scanner::default(),
         };
-        (watched, framing)
+        (watch, framing)
+    }
+
+    /// Takes in the next bytes.
+    pub(crate) fn see(&mut self, bytes: &[u8]) {
+        let over = self.scanner.seen & HEAD_OVER != 0;
+        let reset = self.framing.0.load(Ordering::Acquire) == 0;
+        if over && reset {
+            self.scanner = Scanner::default();
+        }
+        if !over || reset {
+            let seen = self.scanner.scan(bytes);
+            self.framing.0.store(seen, Ordering::Release);
+        }
     }
 }
 
@@ -101,85 +103,9 @@ impl Scanner {
     }
 }
 
-impl<S: AsyncRead + Unpin> Watched<S> {
-    /// Reads what was read before together with what else has come: a head is not to be in two pieces for that.
-    fn poll_bytes(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let again = self
-            .first
-            .split_to(self.first.len().min(buffer.remaining()));
-        buffer.put_slice(&again);
-        if !again.is_empty() && buffer.remaining() == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        match Pin::new(&mut self.inner).poll_read(cx, buffer) {
-            Poll::Pending if !again.is_empty() => Poll::Ready(Ok(())),
-            read => read,
-        }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let before = buffer.filled().len();
-        let read = this.poll_bytes(cx, buffer);
-        if read.is_ready() {
-            let over = this.scanner.seen & HEAD_OVER != 0;
-            let reset = this.framing.0.load(Ordering::Acquire) == 0;
-            if over && reset {
-                this.scanner = Scanner::default();
-            }
-            if !over || reset {
-                let seen = this.scanner.scan(&buffer.filled()[before..]);
-                this.framing.0.store(seen, Ordering::Release);
-            }
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tokio::io::AsyncReadExt;
 
     use super::*;
 
@@ -216,26 +142,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn what_was_read_before_comes_first_and_with_more(
-            sent in proptest::collection::vec(any::<u8>(), 1..60),
-            before in 0usize..24,
-            room in 1usize..80,
-        ) {
-            let (first, rest) = sent.split_at(before.min(sent.len()));
-            let (mut watched, _) = Watched::new(rest, Bytes::copy_from_slice(first));
-            let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-            let mut room = vec![0; room];
-            let (read, after) = runtime.block_on(async {
-                let read = watched.read(&mut room).await.expect("does not break");
-                let mut after = Vec::new();
-                watched.read_to_end(&mut after).await.expect("does not break");
-                (read, after)
-            });
-            prop_assert_eq!(read, room.len().min(sent.len()));
-            prop_assert_eq!([&room[..read], &after].concat(), sent);
-        }
-
         #[test]
         fn cuts_change_nothing(head in "(Content-Length: 1\r?\n|Transfer-Encoding: x\n|a: b\r\n|\r?\n){0,6}", cut in 0usize..40) {
             let bytes = head.as_bytes();

@@ -10,6 +10,7 @@ mod framing;
 mod keys;
 mod listener;
 mod opening;
+mod requests;
 mod role;
 mod scrape;
 mod stop;

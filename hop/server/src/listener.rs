@@ -1,30 +1,32 @@
 //! A listener within limits, which stops gracefully.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::response::{IntoResponse, Response};
 use http::{Request, header};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use portcullis_hop::{Problem, ProblemKind};
 use portcullis_telemetry::{Detail, Line, log};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
-use tower::{ServiceExt, service_fn};
+use tower::ServiceExt;
 
 use crate::ConfigError;
 use crate::detach::detached;
-use crate::framing::{Framing, Watched};
-use crate::opening::{self, Version};
+use crate::framing::Watch;
+use crate::opening::{self, Opened, Version};
+use crate::requests::{AnswerBody, Requests};
 
 /// The most headers of a request.
 const MAX_HEADERS: usize = 64;
@@ -46,7 +48,7 @@ pub struct Limits {
     /// Connections at once; more wait to be accepted.
     pub connections: usize,
     /// Within this time a new connection must say something, and within the same time from then on the headers of a request must
-    /// have come.
+    /// have come. One that has no request for as long is closed.
     pub header: Duration,
     /// What requests under way have when the server stops.
     pub drain: Duration,
@@ -106,7 +108,6 @@ impl Listener {
         cut: Cut,
     ) -> bool {
         let connections = Arc::new(Semaphore::new(limits.connections));
-        let graceful = GracefulShutdown::new();
         let protocols = Arc::new(Protocols::new(&limits));
         let stopping = CancellationToken::new();
         tokio::pin!(stop);
@@ -118,21 +119,25 @@ impl Listener {
             let Some((mut stream, peer, permit)) = accepted else {
                 continue;
             };
-            let (router, watcher) = (router.clone(), graceful.watcher());
-            let (protocols, stopping) = (Arc::clone(&protocols), stopping.clone());
+            let (router, protocols) = (router.clone(), Arc::clone(&protocols));
+            let stopping = stopping.clone();
             tasks.spawn(async move {
                 let opened = tokio::time::timeout(limits.header, opening::read(&mut stream));
                 let opened = tokio::select! {
                     () = stopping.cancelled() => None,
                     opened = opened => opened.ok(),
                 };
-                if let Some(Ok((version, first))) = opened {
-                    let (stream, framing) = Watched::new(stream, first);
-                    let service = TowerToHyperService::new(guarded(router, framing, peer));
-                    let protocol = protocols.of(version);
-                    let connection = protocol.serve_connection(TokioIo::new(stream), service);
-                    // A connection that breaks has told its handler; there is nobody else to tell.
-                    let _ = watcher.watch(connection).await;
+                match opened {
+                    Some(Ok((Version::Http1, first))) => {
+                        protocols
+                            .http1(stream, first, router, peer, &stopping)
+                            .await;
+                    }
+                    Some(Ok((Version::Http2, first))) => {
+                        // Rare, and not to take its room from the others.
+                        Box::pin(protocols.http2(stream, first, router, peer, &stopping)).await;
+                    }
+                    Some(Err(_)) | None => {}
                 }
                 drop(permit);
             });
@@ -140,10 +145,7 @@ impl Listener {
         drop(self.socket);
         stopping.cancel();
         tasks.close();
-        let drained = async {
-            graceful.shutdown().await;
-            tasks.wait().await;
-        };
+        let drained = tasks.wait();
         tokio::pin!(drained);
         if tokio::time::timeout(limits.drain, &mut drained)
             .await
@@ -158,30 +160,15 @@ impl Listener {
     }
 }
 
-/// The router behind the check that no request announces its length twice, told whom each comes from. What it keeps of a request
-/// keeps nothing of the connection.
-fn guarded<B>(
-    router: Router,
-    framing: Framing,
-    peer: Peer,
-) -> impl tower::Service<Request<B>, Response = Response, Error = std::convert::Infallible, Future: Send>
-+ Clone
+/// The router, told whom each request comes from. What it keeps of a request keeps nothing of the connection.
+async fn routed<B>(router: Router, mut request: Request<B>, peer: Peer) -> Response
 where
-    B: axum::body::HttpBody<Data = axum::body::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
 {
-    service_fn(move |mut request: Request<B>| {
-        request = detached(request);
-        request.extensions_mut().insert(peer);
-        let (router, framing) = (router.clone(), framing.clone());
-        async move {
-            if framing.is_ambiguous() {
-                return Ok(ambiguous());
-            }
-            let answered = router.oneshot(request.map(Body::new)).await;
-            framing.expect_head();
-            answered
-        }
-    })
+    request = detached(request);
+    request.extensions_mut().insert(peer);
+    let Ok(response) = router.oneshot(request.map(Body::new)).await;
+    response
 }
 
 fn ambiguous() -> Response {
@@ -217,6 +204,8 @@ async fn accept(
 
 /// What hyper is told of each version.
 struct Protocols {
+    /// How long a connection of HTTP/2 may have no request; hyper sees to it for HTTP/1.
+    idle: Duration,
     http1: auto::Builder<TokioExecutor>,
     http2: auto::Builder<TokioExecutor>,
 }
@@ -239,13 +228,84 @@ impl Protocols {
             .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
             .keep_alive_interval(Duration::from_secs(30))
             .max_header_list_size(HTTP2_HEADER_BYTES);
-        Self { http1, http2 }
+        Self {
+            idle: limits.header,
+            http1,
+            http2,
+        }
     }
 
-    fn of(&self, version: Version) -> &auto::Builder<TokioExecutor> {
-        match version {
-            Version::Http1 => &self.http1,
-            Version::Http2 => &self.http2,
-        }
+    /// Serves a connection, where no request may announce its length twice.
+    async fn http1(
+        &self,
+        stream: TcpStream,
+        first: Bytes,
+        router: Router,
+        peer: Peer,
+        stopping: &CancellationToken,
+    ) {
+        let (watch, framing) = Watch::new();
+        let stream = TokioIo::new(Opened::new(stream, first, Some(watch)));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (router, framing) = (router.clone(), framing.clone());
+            async move {
+                if framing.is_ambiguous() {
+                    return Ok::<_, Infallible>(ambiguous());
+                }
+                let answered = routed(router, request, peer).await;
+                framing.expect_head();
+                Ok(answered)
+            }
+        });
+        let connection = self.http1.serve_connection(stream, service);
+        tokio::pin!(connection);
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = stopping.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        // A connection that breaks has told its handler; there is nobody else to tell.
+        drop(served);
+    }
+
+    /// Serves a connection until it has had no request for so long as one may take to come.
+    async fn http2(
+        &self,
+        stream: TcpStream,
+        first: Bytes,
+        router: Router,
+        peer: Peer,
+        stopping: &CancellationToken,
+    ) {
+        let stream = TokioIo::new(Opened::new(stream, first, None));
+        let requests = Requests::none();
+        let counted = requests.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (router, under_way) = (router.clone(), counted.begin());
+            async move {
+                let answered = routed(router, request, peer).await;
+                Ok::<_, Infallible>(answered.map(|body| AnswerBody::new(body, under_way)))
+            }
+        });
+        let connection = self.http2.serve_connection(stream, service);
+        tokio::pin!(connection);
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = stopping.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+            () = requests.idle(self.idle) => {
+                connection.as_mut().graceful_shutdown();
+                // Who does not answer that is not waited for, unless a request came at the last moment.
+                tokio::select! {
+                    served = connection => served,
+                    () = requests.idle(LAST_WORDS) => Ok(()),
+                }
+            }
+        };
+        drop(served);
     }
 }

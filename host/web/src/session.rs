@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt, stream};
 use portcullis_engine::{
     Admission, End, FindingListener, Passed, PolicyRecord, RefusalCause, Refused, Shadow, Upload,
@@ -142,7 +143,7 @@ impl UploadSession {
         match gather(&mut body).await {
             Ok(Gathered::Whole(bytes)) => {
                 if bytes.len() as u64 > self.gateway.limits().upload_bytes {
-                    return Err(Box::pin(self.stop(Stopped::TooLarge, span)).await);
+                    return Err(self.stop(Stopped::TooLarge, span).await);
                 }
                 self.judge.show_whole(&bytes);
                 self.place = Place::Here(bytes);
@@ -208,7 +209,7 @@ impl UploadSession {
                 let session = self;
                 Ok(Appended { session, broken })
             }
-            Err(stopped) => Err(Box::pin(self.stop(stopped, span)).await),
+            Err(stopped) => Err(self.stop(stopped, span).await),
         }
     }
 
@@ -348,8 +349,12 @@ impl UploadSession {
         self.judge.last()
     }
 
-    /// Ends it because judging ended.
-    async fn stop(self, stopped: Stopped, span: &Arc<Span>) -> Failure {
+    /// Ends it because judging ended. It is rare, and what it needs is not to be held by everybody who waits for bytes.
+    fn stop(self, stopped: Stopped, span: &Arc<Span>) -> BoxFuture<'_, Failure> {
+        Box::pin(self.stop_now(stopped, span))
+    }
+
+    async fn stop_now(self, stopped: Stopped, span: &Arc<Span>) -> Failure {
         let failure = match stopped {
             Stopped::Refused(cause) => {
                 let revision = self.revision();

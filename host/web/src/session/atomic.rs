@@ -92,7 +92,7 @@ impl UploadSession {
         let (broken, refused) = match shown {
             Ok(broken) => (broken, None),
             Err(stopped) if stopped.is_verdict() => (read_on(&mut body).await, Some(stopped)),
-            Err(stopped) => return Err(Box::pin(self.stop(stopped, span)).await),
+            Err(stopped) => return Err(self.stop(stopped, span).await),
         };
         drop(body);
         let kept = match broken {
@@ -104,7 +104,7 @@ impl UploadSession {
             return Ok(Checked::Undone(why));
         }
         if let Some(stopped) = refused {
-            return Err(Box::pin(self.stop(stopped, span)).await);
+            return Err(self.stop(stopped, span).await);
         }
         self.acknowledge(span).await.map(Checked::Appended)
     }

@@ -124,7 +124,7 @@ impl UploadSession {
                 self.cancel().await;
                 Err(Failure::Store(StoreError::Unavailable))
             }
-            Err(stopped) => Err(Box::pin(self.stop(stopped, span)).await),
+            Err(stopped) => Err(self.stop(stopped, span).await),
         }
     }
 }
