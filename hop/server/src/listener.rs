@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulConnection;
 use portcullis_hop::{Problem, ProblemKind};
 use portcullis_telemetry::{Detail, Line, log};
 use tokio::net::{TcpListener, TcpStream};
@@ -258,16 +260,7 @@ impl Protocols {
             }
         });
         let connection = self.http1.serve_connection(stream, service);
-        tokio::pin!(connection);
-        let served = tokio::select! {
-            served = connection.as_mut() => served,
-            () = stopping.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        // A connection that breaks has told its handler; there is nobody else to tell.
-        drop(served);
+        served(pin!(connection), stopping).await;
     }
 
     /// Serves a connection until it has had no request for so long as one may take to come.
@@ -289,23 +282,25 @@ impl Protocols {
                 Ok::<_, Infallible>(answered.map(|body| AnswerBody::new(body, under_way)))
             }
         });
-        let connection = self.http2.serve_connection(stream, service);
-        tokio::pin!(connection);
-        let served = tokio::select! {
-            served = connection.as_mut() => served,
-            () = stopping.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-            () = requests.idle(self.idle) => {
-                connection.as_mut().graceful_shutdown();
-                // Who does not answer that is not waited for, unless a request came at the last moment.
-                tokio::select! {
-                    served = connection => served,
-                    () = requests.idle(LAST_WORDS) => Ok(()),
-                }
-            }
-        };
-        drop(served);
+        let mut connection = pin!(self.http2.serve_connection(stream, service));
+        tokio::select! {
+            () = served(connection.as_mut(), stopping) => return,
+            () = requests.idle(self.idle) => connection.as_mut().graceful_shutdown(),
+        }
+        // Who does not answer that is not waited for, unless a request came at the last moment.
+        tokio::select! {
+            _ = connection => {}
+            () = requests.idle(LAST_WORDS) => {}
+        }
     }
+}
+
+/// Serves a connection to its end, to which it comes once what is under way on it has ended when the server stops. One that
+/// breaks has told its handler; there is nobody else to tell.
+async fn served(mut connection: Pin<&mut impl GracefulConnection>, stopping: &CancellationToken) {
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
 }

@@ -147,8 +147,10 @@ impl UploadSession {
                 }
                 self.judge.show_whole(&bytes);
                 self.place = Place::Here(bytes);
-                let (session, broken) = (self, None);
-                Ok(Appended { session, broken })
+                Ok(Appended {
+                    session: self,
+                    broken: None,
+                })
             }
             Ok(Gathered::Beginning(frames)) => {
                 let body = stream::iter(frames.into_iter().map(Ok)).chain(body);
