@@ -131,7 +131,7 @@ impl Bench<'_> {
                 figures.extend(policies.figures);
                 Ok(figures)
             }
-            Part::Small => tus::measure_small(workspace, storage, upload.rounds, self.nginx),
+            Part::Small => tus::small::measure(workspace, storage, upload.rounds, self.nginx),
             Part::Slow => tus::measure_slow(workspace, storage),
             Part::Telemetry => telemetry::measure(workspace, storage, upload),
         }

@@ -1,12 +1,14 @@
 //! What the machine can do at best: the disk and the hash without any server.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
+
+use crate::bench::clients::by_clients;
 
 /// How much is written and hashed at once.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -25,6 +27,21 @@ pub(crate) fn write(storage: &Path, bytes: u64) -> Result<(f64, f64)> {
     let durable = started.elapsed().as_secs_f64();
     std::fs::remove_file(&path)?;
     Ok((written, durable))
+}
+
+/// The seconds for writing so many small files to a new folder by several threads, each file durable before its thread
+/// writes the next. The files stay.
+pub(crate) fn write_small(folder: &Path, files: usize, bytes: u64) -> Result<f64> {
+    fs::create_dir(folder).with_context(|| folder.display().to_string())?;
+    let block = vec![b'x'; usize::try_from(bytes)?];
+    by_clients(files, |client, own| {
+        for number in own {
+            let mut file = File::create_new(folder.join(format!("{client}-{number}")))?;
+            file.write_all(&block)?;
+            file.sync_all()?;
+        }
+        Ok(())
+    })
 }
 
 /// The seconds for hashing so many bytes.

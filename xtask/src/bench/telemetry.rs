@@ -9,7 +9,8 @@ use crate::bench::figures::{Figure, count};
 use crate::bench::path::{self, Upload};
 use crate::bench::server::{Pair, Policies, Source};
 use crate::bench::table::median;
-use crate::bench::{collector, in_folder, tus};
+use crate::bench::tus::small;
+use crate::bench::{collector, in_folder};
 use crate::workspace::{Workspace, say};
 
 /// Small uploads of one turn, and how many turns each side has of a round: what else the machine does comes and goes within seconds.
@@ -37,7 +38,7 @@ fn measure_in(workspace: &Workspace, folder: &Path, upload: Upload) -> Result<Ve
     )?;
     let quiet = folder.join("quiet");
     let quiet = Pair::start(workspace, &quiet, Policies::Table, Source::File)?;
-    let (large, small) = (path::table(upload.mib)?, tus::small_table()?);
+    let (large, table) = (path::table(upload.mib)?, small::table()?);
     let mut times = [vec![], vec![], vec![], vec![]];
     let [large_watched, large_quiet, small_watched, small_quiet] = &mut times;
     for round in 1..=upload.rounds {
@@ -56,7 +57,7 @@ fn measure_in(workspace: &Workspace, folder: &Path, upload: Upload) -> Result<Ve
                 (&watched, &mut *small_watched),
                 (&quiet, &mut *small_quiet),
             ) {
-                times.push(tus::small_round(pair, turn, SMALL_UPLOADS, &small)?);
+                times.push(small::take(pair, turn, SMALL_UPLOADS, &table)?);
             }
         }
     }

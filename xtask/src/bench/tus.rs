@@ -5,8 +5,8 @@ mod client;
 mod peer;
 mod random;
 mod slow;
+pub(crate) mod small;
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,19 +15,15 @@ use portcullis_generator::{Csv, Definition};
 
 use self::client::Upload;
 use self::peer::TusServer;
-use crate::bench::clients::{CLIENTS, by_clients};
 use crate::bench::connection::Connection;
-use crate::bench::figures::{Figure, count};
+use crate::bench::figures::Figure;
+use crate::bench::floor;
 use crate::bench::in_folder;
-use crate::bench::nginx::Nginx;
 use crate::bench::path::{self, gigabytes, settle, shown};
 use crate::bench::server::{Pair, Policies, Source};
 use crate::bench::table::Seconds;
 use crate::workspace::{Workspace, say};
 
-/// A small upload, and how many there are in a round.
-const SMALL_BYTES: u64 = 10_000;
-const SMALL_UPLOADS: usize = 4_000;
 /// How soon a web host is asked again that is not ready yet, and for how long.
 const AGAIN: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -50,21 +46,9 @@ pub(crate) fn measure(
         replay(workspace, folder, &table, upload.rounds, alone)
     })?);
     drop(table);
-    figures.extend(measure_small(workspace, storage, upload.rounds, nginx)?);
+    figures.extend(small::measure(workspace, storage, upload.rounds, nginx)?);
     figures.extend(measure_slow(workspace, storage)?);
     Ok(figures)
-}
-
-/// Many small ones, as they are judged and stored in one go.
-pub(crate) fn measure_small(
-    workspace: &Workspace,
-    storage: &Path,
-    rounds: usize,
-    nginx: Option<&'static str>,
-) -> Result<Vec<Figure>> {
-    in_folder(storage, "small", |folder| {
-        small(workspace, folder, rounds, nginx)
-    })
 }
 
 /// Many slow ones at once.
@@ -87,6 +71,7 @@ fn large(
     let plain = start(Policies::FileType, "plain")?;
     let peer = TusServer::start(workspace, &folder.join("peer"))?;
     let (mut with_table, mut with_type, mut beside, mut durable) = (vec![], vec![], vec![], vec![]);
+    let mut floor = vec![];
     for round in 1..=rounds {
         say(format!("one PATCH, round {round} of {rounds}"));
         with_table.push(in_one(&judged, round, table)?);
@@ -95,14 +80,14 @@ fn large(
         beside.push(taken.answered);
         durable.push(taken.durable);
         with_type.push(in_one(&plain, round, table)?);
+        settle();
+        floor.push(floor::write(folder, table.bytes.len() as u64)?.1);
     }
     let rate =
         |seconds: &[f64]| gigabytes(table.bytes.len()) / Seconds::new(seconds.to_vec()).median();
+    let mib = table.bytes.len() >> 20;
     let figure = |what: &str, seconds: &[f64], beside: &[f64], wanted: &str| Figure {
-        what: format!(
-            "{} MiB by tus in one PATCH, {what}",
-            table.bytes.len() >> 20
-        ),
+        what: format!("{mib} MiB by tus in one PATCH, {what}"),
         measured: shown(rate(seconds), seconds),
         beside: format!("{:.2} GB/s", rate(beside)),
         ratio: Some(rate(seconds) / rate(beside)),
@@ -131,6 +116,12 @@ fn large(
             "two hops, file-type, durable, to @tus/server and fsync behind it",
             &with_type,
             &durable,
+            "",
+        ),
+        figure(
+            "floor: so much written to that disk and fsync without any server, to @tus/server",
+            &floor,
+            &beside,
             "",
         ),
     ])
@@ -192,84 +183,6 @@ fn replay(
         ratio: Some(rate / alone),
         wanted: ">= 0.80".to_owned(),
     })
-}
-
-/// What a small upload brings. Nothing is to be said of it: a laboratory table has a warning in most of its rows.
-pub(crate) fn small_table() -> Result<Table> {
-    Table::of("patient", SMALL_BYTES)
-}
-
-/// The seconds for so many small uploads, which go afterwards.
-pub(crate) fn small_round(pair: &Pair, round: usize, count: usize, table: &Table) -> Result<f64> {
-    settle();
-    let seconds = by_clients(count, |client, uploads| {
-        let mut connection = Connection::to(pair.web.address)?;
-        for upload in uploads {
-            let name = format!("{round}-{client}-{upload}.csv");
-            Upload::whole(&mut connection, &name, table)?;
-        }
-        Ok(())
-    })?;
-    fs::remove_dir_all(pair.disk.join("bench"))?;
-    Ok(seconds)
-}
-
-/// Many small uploads, each with its creation, by several clients at once.
-fn small(
-    workspace: &Workspace,
-    folder: &Path,
-    rounds: usize,
-    nginx: Option<&'static str>,
-) -> Result<Vec<Figure>> {
-    let table = small_table()?;
-    let start =
-        |policies, name: &str| Pair::start(workspace, &folder.join(name), policies, Source::File);
-    let judged = start(Policies::Table, "table")?;
-    let plain = start(Policies::FileType, "plain")?;
-    let nginx = nginx
-        .map(|program| Nginx::start(program, &folder.join("nginx")))
-        .transpose()?;
-    let (mut with_table, mut with_type, mut beside) = (vec![], vec![], vec![]);
-    for round in 1..=rounds {
-        say(format!("small uploads, round {round} of {rounds}"));
-        for (pair, seconds) in [(&judged, &mut with_table), (&plain, &mut with_type)] {
-            seconds.push(small_round(pair, round, SMALL_UPLOADS, &table)?);
-        }
-        if let Some(nginx) = &nginx {
-            settle();
-            beside.push(by_clients(SMALL_UPLOADS, |client, uploads| {
-                let mut connection = Connection::to(nginx.front)?;
-                for upload in uploads {
-                    let target = format!("/{round}-{client}-{upload}.csv");
-                    let answered = connection.call("PUT", &target, "", &[&table.bytes])?.status;
-                    ensure!(answered == 201, "nginx answered {answered}");
-                }
-                Ok(())
-            })?);
-        }
-    }
-    let rate = |seconds: &[f64]| count(SMALL_UPLOADS) / Seconds::new(seconds.to_vec()).median();
-    let figure = |what: &str, seconds: &[f64], wanted: &str| Figure {
-        what: format!(
-            "uploads of 10 KB by tus, durable, {CLIENTS} connections, {what}, to nginx -> nginx without fsync"
-        ),
-        measured: format!(
-            "{:.0} /s ({} s)",
-            rate(seconds),
-            Seconds::new(seconds.to_vec()).spread()
-        ),
-        beside: if beside.is_empty() {
-            String::new()
-        } else {
-            format!("{:.0} /s", rate(&beside))
-        },
-        ratio: (!beside.is_empty()).then(|| rate(seconds) / rate(&beside)),
-        wanted: wanted.to_owned(),
-    };
-    Ok(vec![
-        figure("csv-schema", &with_table, ">= 0.30"),
-        figure("file-type", &with_type, ""),
-    ])
 }
 
 /// A table that is uploaded.
