@@ -51,8 +51,10 @@ enum Part {
     Changes,
     /// What it costs services to store, read and list files.
     Files,
-    /// Uploads that can be gone on with.
+    /// Uploads that can be gone on with: large, small and slow ones.
     Tus,
+    /// Uploads that are cut at random while servers are killed: whether they hear what straight ones hear.
+    Random,
     /// Of these, many small ones.
     Small,
     /// Of these, many slow ones.
@@ -87,12 +89,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     };
     show(machine::describe(&bench.storage));
     bench.build(arguments.only)?;
-    let figures = match arguments.only {
-        Some(part) => bench.part(part),
-        None => bench.all(),
+    let mut figures = Vec::new();
+    let measured = match arguments.only {
+        Some(part) => bench.part(part, &mut figures),
+        None => bench.all(&mut figures),
     };
-    show(figures::table(&figures?));
-    Ok(())
+    // What was measured before something failed is shown, too: it took long.
+    show(figures::table(&figures));
+    measured
 }
 
 /// What is measured, and with what.
@@ -115,42 +119,50 @@ impl Bench<'_> {
         run_command(&mut self.workspace.cargo(build))
     }
 
-    fn part(&self, part: Part) -> Result<Vec<Figure>> {
+    fn part(&self, part: Part, figures: &mut Vec<Figure>) -> Result<()> {
         let (workspace, storage, upload) = (self.workspace, &self.storage, self.upload);
         match part {
             Part::Changes => {
-                let mut figures = changes::measure(workspace, storage)?;
+                figures.extend(changes::measure(workspace, storage)?);
                 figures.push(path::measure_shadow(workspace, storage, upload)?);
-                Ok(figures)
             }
-            Part::Files => files::measure(workspace, storage, upload, self.nginx),
+            Part::Files => figures.extend(files::measure(workspace, storage, upload, self.nginx)?),
             Part::Tus => {
                 let policies = policies::measure(workspace, &["table", "suspensions"])?;
-                let rate = policies.table_rate;
-                let mut figures = tus::measure(workspace, storage, upload, self.nginx, rate)?;
                 figures.extend(policies.figures);
-                Ok(figures)
+                self.tus(policies.table_rate, figures)?;
             }
-            Part::Small => tus::small::measure(workspace, storage, upload.rounds, self.nginx),
-            Part::Slow => tus::measure_slow(workspace, storage),
-            Part::Telemetry => telemetry::measure(workspace, storage, upload),
+            Part::Random => figures.push(tus::random::measure(workspace)?),
+            Part::Small => {
+                let rounds = upload.rounds;
+                figures.extend(tus::small::measure(workspace, storage, rounds, self.nginx)?);
+            }
+            Part::Slow => figures.push(tus::slow::measure(workspace, storage)?),
+            Part::Telemetry => figures.extend(telemetry::measure(workspace, storage, upload)?),
         }
+        Ok(())
     }
 
-    fn all(&self) -> Result<Vec<Figure>> {
+    /// `alone` is how fast `csv-schema` is without any server, in GB/s.
+    fn tus(&self, alone: f64, figures: &mut Vec<Figure>) -> Result<()> {
+        tus::measure(self.workspace, &self.storage, self.upload, alone, figures)?;
+        self.part(Part::Small, figures)?;
+        self.part(Part::Slow, figures)
+    }
+
+    fn all(&self, figures: &mut Vec<Figure>) -> Result<()> {
         let (workspace, storage, upload) = (self.workspace, &self.storage, self.upload);
+        // First, because it may fail.
+        self.part(Part::Random, figures)?;
         let policies = policies::measure(workspace, &[])?;
         let times = path::measure(workspace, storage, upload, self.nginx)?;
-        let shadow = path::measure_shadow(workspace, storage, upload)?;
-        let rate = policies.table_rate;
-        let mut figures = times.figures(rate);
-        figures.push(shadow);
+        figures.extend(times.figures(policies.table_rate));
         figures.extend(policies.figures);
-        figures.extend(self.part(Part::Files)?);
-        figures.extend(tus::measure(workspace, storage, upload, self.nginx, rate)?);
-        figures.extend(self.part(Part::Telemetry)?);
-        figures.extend(changes::measure(workspace, storage)?);
+        self.part(Part::Changes, figures)?;
+        self.part(Part::Files, figures)?;
+        self.tus(policies.table_rate, figures)?;
+        self.part(Part::Telemetry, figures)?;
         figures.extend(project::measure(workspace)?);
-        Ok(figures)
+        Ok(())
     }
 }

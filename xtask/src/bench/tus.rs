@@ -3,8 +3,8 @@
 
 mod client;
 mod peer;
-mod random;
-mod slow;
+pub(crate) mod random;
+pub(crate) mod slow;
 pub(crate) mod small;
 
 use std::path::Path;
@@ -28,34 +28,22 @@ use crate::workspace::{Workspace, say};
 const AGAIN: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Measures all of it. `alone` is how fast `csv-schema` is without any server, in GB/s.
+/// Measures large ones. `alone` is how fast `csv-schema` is without any server, in GB/s.
 pub(crate) fn measure(
     workspace: &Workspace,
     storage: &Path,
     upload: path::Upload,
-    nginx: Option<&'static str>,
     alone: f64,
-) -> Result<Vec<Figure>> {
+    figures: &mut Vec<Figure>,
+) -> Result<()> {
     let table = Table::of("laboratory", (upload.mib as u64) << 20)?;
-    // First, because it may fail.
-    let mut figures = vec![random::measure(workspace)?];
     figures.extend(in_folder(storage, "tus", |folder| {
         large(workspace, folder, &table, upload.rounds)
     })?);
     figures.push(in_folder(storage, "replay", |folder| {
         replay(workspace, folder, &table, upload.rounds, alone)
     })?);
-    drop(table);
-    figures.extend(small::measure(workspace, storage, upload.rounds, nginx)?);
-    figures.extend(measure_slow(workspace, storage)?);
-    Ok(figures)
-}
-
-/// Many slow ones at once.
-pub(crate) fn measure_slow(workspace: &Workspace, storage: &Path) -> Result<Vec<Figure>> {
-    in_folder(storage, "slow", |folder| {
-        Ok(vec![slow::measure(workspace, folder)?])
-    })
+    Ok(())
 }
 
 /// One table in one `PATCH`.

@@ -13,7 +13,7 @@ const SEEDS: Range<u64> = 1_000..6_000;
 
 /// Tries them with the servers of the tests. The first one that hears something else than a straight upload ends it, and
 /// its seed is said.
-pub(super) fn measure(workspace: &Workspace) -> Result<Figure> {
+pub(crate) fn measure(workspace: &Workspace) -> Result<Figure> {
     let build = ["build", "--locked", "--workspace", "--bins", "--tests"];
     run_command(&mut workspace.cargo(build))?;
     let test = [

@@ -10,6 +10,7 @@ use super::Table;
 use super::client::Upload;
 use crate::bench::connection::Connection;
 use crate::bench::figures::{Figure, count};
+use crate::bench::in_folder;
 use crate::bench::server::{Pair, Policies};
 use crate::workspace::{Workspace, say};
 
@@ -22,7 +23,12 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// What each may cost, in bytes.
 const MOST_BYTES: f64 = 300.0 * 1024.0;
 
-pub(super) fn measure(workspace: &Workspace, folder: &Path) -> Result<Figure> {
+/// Measures them.
+pub(crate) fn measure(workspace: &Workspace, storage: &Path) -> Result<Figure> {
+    in_folder(storage, "slow", |folder| measure_in(workspace, folder))
+}
+
+fn measure_in(workspace: &Workspace, folder: &Path) -> Result<Figure> {
     say(format!("{UPLOADS} slow uploads at once"));
     let table = Table::of("patient", UPLOAD_BYTES)?;
     // Some more than there are: a request ends a moment after its client heard so.
