@@ -51,10 +51,10 @@ enum Part {
     Changes,
     /// What it costs services to store, read and list files.
     Files,
-    /// Uploads that can be gone on with: large, small and slow ones.
-    Tus,
     /// Uploads that are cut at random while servers are killed: whether they hear what straight ones hear.
     Random,
+    /// Uploads that can be gone on with: large, small and slow ones.
+    Tus,
     /// Of these, many small ones.
     Small,
     /// Of these, many slow ones.

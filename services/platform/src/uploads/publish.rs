@@ -374,9 +374,8 @@ impl Publishing<'_> {
             }
             let quarantined = commit.disposition != Disposition::Publish;
             let mut known = VersionRow::known(rows, &disk, &commit.path)?;
-            // Of a new path, as most are, there is no more to be known.
-            let is_new_path = known.is_empty();
-            let existing = if is_new_path {
+            // Of a new path, as most are, there is nothing to be looked for.
+            let existing = if known.is_empty() {
                 None
             } else {
                 already_there(rows, &disk, &commit)?
@@ -386,11 +385,7 @@ impl Publishing<'_> {
                 Some(existing) => existing,
                 None => VersionRow {
                     upload: upload.id,
-                    version: if is_new_path {
-                        1
-                    } else {
-                        VersionRow::next_number(rows, &disk, &commit.path)?
-                    },
+                    version: VersionRow::next_number(rows, &disk, &commit.path)?,
                     disk: disk.clone(),
                     path: commit.path.clone(),
                     size: length,
