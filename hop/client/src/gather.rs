@@ -9,6 +9,10 @@ use crate::MAX_WHOLE_BYTES;
 /// while it comes.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// The most frames that are gathered. However few bytes a frame has, it keeps the buffer in memory that it was received
+/// into.
+const MAX_FRAMES: usize = 256;
+
 /// The beginning of a body, or all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gathered {
@@ -18,7 +22,8 @@ pub enum Gathered {
     Beginning(Vec<Bytes>),
 }
 
-/// Reads a body that may be small, until it ends, is too large to be stored in one call, or takes too long.
+/// Reads a body that may be small, until it ends, is too large to be stored in one call, comes in too many frames, or takes
+/// too long.
 ///
 /// # Errors
 /// The body broke off.
@@ -35,7 +40,7 @@ where
     while let Some(frame) = next {
         bytes += frame.len();
         frames.push(frame);
-        if bytes > MAX_WHOLE_BYTES {
+        if bytes > MAX_WHOLE_BYTES || frames.len() == MAX_FRAMES {
             return Ok(Gathered::Beginning(frames));
         }
         next = tokio::select! {
@@ -92,6 +97,8 @@ mod tests {
         let large = [MAX_WHOLE_BYTES, 1, 1];
         assert_eq!(goes_on(gathered(&large, false).await), large[..2]);
         assert_eq!(goes_on(gathered(&[3], true).await), [3]);
+        let tiny = goes_on(gathered(&[1; 1000], false).await);
+        assert_eq!(tiny, [1; MAX_FRAMES]);
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ pub mod doctor;
 mod framing;
 mod keys;
 mod listener;
+pub mod multipart;
 mod opening;
 mod requests;
 mod role;

@@ -32,6 +32,9 @@ use crate::requests::{AnswerBody, Requests};
 
 /// The most headers of a request.
 const MAX_HEADERS: usize = 64;
+/// The most bytes of a request's head over HTTP/1, and of a body that are read at once. hyper's default of 408 KiB would let
+/// a client without any request hold as much on each connection.
+const HTTP1_BUFFER_BYTES: usize = 128 << 10;
 /// Streams of one HTTP/2 connection at once, and its windows in bytes: the order of magnitude of Envoy's
 /// advice for servers that face the internet ("Configuring Envoy as an edge proxy").
 const HTTP2_STREAMS: u32 = 100;
@@ -39,6 +42,8 @@ const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// The most bytes of a request's headers over HTTP/2.
 const HTTP2_HEADER_BYTES: u32 = 32 << 10;
+/// The most bytes of one answer over HTTP/2 that wait for a client that does not read.
+const HTTP2_SEND_BUFFER_BYTES: usize = 64 << 10;
 /// How long requests have to say that they were cut off, after the time that they have to end by themselves.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// The pause after a failed accept: descriptors may be used up, and more haste would only burn time.
@@ -220,7 +225,8 @@ impl Protocols {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header)
-            .max_headers(MAX_HEADERS);
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(HTTP1_BUFFER_BYTES);
         let mut http2 = auto::Builder::new(TokioExecutor::new()).http2_only();
         http2
             .http2()
@@ -228,6 +234,7 @@ impl Protocols {
             .max_concurrent_streams(HTTP2_STREAMS)
             .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
             .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(HTTP2_SEND_BUFFER_BYTES)
             .keep_alive_interval(Duration::from_secs(30))
             .max_header_list_size(HTTP2_HEADER_BYTES);
         Self {

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -35,18 +36,61 @@ enum Line<'a> {
     Problem(&'a Problem),
 }
 
-/// Where findings go while the upload comes; nowhere, for answers in one piece.
+/// The most bytes of findings that wait for a client that does not read. Further ones are left out: the line that ends
+/// their file lists them, too.
+const MAX_UNREAD_BYTES: usize = 1 << 20;
+
+/// Where findings go while the upload is received; nowhere, for answers in one piece.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Live(Option<mpsc::UnboundedSender<Bytes>>);
+pub(crate) struct Live(Option<Findings>);
+
+/// The sending end of the lines of one answer.
+#[derive(Clone, Debug)]
+struct Findings {
+    lines: mpsc::UnboundedSender<Waiting>,
+    unread_bytes: Arc<AtomicUsize>,
+}
+
+/// What waits to become bytes of an answer.
+#[derive(Debug)]
+enum Waiting {
+    Finding(Bytes),
+    /// Becomes a line only when there is room for it: many of them can be large together.
+    Answer(Answer),
+}
 
 impl Live {
-    /// What tells of the findings of one upload.
+    /// What reports the findings of one upload.
     pub(crate) fn listener(&self, id: UploadId) -> Option<FindingListener> {
-        let lines = self.0.clone()?;
+        let findings = self.0.clone()?;
         Some(Arc::new(move |finding: &Finding| {
-            // A client that is gone is noticed where its bytes are read.
-            let _ = lines.send(Line::Finding { id, finding }.bytes());
+            findings.send(Line::Finding { id, finding }.bytes());
         }))
+    }
+}
+
+impl Findings {
+    fn send(&self, line: Bytes) {
+        let unread_bytes = self.unread_bytes.fetch_add(line.len(), Ordering::Relaxed);
+        if unread_bytes + line.len() > MAX_UNREAD_BYTES {
+            self.unread_bytes.fetch_sub(line.len(), Ordering::Relaxed);
+            return;
+        }
+        // A client that is gone is noticed where its bytes are read.
+        let _ = self.lines.send(Waiting::Finding(line));
+    }
+}
+
+impl Waiting {
+    fn bytes(self, unread_bytes: &AtomicUsize) -> Bytes {
+        match self {
+            Self::Finding(line) => {
+                unread_bytes.fetch_sub(line.len(), Ordering::Relaxed);
+                line
+            }
+            Self::Answer(Answer::Stored(stored)) => Line::Stored(&stored).bytes(),
+            Self::Answer(Answer::Problem(problem)) => Line::Problem(&problem).bytes(),
+        }
     }
 }
 
@@ -58,28 +102,29 @@ impl Line<'_> {
     }
 }
 
-/// The response whose lines come from `work`, which goes on whether or not the client reads them: one that
-/// first sends all and then reads must not wait for itself. The number of lines is bounded, as the number of
-/// findings of a policy is.
+/// The response whose lines come from `work`, which goes on whether or not the client reads them: one that first sends
+/// all and then reads must not wait for itself. What waits for it is bounded: findings by [`MAX_UNREAD_BYTES`], answers
+/// by the files of one request and the findings that they may have.
 pub(crate) fn respond<W, F>(tasks: &TaskTracker, work: W) -> Response
 where
     W: FnOnce(Live) -> F,
     F: Future<Output = Vec<Answer>> + Send + 'static,
 {
     let (lines, mut received) = mpsc::unbounded_channel();
-    let work = work(Live(Some(lines.clone())));
+    let unread_bytes = Arc::new(AtomicUsize::new(0));
+    let findings = Findings {
+        lines: lines.clone(),
+        unread_bytes: Arc::clone(&unread_bytes),
+    };
+    let work = work(Live(Some(findings)));
     tasks.spawn(async move {
         for answer in work.await {
-            let line = match &answer {
-                Answer::Stored(stored) => Line::Stored(stored),
-                Answer::Problem(problem) => Line::Problem(problem),
-            };
-            let _ = lines.send(line.bytes());
+            let _ = lines.send(Waiting::Answer(answer));
         }
     });
     let body = futures_util::stream::poll_fn(move |cx| {
-        let line = received.poll_recv(cx);
-        line.map(|line| line.map(Ok::<_, Infallible>))
+        let next = received.poll_recv(cx);
+        next.map(|next| next.map(|waiting| Ok::<_, Infallible>(waiting.bytes(&unread_bytes))))
     });
     let headers = [
         (header::CONTENT_TYPE.as_str(), MEDIA_TYPE),
@@ -89,4 +134,45 @@ where
         ("x-accel-buffering", "no"),
     ];
     (headers, Body::from_stream(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_hop::ProblemKind;
+    use portcullis_types::Severity;
+
+    use super::*;
+
+    fn finding(row: u64) -> Finding {
+        Finding {
+            policy: "csv-schema".parse().expect("is a name"),
+            rule: "date".to_owned(),
+            severity: Severity::Error,
+            message: "x".repeat(1000),
+            row: Some(row),
+            column: None,
+            offset: None,
+            excerpt: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_holds_bounded_memory_and_gets_its_answer() {
+        let tasks = TaskTracker::new();
+        let response = respond(&tasks, |live| async move {
+            let listener = live.listener(UploadId::generate());
+            let listener = listener.expect("somebody listens");
+            (0..10_000).for_each(|row| listener(&finding(row)));
+            let problem = Problem::new(ProblemKind::PolicyRejected, "It has findings.");
+            vec![Answer::Problem(Box::new(problem))]
+        });
+        tasks.close();
+        tasks.wait().await;
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await;
+        let body = body.expect("cannot fail");
+        assert!(body.len() <= MAX_UNREAD_BYTES + 1000, "{}", body.len());
+        let lines: Vec<_> = body.split(|byte| *byte == b'\n').collect();
+        assert!(lines[0].starts_with(b"{\"finding\""), "the first is there");
+        assert!(lines[lines.len() - 2].starts_with(b"{\"problem\""));
+    }
 }

@@ -1,9 +1,12 @@
 //! An upload as a form (RFC 7578): fields first, then one or more files.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use futures_util::Stream;
-use multer::{Constraints, Field, Multipart, SizeLimit};
 use portcullis_hop::{Problem, ProblemKind};
+use portcullis_server::multipart::{Multipart, MultipartError, PartHead};
 use portcullis_types::{AttributeName, Attributes};
 
 use crate::linger::{BodyError, STOPPING};
@@ -16,22 +19,15 @@ const FILE_FIELD: &str = "file";
 
 /// A form being read.
 pub(crate) struct Form {
-    parts: Multipart<'static>,
+    parts: Multipart<BodyError>,
     attributes: Attributes,
     files: usize,
-}
-
-/// A file of the form and what is known of it.
-pub(crate) struct FilePart {
-    pub(crate) headers: Headers,
-    pub(crate) body: FileBody,
-}
-
-/// The bytes of one file.
-pub(crate) struct FileBody {
-    part: Field<'static>,
+    /// The first bytes of the current file, if they were looked at.
     peeked: Option<Bytes>,
 }
+
+/// The bytes of the current file of a form.
+pub(crate) struct FileBody<'a>(&'a mut Form);
 
 impl Form {
     /// A form in this body; `content_type` is the header with its boundary.
@@ -39,49 +35,64 @@ impl Form {
         content_type: &str,
         body: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
     ) -> Result<Self, Problem> {
-        let boundary = multer::parse_boundary(content_type).map_err(|_| {
-            Problem::new(ProblemKind::BadRequest, "The form has no boundary; send `multipart/form-data` with one, as every HTTP client does by itself.")
-        })?;
-        let limits = SizeLimit::new().whole_stream(u64::MAX).per_field(u64::MAX);
-        let parts =
-            Multipart::with_constraints(body, boundary, Constraints::new().size_limit(limits));
+        let parts = Multipart::new(content_type, body).map_err(|error| form_problem(&error))?;
         Ok(Self {
             parts,
             attributes: Attributes::default(),
             files: 0,
+            peeked: None,
         })
     }
 
-    /// The next file, after the fields before it. Absent at the end of the form.
+    /// The next file, after the fields before it; what is left of the file before is discarded. Absent at the end of
+    /// the form.
     ///
     /// # Errors
     /// A field after the first file: policies have decided without it.
-    pub(crate) async fn next_file(&mut self) -> Result<Option<FilePart>, Problem> {
+    pub(crate) async fn next_file(&mut self) -> Result<Option<Headers>, Problem> {
+        self.peeked = None;
         while let Some(part) = self
             .parts
-            .next_field()
+            .next_part()
             .await
             .map_err(|error| form_problem(&error))?
         {
-            let name = part.name().unwrap_or_default().to_owned();
-            if part.file_name().is_some() || name == FILE_FIELD {
-                return self.file(part).map(Some);
+            if part.filename.is_some() || part.name == FILE_FIELD {
+                return self.file(&part).map(Some);
             }
             if self.files > 0 {
                 return Err(Problem::new(
                     ProblemKind::FieldAfterFile,
                     format!(
                         "The field `{}` stands after the file, which was judged without it; put all fields before the file and send the form again. The file was not stored.",
-                        shown(&name)
+                        shown(&part.name)
                     ),
                 ));
             }
-            self.field(&name, part).await?;
+            self.field(&part.name).await?;
         }
         Ok(None)
     }
 
-    fn file(&mut self, part: Field<'static>) -> Result<FilePart, Problem> {
+    /// Whether the browser sent the current part for an input without a file.
+    pub(crate) async fn is_absent(&mut self, headers: &Headers) -> bool {
+        if !headers.filename.is_empty() {
+            return false;
+        }
+        // A body that breaks off here breaks off again when it is read.
+        let Ok(first) = self.parts.chunk().await else {
+            return false;
+        };
+        self.peeked = first;
+        self.peeked.is_none()
+    }
+
+    /// The bytes of the current file.
+    pub(crate) fn file_body(&mut self) -> FileBody<'_> {
+        FileBody(self)
+    }
+
+    fn file(&mut self, part: &PartHead) -> Result<Headers, Problem> {
         if self.files == MAX_FILES {
             return Err(Problem::new(
                 ProblemKind::BadRequest,
@@ -89,25 +100,24 @@ impl Form {
             ));
         }
         self.files += 1;
-        let (folder, filename) = split(part.file_name().unwrap_or_default());
-        let headers = Headers {
+        let (folder, filename) = split(part.filename.as_deref().unwrap_or_default());
+        Ok(Headers {
             filename: check_filename(&filename)?,
             folder,
-            media_type: part
-                .content_type()
-                .and_then(|declaration| declared(declaration.as_ref())),
+            media_type: part.media_type.as_deref().and_then(declared),
             length: None,
             attributes: self.attributes.clone(),
-        };
-        Ok(FilePart {
-            headers,
-            body: FileBody { part, peeked: None },
         })
     }
 
-    async fn field(&mut self, name: &str, mut part: Field<'static>) -> Result<(), Problem> {
+    async fn field(&mut self, name: &str) -> Result<(), Problem> {
         let mut value = Vec::new();
-        while let Some(bytes) = part.chunk().await.map_err(|error| form_problem(&error))? {
+        while let Some(bytes) = self
+            .parts
+            .chunk()
+            .await
+            .map_err(|error| form_problem(&error))?
+        {
             if value.len() + bytes.len() > Attributes::MAX_VALUE_BYTES {
                 let detail = format!(
                     "The value of the field `{}` is over {} bytes; shorten it.",
@@ -131,34 +141,16 @@ impl Form {
     }
 }
 
-impl FileBody {
-    /// Whether the browser sent this part for an input without a file.
-    pub(crate) async fn is_absent(&mut self, headers: &Headers) -> bool {
-        if !headers.filename.is_empty() {
-            return false;
-        }
-        // A body that breaks off here breaks off again when it is read.
-        let Ok(first) = self.part.chunk().await else {
-            return false;
-        };
-        self.peeked = first;
-        self.peeked.as_ref().is_none_or(Bytes::is_empty)
-    }
-}
-
-impl Stream for FileBody {
+impl Stream for FileBody<'_> {
     type Item = Result<Bytes, BodyError>;
 
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        if let Some(bytes) = self.peeked.take() {
-            return std::task::Poll::Ready(Some(Ok(bytes)));
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let form = &mut *self.0;
+        if let Some(bytes) = form.peeked.take() {
+            return Poll::Ready(Some(Ok(bytes)));
         }
-        std::pin::Pin::new(&mut self.part)
-            .poll_next(cx)
-            .map_err(|error| body_error(&error))
+        let next = form.parts.poll_chunk(cx);
+        next.map(|next| next.map_err(|error| body_error(&error)).transpose())
     }
 }
 
@@ -170,33 +162,20 @@ fn shown(name: &str) -> String {
         .collect()
 }
 
-fn body_error(error: &multer::Error) -> BodyError {
-    let multer::Error::StreamReadFailed(cause) = error else {
-        return BodyError::ClientGone;
-    };
-    cause
-        .downcast_ref()
-        .copied()
-        .unwrap_or(BodyError::ClientGone)
+fn body_error(error: &MultipartError<BodyError>) -> BodyError {
+    match error {
+        MultipartError::Body(cause) => *cause,
+        _ => BodyError::ClientGone,
+    }
 }
 
-fn form_problem(error: &multer::Error) -> Problem {
-    if body_error(error) == BodyError::Stopping {
-        return Problem::new(ProblemKind::Stopping, STOPPING);
+fn form_problem(error: &MultipartError<BodyError>) -> Problem {
+    match error {
+        MultipartError::Body(BodyError::Stopping) => Problem::new(ProblemKind::Stopping, STOPPING),
+        MultipartError::Body(_) => Problem::new(
+            ProblemKind::BadRequest,
+            MultipartError::<()>::Truncated.to_string(),
+        ),
+        other => Problem::new(ProblemKind::BadRequest, other.to_string()),
     }
-    let detail = match error {
-        multer::Error::StreamReadFailed(_)
-        | multer::Error::IncompleteStream
-        | multer::Error::IncompleteFieldData { .. } => {
-            "The form ends before its last boundary; send it again in full."
-        }
-        multer::Error::IncompleteHeaders
-        | multer::Error::ReadHeaderFailed(_)
-        | multer::Error::DecodeHeaderName { .. }
-        | multer::Error::DecodeHeaderValue { .. } => {
-            "A part of the form has headers that cannot be read; send it as RFC 7578 describes."
-        }
-        _ => "The form cannot be read; send it as `multipart/form-data` (RFC 7578).",
-    };
-    Problem::new(ProblemKind::BadRequest, detail)
 }

@@ -26,13 +26,16 @@ use crate::cors::Origin;
 use crate::gateway::{Failure, Gateway};
 use crate::lines::{self, Live};
 use crate::linger::{BodyError, LingeringBody, Pace};
-use crate::multipart::{FilePart, Form};
+use crate::multipart::Form;
 use crate::policies::Policies;
 use crate::session::{Appended, Source, Staged, UploadSession};
 use crate::{cors, media_type, page, raw, traced, tus};
 
 /// How long the answer to a refused file waits for the next file of the same form.
 const NEXT_FILE_WAIT: Duration = Duration::from_millis(500);
+/// Once the files of one form have more findings together, no further file of it is judged: all of them are in memory
+/// until it is answered.
+const MAX_FORM_FINDINGS: usize = 5_000;
 /// How long it holds what services said of a token: what comes at once is not asked about twice.
 const RIGHTS_HOLD: Duration = Duration::from_millis(50);
 
@@ -353,25 +356,32 @@ async fn files(
     };
     let gateway = &site.gateway;
     let mut judged = Vec::new();
+    let mut findings = 0;
     let mut next = form.next_file().await;
     let broken = loop {
-        let FilePart { headers, mut body } = match next {
-            Ok(Some(part)) => part,
+        let headers = match next {
+            Ok(Some(headers)) => headers,
             Ok(None) => break None,
             Err(problem) => break Some(problem),
         };
-        if body.is_absent(&headers).await {
-            drop(body);
+        if form.is_absent(&headers).await {
             next = form.next_file().await;
             continue;
         }
+        if findings > MAX_FORM_FINDINGS {
+            break Some(too_many_findings());
+        }
         let upload = gateway.receive(headers, request.principal.clone());
         span.set(Attribute::UploadId(upload.id));
-        let staged = stage(gateway, &upload, &source, &mut body, live).await;
-        drop(body);
+        let staged = stage(gateway, &upload, &source, form.file_body(), live).await;
         let (refused, broke_off) = match &staged {
             Ok(_) => (false, false),
             Err(failure) => (true, matches!(failure, Failure::Body(_))),
+        };
+        findings += match &staged {
+            Ok(staged) => staged.findings(),
+            Err(Failure::Refused(refused)) => refused.findings.listed.len(),
+            Err(_) => 0,
         };
         judged.push((upload, staged));
         if broke_off {
@@ -419,6 +429,14 @@ async fn files(
         answers.push(answer::unreadable(problem, span));
     }
     answers
+}
+
+fn too_many_findings() -> Problem {
+    let detail = format!(
+        "The files of this form have over {MAX_FORM_FINDINGS} findings together, so that the files after them were not judged; \
+         fix the findings, or send each file in a form of its own."
+    );
+    Problem::new(ProblemKind::BadRequest, detail)
 }
 
 /// The caller's span, as a link: the public edge begins traces of its own.

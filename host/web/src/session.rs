@@ -397,6 +397,11 @@ impl Staged {
         self.commit.epoch
     }
 
+    /// How many findings its policies reported.
+    pub(crate) fn findings(&self) -> usize {
+        self.commit.findings.listed.len()
+    }
+
     /// Its length in bytes.
     pub(crate) fn length(&self) -> u64 {
         self.commit.length.bytes()

@@ -189,6 +189,23 @@ async fn a_form_is_answered_in_lines_with_a_receipt_or_a_problem_for_each_file()
     Ok(())
 }
 
+#[tokio::test]
+async fn a_form_with_more_findings_than_an_answer_holds_is_not_judged_further() -> Result<()> {
+    let gateway = gateway().await?;
+    let head = "cohortPatientId,diagnosis,diagnosisDate,source\n";
+    let wrong = format!("{head}{}", "P1,PCP,soon,D1\n".repeat(200));
+    let form = (0..80).fold(Form::submission("diagnosis"), |form, file| {
+        form.file(&format!("{file}.csv"), wrong.as_str())
+    });
+    let problem = gateway.upload(form).await?.problem("some-rejected", 422)?;
+    let uploads = problem["uploads"].as_array().context("no list")?;
+    ensure!((40..70).contains(&uploads.len()), "{}", uploads.len());
+    let last = uploads.last().context("is empty")?;
+    let detail = last["detail"].as_str().unwrap_or_default();
+    ensure!(detail.contains("over 5000 findings together"), "{last}");
+    Ok(())
+}
+
 /// The lines of an answer, as they come.
 struct Lines {
     response: reqwest::Response,

@@ -86,12 +86,12 @@ async fn chunk(
         .chunk
         .ok_or_else(|| bad("The form has no `chunk_num`, or it stands behind the part `chunk`."))?;
     let part = part.ok_or_else(|| bad("The form has no part `chunk`; send it last."))?;
-    let (bytes, behind) = part.into_stream();
+    let (bytes, end) = part.into_stream();
     let taken = site
         .uploads()
         .take_chunk(id, number, caller.subject(), bytes, span)
         .await;
-    let received = taken.map_err(|error| behind.or(error))?;
+    let received = taken.map_err(|error| end.or(error))?;
     Ok(answer_json(
         &json!({ "success": true, "chunk_num": number, "received": received }),
     ))

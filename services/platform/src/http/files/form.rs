@@ -1,12 +1,13 @@
 //! What comes in as a form: its fields, and where one part of it is a file, that file as a stream.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::stream::try_unfold;
 use http::{HeaderMap, header};
-use multer::{Field, Multipart};
 use portcullis_hop::{BodyAborted, ByteStream, Problem, ProblemKind};
+use portcullis_server::multipart::{Multipart, MultipartError};
 use portcullis_types::{Attributes, DiskPath, Sha256Digest};
 use serde_json::Value;
 
@@ -25,8 +26,8 @@ pub(super) struct Fields(BTreeMap<String, String>);
 
 /// A part of a form that is a file. It is the last part of those that count.
 pub(super) struct FilePart {
-    field: Field<'static>,
-    rest: Multipart<'static>,
+    media_type: Option<String>,
+    form: Multipart<BodyAborted>,
 }
 
 /// Reads a form up to its file, which is the part with this name or any that has a file name. A form without one, such
@@ -43,20 +44,15 @@ pub(super) async fn read(
     if kind.starts_with("application/x-www-form-urlencoded") {
         return Ok((urlencoded(body).await?, None));
     }
-    let boundary = multer::parse_boundary(kind)
-        .map_err(|_| bad("The body is not `multipart/form-data` with a boundary."))?;
-    let mut form = Multipart::new(stream(body), boundary);
+    let mut form = Multipart::new(kind, stream(body)).map_err(|error| unreadable(&error))?;
     let mut fields = Fields::default();
-    while let Some(part) = form.next_field().await.map_err(|_| broken())? {
-        if part.name() == Some(file) || part.file_name().is_some() {
-            let part = FilePart {
-                field: part,
-                rest: form,
-            };
-            return Ok((fields, Some(part)));
+    while let Some(part) = form.next_part().await.map_err(|error| unreadable(&error))? {
+        if part.name == file || part.filename.is_some() {
+            let media_type = part.media_type;
+            return Ok((fields, Some(FilePart { media_type, form })));
         }
-        let name = part.name().unwrap_or_default().to_owned();
-        fields.put(name, text(part).await?)?;
+        let value = text(&mut form).await?;
+        fields.put(part.name, value)?;
     }
     Ok((fields, None))
 }
@@ -64,7 +60,7 @@ pub(super) async fn read(
 async fn urlencoded(body: Body) -> Result<Fields, Failure> {
     let body = axum::body::to_bytes(body, MAX_FIELD_BYTES)
         .await
-        .map_err(|_| broken())?;
+        .map_err(|_| bad("The form breaks off or is over 64 KiB; send it again, a file as `multipart/form-data`."))?;
     let mut fields = Fields::default();
     for (name, value) in form_urlencoded::parse(&body) {
         fields.put(name.into_owned(), value.into_owned())?;
@@ -72,9 +68,10 @@ async fn urlencoded(body: Body) -> Result<Fields, Failure> {
     Ok(fields)
 }
 
-async fn text(mut part: Field<'static>) -> Result<String, Failure> {
+/// The text of the current part.
+async fn text(form: &mut Multipart<BodyAborted>) -> Result<String, Failure> {
     let mut text = Vec::new();
-    while let Some(bytes) = part.chunk().await.map_err(|_| broken())? {
+    while let Some(bytes) = form.chunk().await.map_err(|error| unreadable(&error))? {
         text.extend_from_slice(&bytes);
         if text.len() > MAX_FIELD_BYTES {
             return Err(bad(
@@ -87,42 +84,60 @@ async fn text(mut part: Field<'static>) -> Result<String, Failure> {
 
 impl FilePart {
     pub(super) fn media_type(&self) -> Option<String> {
-        self.field.content_type().map(ToString::to_string)
+        self.media_type.clone()
     }
 
-    /// The bytes of the file. They break off where the form does, and where a field comes behind the file: what it
-    /// says would come too late.
-    pub(super) fn into_stream(self) -> (ByteStream, FieldBehind) {
-        let behind = FieldBehind::default();
-        let noting = behind.clone();
-        let bytes = self.field.map_err(|_| BodyAborted);
-        let end = futures_util::stream::once(async move {
-            let mut rest = self.rest;
-            match rest.next_field().await {
-                Ok(None) => Ok(bytes::Bytes::new()),
-                Ok(Some(_)) => {
-                    noting.0.store(true, std::sync::atomic::Ordering::Relaxed);
-                    Err(BodyAborted)
-                }
-                Err(_) => Err(BodyAborted),
+    /// The bytes of the file. They break off where the form does, and where a field follows the file: its value would
+    /// come too late.
+    pub(super) fn into_stream(self) -> (ByteStream, FormEnd) {
+        let end = FormEnd::default();
+        let noting = end.clone();
+        let bytes = try_unfold((self.form, noting), async |(mut form, end)| {
+            match form.chunk().await {
+                Ok(Some(bytes)) => return Ok(Some((bytes, (form, end)))),
+                Ok(None) => {}
+                Err(error) => return Err(end.broken(&error)),
+            }
+            match form.next_part().await {
+                Ok(None) => Ok(None),
+                Ok(Some(_)) => Err(end.field_follows()),
+                Err(error) => Err(end.broken(&error)),
             }
         });
-        (Box::pin(bytes.chain(end)), behind)
+        (Box::pin(bytes), end)
     }
 }
 
-/// Whether a field came behind the file.
+/// What is wrong with a form from its file on, once that was noticed.
 #[derive(Clone, Default)]
-pub(super) struct FieldBehind(std::sync::Arc<std::sync::atomic::AtomicBool>);
+pub(super) struct FormEnd(Arc<OnceLock<Problem>>);
 
-impl FieldBehind {
+impl FormEnd {
+    fn field_follows(&self) -> BodyAborted {
+        let detail =
+            "A field of the form follows the file, where it comes too late; send the file last.";
+        self.note(ProblemKind::FieldAfterFile, detail.to_owned())
+    }
+
+    fn broken(&self, error: &MultipartError<BodyAborted>) -> BodyAborted {
+        match error {
+            // A body that breaks off has its own answer.
+            MultipartError::Body(_) | MultipartError::Truncated => BodyAborted,
+            other => self.note(ProblemKind::BadRequest, other.to_string()),
+        }
+    }
+
+    fn note(&self, kind: ProblemKind, detail: String) -> BodyAborted {
+        // Only the first counts: nothing is read after it.
+        let _ = self.0.set(Problem::new(kind, detail));
+        BodyAborted
+    }
+
     /// The failure that it is, or the one that there was instead.
     pub(super) fn or(&self, failure: impl Into<Failure>) -> Failure {
-        if self.0.load(std::sync::atomic::Ordering::Relaxed) {
-            let detail = "A field of the form stands behind the file, where it comes too late; send the file last.";
-            Problem::new(ProblemKind::FieldAfterFile, detail).into()
-        } else {
-            failure.into()
+        match self.0.get() {
+            Some(problem) => problem.clone().into(),
+            None => failure.into(),
         }
     }
 }
@@ -210,6 +225,6 @@ fn metadata(text: Option<&str>) -> Result<Attributes, Failure> {
     Ok(attributes)
 }
 
-fn broken() -> Failure {
-    bad("The form cannot be read or breaks off; send it again as `multipart/form-data` (RFC 7578).")
+fn unreadable(error: &MultipartError<BodyAborted>) -> Failure {
+    bad(&error.to_string())
 }
