@@ -2,10 +2,12 @@
 //! by signals. It links neither server.
 #![forbid(unsafe_code)]
 
+mod effort;
 pub mod gateway;
 mod tls;
 mod wait;
 
+pub use effort::{sample, sample_seed, soaks};
 pub use tls::TlsFront;
 pub use wait::{LIMIT, until};
 

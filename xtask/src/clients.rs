@@ -19,7 +19,7 @@ const REQUIREMENTS: &str = "requirements.txt";
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     toolchain::node()?;
     guests::build(workspace)?;
-    run_command(&mut workspace.cargo(["build", "--locked", "--workspace", "--bins"]))?;
+    workspace.build(&["--bins"])?;
     let folder = workspace.root.join(FOLDER);
     let python = workspace.target.join("clients");
     install(&python, &folder.join(REQUIREMENTS))?;

@@ -2,12 +2,11 @@
 //! process.
 
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::workspace::{Workspace, run as run_command, say};
+use crate::workspace::{Workspace, become_process, say};
 use crate::{guests, toolchain, viewer};
 
 /// What goes to `portcullis dev` as it is.
@@ -32,8 +31,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         say(FIRST_BUILD);
     }
     guests::build(workspace)?;
-    // The whole workspace: a selection would give dependencies other features, and build the sandbox twice.
-    run_command(&mut workspace.cargo(["build", "--locked", "--workspace", "--bins"]))?;
+    workspace.build(&servers.map(|name| ["--bin", name]).concat())?;
     viewer::build(workspace)?;
     let mut portcullis = Command::new(workspace.binary("portcullis"));
     let storage = workspace.target.join("dev");
@@ -43,10 +41,4 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         .arg(storage)
         .args(&arguments.arguments);
     become_process(&mut portcullis)
-}
-
-/// Goes on as another program with the same process id: signals reach it, and its exit status is ours.
-fn become_process(command: &mut Command) -> Result<()> {
-    let error = command.exec();
-    Err(error).with_context(|| format!("{} cannot be started", command.get_program().display()))
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use flate2::Compression;
 use sha2::{Digest, Sha256};
 
 use self::archive::Entry;
@@ -56,12 +57,18 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     fs::create_dir_all(&out).with_context(|| format!("{} cannot be made", out.display()))?;
     guests::build(workspace)?;
     let binaries = if arguments.debug {
-        run_command(&mut workspace.cargo(["build", "--locked", "--workspace", "--bins"]))?;
+        workspace.build(&["--bins"])?;
         workspace.target.join("debug")
     } else {
         build(workspace, &source)?
     };
-    let sums = pack(workspace, &source, &binaries, &out)?;
+    // What is thrown away need not be small, and an unoptimised program takes minutes to make it so.
+    let compression = if arguments.debug {
+        Compression::none()
+    } else {
+        Compression::best()
+    };
+    let sums = pack(workspace, &source, &binaries, compression, &out)?;
     show(sums.trim());
     trial::run(&source, &out)?;
     if arguments.verify {
@@ -172,7 +179,13 @@ fn ship(program: &Path, shipped: &Path) -> Result<()> {
 }
 
 /// Makes the archive of each role and the digests of all of them, which are given back.
-fn pack(workspace: &Workspace, source: &Source, binaries: &Path, out: &Path) -> Result<String> {
+fn pack(
+    workspace: &Workspace,
+    source: &Source,
+    binaries: &Path,
+    compression: Compression,
+    out: &Path,
+) -> Result<String> {
     let crates = Crates::of(workspace, TARGET)?;
     let policies = workspace.packages_in("plugins/standard");
     let mut sums = String::new();
@@ -189,7 +202,7 @@ fn pack(workspace: &Workspace, source: &Source, binaries: &Path, out: &Path) -> 
         entries.push(listed(&entries));
         let name = source.name(&role);
         let archive = out.join(format!("{name}.tar.gz"));
-        archive::write(&archive, &name, entries, source.time)?;
+        archive::write(&archive, &name, entries, source.time, compression)?;
         let beside = out.join(format!("{name}.{BILL}"));
         fs::write(&beside, bill).with_context(|| beside.display().to_string())?;
         for path in [archive, beside] {

@@ -6,14 +6,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::workspace::{Workspace, run, say};
+use crate::workspace::{Workspace, say};
 
 /// What stands around what is written.
 const MARKS: (&str, &str) = ("<!-- describe -->\n", "<!-- /describe -->\n");
 
 /// Brings every page up to date that has the marks; a standard policy without a page gets one.
 pub(crate) fn write(workspace: &Workspace) -> Result<()> {
-    run(&mut workspace.cargo(["build", "--locked", "-p", "portcullis"]))?;
+    workspace.build(&["--bin", "portcullis"])?;
     for package in workspace.packages_in("plugins/standard") {
         let name = package.strip_prefix("portcullis-").unwrap_or(&package);
         let page = workspace.root.join(format!("docs/policies/{name}.md"));

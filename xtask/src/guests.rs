@@ -81,6 +81,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
 }
 
 /// The components of the policies that ship, by file name.
+#[cfg(feature = "full")]
 pub(crate) fn standard(workspace: &Workspace) -> Vec<String> {
     let packages = workspace.packages_in(STANDARD);
     packages.iter().map(|package| component(package)).collect()

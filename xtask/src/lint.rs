@@ -2,21 +2,18 @@
 
 use anyhow::Result;
 
-use crate::viewer;
-use crate::workspace::{AGREEMENT, Workspace, run as run_command};
+use crate::side;
+use crate::workspace::{WHOLE, Workspace, run as run_command};
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    format(workspace)?;
+    let mut clippy = workspace.cargo(["clippy"]);
+    clippy.args(WHOLE).arg("--all-targets");
+    run_command(clippy.args(["--", "-D", "warnings"]))
+}
+
+/// Checks the format of everything.
+pub(crate) fn format(workspace: &Workspace) -> Result<()> {
     run_command(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
-    let agreement = ["fmt", "--manifest-path", AGREEMENT, "--check"];
-    run_command(&mut workspace.cargo(agreement))?;
-    run_command(&mut workspace.cargo([
-        "clippy",
-        "--locked",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
-    viewer::lint(workspace)
+    side::format(workspace)
 }

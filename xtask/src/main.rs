@@ -7,17 +7,24 @@
     reason = "tasks talk to the person who runs them: results on standard output, progress on standard error"
 )]
 
+#[cfg(feature = "full")]
 mod bench;
+mod ci;
 mod clients;
 mod dev;
+#[cfg(feature = "full")]
 mod dist;
 mod documentation;
+mod full;
 mod guests;
 mod lint;
 mod npm;
 mod reproducible;
+#[cfg(feature = "full")]
 mod sample;
+mod side;
 mod test;
+mod timing;
 mod toolchain;
 mod ui;
 mod viewer;
@@ -28,7 +35,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, show};
 
 /// Build tasks of Portcullis.
 #[derive(Parser)]
@@ -49,11 +56,11 @@ enum Task {
         docs: bool,
     },
     /// Makes a table of any size from a data definition, valid or with planted errors.
-    Sample(sample::Arguments),
+    Sample(SampleArguments),
     /// Measures what is promised, and prints one table.
-    Bench(bench::Arguments),
+    Bench(BenchArguments),
     /// Makes the archives that are installed, one for each server.
-    Dist(dist::Arguments),
+    Dist(DistArguments),
     /// Checks, tests and builds the front end.
     Ui(ui::Arguments),
     /// Drives the page in a real browser.
@@ -64,7 +71,24 @@ enum Task {
     Lint,
     /// Builds everything and runs every test.
     Test,
+    /// Runs the long tests in full, of which the others run a sample.
+    Soak,
+    /// Checks what has a workspace of its own, and notes that it passes.
+    Side,
+    /// Runs all that every commit on main passes.
+    Ci,
 }
+
+#[cfg(feature = "full")]
+use {
+    bench::Arguments as BenchArguments, dist::Arguments as DistArguments,
+    sample::Arguments as SampleArguments,
+};
+#[cfg(not(feature = "full"))]
+use {
+    full::Arguments as BenchArguments, full::Arguments as DistArguments,
+    full::Arguments as SampleArguments,
+};
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
@@ -87,13 +111,32 @@ fn run(Arguments { task }: Arguments) -> Result<()> {
             }
             Ok(())
         }
+        #[cfg(feature = "full")]
         Task::Sample(arguments) => sample::run(&workspace, &arguments),
+        #[cfg(feature = "full")]
         Task::Bench(arguments) => bench::run(&workspace, &arguments),
+        #[cfg(feature = "full")]
         Task::Dist(arguments) => dist::run(&workspace, &arguments),
+        #[cfg(not(feature = "full"))]
+        Task::Sample(arguments) => full::run(&workspace, "sample", &arguments),
+        #[cfg(not(feature = "full"))]
+        Task::Bench(arguments) => full::run(&workspace, "bench", &arguments),
+        #[cfg(not(feature = "full"))]
+        Task::Dist(arguments) => full::run(&workspace, "dist", &arguments),
         Task::Ui(arguments) => ui::run(&workspace, &arguments),
-        Task::Browser => ui::browser(&workspace),
+        Task::Browser => ui::browser_with_viewer(&workspace),
         Task::Clients => clients::run(&workspace),
         Task::Lint => lint::run(&workspace),
-        Task::Test => test::run(&workspace),
+        Task::Side => side::run(&workspace),
+        Task::Test => timed(&workspace, test::run),
+        Task::Soak => timed(&workspace, test::soak),
+        Task::Ci => timed(&workspace.linting()?, ci::run),
     }
+}
+
+/// Does a task, and shows where its time went, also if it fails.
+fn timed(workspace: &Workspace, task: impl FnOnce(&Workspace) -> Result<()>) -> Result<()> {
+    let outcome = task(workspace);
+    show(workspace.timing.table());
+    outcome
 }

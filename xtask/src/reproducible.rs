@@ -31,6 +31,8 @@ pub(crate) fn without_paths(command: &mut Command, workspace: &Workspace) -> Res
         .arg(&target)
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // A build that lints what it compiles would be another one.
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .env("RUSTC_WRAPPER", wrapper)
         .env("CFLAGS", flags("-ffile-prefix-map").join(" "));
     Ok(target)

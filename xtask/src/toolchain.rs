@@ -60,6 +60,7 @@ pub(crate) fn node() -> Result<()> {
 }
 
 /// The server that the bench compares with. On Debian it lies where only root looks.
+#[cfg(feature = "full")]
 pub(crate) fn nginx() -> Option<&'static str> {
     // nginx says its version on standard error, so that only its exit code counts here.
     ["nginx", "/usr/sbin/nginx"]

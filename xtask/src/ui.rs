@@ -15,7 +15,7 @@ use crate::{guests, npm, toolchain, viewer};
 pub(crate) struct Arguments {
     /// Fail when what is committed is not what was built.
     #[arg(long)]
-    check: bool,
+    pub(crate) check: bool,
 }
 
 /// Checks, tests and builds the front end.
@@ -39,18 +39,32 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// Tests of the page in a browser, and the one that also needs the trace viewer.
+const PAGE_TESTS: [&str; 2] = ["upload.test.mjs", "interrupted.test.mjs"];
+const VIEWER_TEST: &str = "traces.test.mjs";
+
 /// Drives the page in a browser, against the pair that `portcullis dev` starts.
 pub(crate) fn browser(workspace: &Workspace) -> Result<()> {
+    drive(workspace, &PAGE_TESTS)
+}
+
+/// The same, and the way from a receipt to its trace.
+pub(crate) fn browser_with_viewer(workspace: &Workspace) -> Result<()> {
+    viewer::build(workspace)?;
+    drive(workspace, &[&PAGE_TESTS[..], &[VIEWER_TEST]].concat())
+}
+
+fn drive(workspace: &Workspace, tests: &[&str]) -> Result<()> {
     toolchain::node()?;
     let chromium = toolchain::chromium()?;
     guests::build(workspace)?;
-    run_command(&mut workspace.cargo(["build", "--locked", "--workspace", "--bins", "--tests"]))?;
-    viewer::build(workspace)?;
+    workspace.build(&["--bins"])?;
     let folder = workspace.root.join("tests/browser");
     npm::install(&folder)?;
     run_command(
         npm::in_folder(&folder)
-            .args(["run", "--silent", "test"])
+            .args(["run", "--silent", "test", "--"])
+            .args(tests)
             .env("CHROMIUM", chromium)
             .env("PORTCULLIS_BIN_DIR", workspace.target.join("debug"))
             .env("PORTCULLIS_GUEST_DIR", workspace.target.join("guests")),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::workspace::{Workspace, run as run_command};
 
 /// Its workspace.
-const MANIFEST: &str = "cli/trace-viewer/Cargo.toml";
+pub(crate) const MANIFEST: &str = "cli/trace-viewer/Cargo.toml";
 const PROGRAM: &str = "portcullis-trace-viewer";
 
 /// Builds it, and puts it beside the other programs.
@@ -20,9 +20,8 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     replace(&built, &program).with_context(|| format!("{} cannot be written", program.display()))
 }
 
-/// Checks its format and its lints.
+/// Checks its lints.
 pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
-    run_command(&mut workspace.cargo(["fmt", "--all", "--manifest-path", MANIFEST, "--check"]))?;
     let clippy = ["clippy", "--workspace", "--all-targets"];
     with_protoc(
         workspace,

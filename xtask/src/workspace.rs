@@ -1,14 +1,21 @@
 //! Where things are in this workspace, and how its commands are run.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::{MetadataCommand, Package};
 
-/// A workspace of its own, for what is compared with other implementations.
-pub(crate) const AGREEMENT: &str = "tests/agreement/Cargo.toml";
+use crate::timing::Timing;
+
+/// What every build selects. Whatever it builds of the selection, the features of all dependencies are the same, so that
+/// the sandbox is compiled once; a test of the dependency rule looks.
+pub(crate) const WHOLE: [&str; 4] = ["--locked", "--workspace", "--features", "xtask/full"];
+
+/// What `clippy-driver` splits its arguments at.
+const CLIPPY_SEPARATOR: &str = "__CLIPPY_HACKERY__";
 
 /// The checkout that this task was called in.
 pub(crate) struct Workspace {
@@ -16,7 +23,11 @@ pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// Where cargo builds.
     pub(crate) target: PathBuf,
+    /// Where the time goes.
+    pub(crate) timing: Timing,
     packages: Vec<Package>,
+    /// The compiler that also lints, if builds use it.
+    linter: Option<PathBuf>,
 }
 
 impl Workspace {
@@ -34,8 +45,24 @@ impl Workspace {
         Ok(Self {
             root: metadata.workspace_root.into(),
             target: metadata.target_directory.into(),
+            timing: Timing::default(),
             packages: metadata.packages,
+            linter: None,
         })
+    }
+
+    /// The same, but each build lints what it compiles of ours, and fails at a warning. A pass of clippy by itself would
+    /// check all dependencies once more.
+    pub(crate) fn linting(mut self) -> Result<Self> {
+        let sysroot = answer("rustc", &["--print", "sysroot"]);
+        let sysroot = sysroot.context("rustc cannot say where it is installed")?;
+        let linter = Path::new(&sysroot).join("bin/clippy-driver");
+        ensure!(
+            linter.is_file(),
+            "clippy is missing; install it with `rustup component add clippy` and run this again"
+        );
+        self.linter = Some(linter);
+        Ok(self)
     }
 
     /// The names of the packages whose folders lie directly in `folder`, sorted.
@@ -68,10 +95,29 @@ impl Workspace {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.current_dir(&self.root).args(arguments);
+        self.lint(&mut command);
         command
     }
 
+    /// Has a command, and whatever it runs, build as [`Workspace::cargo`] does.
+    pub(crate) fn lint(&self, command: &mut Command) {
+        if let Some(linter) = &self.linter {
+            command
+                .env("RUSTC_WORKSPACE_WRAPPER", linter)
+                // As `cargo clippy -- -D warnings` hands it on.
+                .env("CLIPPY_ARGS", ["-D", "warnings", ""].join(CLIPPY_SEPARATOR))
+                // Nothing is built twice here, and what it would take to be is a tenth of the time.
+                .env("CARGO_INCREMENTAL", "0");
+        }
+    }
+
+    /// Builds targets of the workspace, such as `--bins`.
+    pub(crate) fn build(&self, targets: &[&str]) -> Result<()> {
+        run(self.cargo(["build"]).args(WHOLE).args(targets))
+    }
+
     /// A binary of ours as built for use.
+    #[cfg(feature = "full")]
     pub(crate) fn release_binary(&self, name: &str) -> PathBuf {
         self.target.join("release").join(name)
     }
@@ -104,6 +150,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         "`{shown}` failed ({status}); what it said stands above"
     );
     Ok(())
+}
+
+/// Goes on as another program with the same process id: signals reach it, and its exit status is ours.
+pub(crate) fn become_process(command: &mut Command) -> Result<()> {
+    let error = command.exec();
+    Err(error).with_context(|| format!("{} cannot be started", command.get_program().display()))
 }
 
 /// What a command says on standard output; absent when it cannot be started or fails.

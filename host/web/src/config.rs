@@ -79,6 +79,8 @@ pub struct UploadLimits {
     pub idle: Duration,
     /// How much a client has to send in a second, in bytes; 0 for whatever it can.
     pub least_bytes_per_second: u64,
+    /// Over how long that is averaged. Only the time counts in which the client is waited for.
+    pub rate_window: Duration,
     /// How long an upload waits for its next byte.
     pub expiry: Duration,
     /// How many uploads one sender may begin in a minute; absent for any number.
@@ -138,6 +140,7 @@ struct LimitsFile {
     header_seconds: Option<u64>,
     idle_seconds: Option<u64>,
     least_bytes_per_second: Option<u64>,
+    rate_window_seconds: Option<u64>,
     expiry_hours: Option<u64>,
     uploads_per_minute: Option<u64>,
     drain_seconds: Option<u64>,
@@ -296,6 +299,9 @@ fn limits(file: &LimitsFile, resolved: &mut Resolved) -> (Limits, UploadLimits, 
         bytes: pick("upload-bytes", file.upload_bytes, 1 << 40),
         idle: Duration::from_secs(pick("idle-seconds", file.idle_seconds, 60)),
         least_bytes_per_second: pick("least-bytes-per-second", file.least_bytes_per_second, 100),
+        rate_window: Duration::from_secs(
+            pick("rate-window-seconds", file.rate_window_seconds, 30).max(1),
+        ),
         expiry: Duration::from_hours(
             pick("expiry-hours", file.expiry_hours, 24).clamp(1, 24 * 365),
         ),

@@ -63,12 +63,11 @@ impl Trailers {
 pub(crate) struct Pace {
     /// How long it may pause.
     pub(crate) idle: Duration,
-    /// How much it has to send in a second, on average of [`PACE_WINDOW`]; 0 for whatever it can. In bytes.
+    /// How much it has to send in a second, on average of the window; 0 for whatever it can. In bytes.
     pub(crate) least: u64,
+    /// Over how long its rate is averaged. Only the time counts in which it is waited for.
+    pub(crate) window: Duration,
 }
-
-/// Over how long it is looked how fast a client sends. Only the time counts in which it is waited for.
-const PACE_WINDOW: Duration = Duration::from_secs(30);
 
 /// What a client sent since it was last looked at.
 #[derive(Default)]
@@ -86,7 +85,7 @@ impl Measured {
             .waits_since
             .take()
             .map_or(Duration::ZERO, |since| since.elapsed());
-        if self.waited < PACE_WINDOW {
+        if self.waited < pace.window {
             return false;
         }
         let is_slow = self.bytes < self.waited.as_secs() * pace.least;
@@ -192,6 +191,7 @@ mod tests {
     const PACE: Pace = Pace {
         idle: Duration::from_mins(1),
         least: 100,
+        window: Duration::from_secs(30),
     };
 
     fn waited(seconds: u64, bytes: usize) -> bool {

@@ -120,6 +120,7 @@ impl Server {
                 pace: Pace {
                     idle: config.uploads.idle,
                     least: config.uploads.least_bytes_per_second,
+                    window: config.uploads.rate_window,
                 },
                 cut: cut.clone(),
                 allow_anonymous: config.allow_anonymous,

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use portcullis_tests::gateway::{
-    Answer, Behaviour, Contents, Form, KEY, Policies, Setup, TestGateway, check_config, guest,
-    refuses_to_start, start,
+    Answer, Behaviour, Contents, Form, KEY, Policies, Server, Setup, TestGateway, check_config,
+    guest, refuses_to_start, start,
 };
 use portcullis_tests::{LIMIT, until};
 use reqwest::Method;
@@ -595,22 +595,28 @@ async fn a_connection_is_closed_that_does_not_say_in_time_what_it_wants() -> Res
     const SOON: Duration = Duration::from_secs(25);
     let setup = Setup::default().web_config(SHORT).services_config(SHORT);
     let gateway = setup.start().await?;
-    for server in [&gateway.web, &gateway.services] {
-        for begun in [
-            "",
-            "P",
-            "PRI * HTTP/2.0\r\n",
-            "POST /uploads HTTP/1.1\r\n",
-            "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
-            // The preface of HTTP/2, and settings that are the usual ones.
-            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
-        ] {
-            let mut socket = TcpStream::connect(server.address()).await?;
-            socket.write_all(begun.as_bytes()).await?;
-            let mut answer = Vec::new();
-            let closed = tokio::time::timeout(SOON, socket.read_to_end(&mut answer)).await;
-            closed.with_context(|| format!("it still waits for more after {begun:?}"))??;
-        }
-    }
+    let addresses = [&gateway.web, &gateway.services].map(Server::address);
+    let beginnings = [
+        "",
+        "P",
+        "PRI * HTTP/2.0\r\n",
+        "POST /uploads HTTP/1.1\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+        // The preface of HTTP/2, and settings that are the usual ones.
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    ];
+    let pairs = addresses
+        .into_iter()
+        .flat_map(|address| beginnings.map(|begun| (address, begun)));
+    // All at once: each waits for its time.
+    let closed = pairs.map(async |(address, begun)| {
+        let mut socket = TcpStream::connect(address).await?;
+        socket.write_all(begun.as_bytes()).await?;
+        let mut answer = Vec::new();
+        let closed = tokio::time::timeout(SOON, socket.read_to_end(&mut answer)).await;
+        closed.with_context(|| format!("it still waits for more after {begun:?}"))??;
+        Ok::<_, anyhow::Error>(())
+    });
+    futures_util::future::try_join_all(closed).await?;
     Ok(())
 }

@@ -254,3 +254,53 @@ fn every_dependency_is_declared_once() -> Result<()> {
     );
     Ok(())
 }
+
+/// One thing that cargo would compile: everything that decides whether two commands share it.
+type Unit = (String, String, String, Vec<String>, String);
+
+/// What cargo would compile for these targets. Its plan is not stable, so that the pinned cargo is asked as if it were a
+/// nightly one; nothing is compiled.
+fn units(targets: &[&str]) -> Result<BTreeSet<Unit>> {
+    let folder = tempfile::tempdir()?;
+    let mut plan = std::process::Command::new(env!("CARGO"));
+    plan.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .args(["build", "--locked", "--offline", "--workspace"])
+        .args(["--features", "xtask/full"])
+        .args(targets)
+        .args(["--unit-graph", "-Z", "unstable-options"])
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_TARGET_DIR", folder.path());
+    let output = plan.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo has no plan: {said}");
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let units = plan["units"].as_array().context("the plan has no units")?;
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let unit = |unit: &serde_json::Value| {
+        let features = unit["features"].as_array().into_iter().flatten();
+        (
+            text(&unit["pkg_id"]),
+            text(&unit["target"]["name"]),
+            text(&unit["mode"]),
+            features.map(text).collect(),
+            text(&unit["profile"]["opt_level"]),
+        )
+    };
+    Ok(units.iter().map(unit).collect())
+}
+
+#[test]
+fn programs_are_built_from_what_tests_are_built_from() -> Result<()> {
+    let tests = units(&["--all-targets"])?;
+    let servers = ["portcullis", "portcullis-web", "portcullis-services"];
+    let servers = servers.map(|name| ["--bin", name]).concat();
+    for targets in [&["--bins"][..], &["--bins", "--tests"], &servers] {
+        let more: Vec<_> = units(targets)?.difference(&tests).cloned().collect();
+        ensure!(
+            more.is_empty(),
+            "`cargo build {}` compiles these anew, with other features; name the features that tests have in tests/Cargo.toml: {more:#?}",
+            targets.join(" ")
+        );
+    }
+    Ok(())
+}

@@ -286,7 +286,8 @@ fn what_cannot_be_loaded_is_named_with_what_to_do() -> Result<()> {
     Ok(())
 }
 
-/// Where projects of these tests are built: crates need not be compiled anew for each of them.
+/// Where projects of these tests are built: crates need not be compiled anew for each of them. Each project needs a name of
+/// its own, because cargo takes projects of one name in one folder for the same.
 fn target() -> PathBuf {
     binary("portcullis").with_file_name("../policy-projects")
 }
@@ -294,20 +295,20 @@ fn target() -> PathBuf {
 #[test]
 fn a_new_project_builds_is_small_and_is_loaded() -> Result<()> {
     let folder = TempDir::new()?;
-    let said = policy(folder.path(), &["new", "no-long-lines"])?;
+    let said = policy(folder.path(), &["new", "small-project"])?;
     ensure!(said.ok, "{}", said.err);
-    let project = folder.path().join("no-long-lines");
+    let project = folder.path().join("small-project");
     let mut build = command(&project, &["build", "--json"]);
     let said = run(build.env("CARGO_TARGET_DIR", target()))?;
     ensure!(said.ok, "{}", said.err);
     let report = said.json()?;
-    ensure!(report["name"] == "no-long-lines", "{report}");
+    ensure!(report["name"] == "small-project", "{report}");
     let size = report["size_bytes"].as_u64().context("no size")?;
     ensure!(size <= 80_000, "the component has {size} bytes");
-    let said = policy(&project, &["check", "no-long-lines.wasm"])?;
+    let said = policy(&project, &["check", "small-project.wasm"])?;
     ensure!(said.ok, "{}", said.out);
 
-    let again = policy(folder.path(), &["new", "no-long-lines"])?;
+    let again = policy(folder.path(), &["new", "small-project"])?;
     ensure!(
         !again.ok && again.err.contains("is not empty"),
         "{}",

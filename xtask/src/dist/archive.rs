@@ -17,11 +17,17 @@ pub(crate) struct Entry {
 }
 
 /// Writes a gzipped tar archive (POSIX.1-2001 ustar) with these files in the order of their names, beneath one folder.
-pub(crate) fn write(path: &Path, folder: &str, mut entries: Vec<Entry>, time: u64) -> Result<()> {
+pub(crate) fn write(
+    path: &Path,
+    folder: &str,
+    mut entries: Vec<Entry>,
+    time: u64,
+    compression: Compression,
+) -> Result<()> {
     entries.sort_by(|one, other| one.name.cmp(&other.name));
     let file = File::create(path).with_context(|| format!("{} cannot be made", path.display()))?;
     // No name and no time in the header of gzip.
-    let zipped = GzBuilder::new().write(BufWriter::new(file), Compression::best());
+    let zipped = GzBuilder::new().write(BufWriter::new(file), compression);
     let mut archive = tar::Builder::new(zipped);
     for Entry {
         name,
@@ -60,7 +66,8 @@ mod tests {
         };
         let written = |name: &str, entries| {
             let path = folder.path().join(name);
-            write(&path, "release", entries, 1_700_000_000).expect("is written");
+            let best = Compression::best();
+            write(&path, "release", entries, 1_700_000_000, best).expect("is written");
             std::fs::read(path).expect("is there")
         };
         let one = written("one", vec![entry("a"), entry("bin/b")]);

@@ -51,7 +51,7 @@ impl Project {
 
 #[test]
 fn the_fixtures_of_a_new_project_pass_and_are_blessed_when_they_change() -> Result<()> {
-    let project = Project::new("fresh", None)?;
+    let project = Project::new("blessed", None)?;
     let junit = project.path.join("junit.xml");
     let said = project.test(&["--junit", "junit.xml"])?;
     ensure!(

@@ -263,13 +263,13 @@ async fn uploads_that_wait_for_bytes_keep_nobody_waiting() -> Result<()> {
 #[tokio::test]
 async fn a_client_that_sends_too_slowly_hears_so_and_what_came_is_kept() -> Result<()> {
     let gateway = Setup::default()
-        .web_config("[limits]\nleast-bytes-per-second = 1000\n")
+        .web_config("[limits]\nleast-bytes-per-second = 1000\nrate-window-seconds = 3\n")
         .start()
         .await?;
     let upload = gateway.tus_begin("patient.csv", TABLE.len() * MANY).await?;
     let drops = futures_util::stream::unfold((), async |()| {
-        // It is looked at half a minute of waiting for the client.
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        // The rate is looked at after three seconds of waiting for the client; what pauses for so long is passed on.
+        tokio::time::sleep(Duration::from_millis(700)).await;
         Some((Bytes::from(TABLE), ()))
     });
     let answer = upload.send(&gateway, 0, Contents::stream(drops)).await?;

@@ -7,16 +7,17 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use portcullis_generator::{Csv, Definition};
-use portcullis_tests::LIMIT;
 use portcullis_tests::gateway::{
     Answer, Contents, Policies, Setup, TestGateway, TusUpload, component, sha256, tus_metadata,
 };
+use portcullis_tests::{LIMIT, sample_seed, soaks};
 use portcullis_types::Sha256Digest;
 use reqwest::Method;
 use serde_json::Value;
 
-/// How many uploads are tried.
+/// How many uploads are tried in a soak, and how many of them in every run.
 const RUNS: u64 = 1_000;
+const SAMPLE: u64 = 20;
 /// After so many requests an upload must have come to its end.
 const MOST_REQUESTS: usize = 400;
 /// The data definitions of which tables are made.
@@ -277,10 +278,14 @@ async fn disturb(gateway: &mut TestGateway, chance: &mut Chance, variant: &mut b
     Ok(())
 }
 
-/// One seed, or `FIRST..END`, as `TUS_SEED` says.
+/// One seed, or `FIRST..END`, as `TUS_SEED` says; otherwise a sample, or all of them.
 fn seeds() -> Result<Range<u64>> {
     let Ok(told) = std::env::var("TUS_SEED") else {
-        return Ok(0..RUNS);
+        if soaks() {
+            return Ok(0..RUNS);
+        }
+        let first = sample_seed().wrapping_mul(SAMPLE) % RUNS;
+        return Ok(first..first + SAMPLE);
     };
     if let Some((first, end)) = told.split_once("..") {
         return Ok(first.parse()?..end.parse()?);
