@@ -62,6 +62,9 @@ pub(crate) struct Arguments {
     /// Send a good and a bad file, look whether each ends as it should, and end with the result.
     #[arg(long)]
     run_tests: bool,
+    /// The trace viewer is being built: start it once it is there.
+    #[arg(long, hide = true)]
+    viewer_follows: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -73,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 struct Pair {
     web: Server,
     services: Server,
-    viewer: Option<Viewer>,
+    viewer: Viewer,
     collector: Collector,
     key: ApiKey,
     storage: PathBuf,
@@ -107,7 +110,7 @@ async fn start(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         tokio::select! {
             () = &mut stopped => Ok(()),
-            failed = show_traces(&collector, viewer.as_ref()) => Err(failed),
+            failed = show_traces(&collector, &mut viewer) => Err(failed),
             ended = web.ended() => Err(ended),
             ended = services.ended() => Err(ended),
         }
@@ -115,9 +118,7 @@ async fn start(arguments: &Arguments) -> Result<ExitCode> {
     // The web host first: what it still has under way needs services.
     web.stop().await?;
     services.stop().await?;
-    if let Some(viewer) = &mut viewer {
-        viewer.stop().await?;
-    }
+    viewer.stop().await?;
     outcome?;
     Ok(ExitCode::SUCCESS)
 }
@@ -136,8 +137,8 @@ impl Pair {
             Some(key) => ApiKey::parse(key).context("--api-key")?,
             None => random_key()?,
         };
-        let viewer = Viewer::start(arguments.traces_port).await?;
-        let storage = prepare(arguments, viewer.as_ref())?;
+        let viewer = Viewer::start(arguments.traces_port, arguments.viewer_follows).await?;
+        let storage = prepare(arguments, &viewer)?;
         let collector = Collector::start().await.context("no port for traces")?;
         let services = services(&storage, &key, &collector, arguments.services_port)?;
         let services = services.start().await?;
@@ -168,10 +169,7 @@ impl Pair {
         println!("  upload page    http://{web}/");
         println!("  web host       http://{web}/uploads");
         println!("  services       http://{services}/internal/storage/");
-        match &self.viewer {
-            Some(viewer) => println!("  traces         {}", viewer.page()),
-            None => println!("  traces         here; in a browser, too, by `cargo xtask dev`"),
-        }
+        println!("  traces         {}", self.viewer.introduction());
         if let (Some(web), Some(services)) = (self.web.metrics(), self.services.metrics()) {
             println!("  live           portcullis top --web {web} --services {services}");
         }
@@ -194,7 +192,7 @@ impl Pair {
 }
 
 /// The folder, with one for each disk, the configuration of both servers and a key for administrators.
-fn prepare(arguments: &Arguments, viewer: Option<&Viewer>) -> Result<PathBuf> {
+fn prepare(arguments: &Arguments, viewer: &Viewer) -> Result<PathBuf> {
     let storage = &arguments.storage;
     let cannot = |path: &Path| format!("{} cannot be made", path.display());
     for disk in DISKS {
@@ -216,8 +214,8 @@ fn prepare(arguments: &Arguments, viewer: Option<&Viewer>) -> Result<PathBuf> {
         web,
         "allow-anonymous = true\npolicies.source = \"{source}\""
     );
-    if let Some(viewer) = viewer {
-        let _ = writeln!(web, "page.trace-url = \"{}\"", viewer.trace_url());
+    if let Some(url) = viewer.trace_url() {
+        let _ = writeln!(web, "page.trace-url = \"{url}\"");
     }
     let key = storage.join(ADMIN_KEY);
     let services = format!(
@@ -280,8 +278,8 @@ fn random_key() -> Result<ApiKey> {
     Ok(ApiKey::parse(&hex::encode(bytes))?)
 }
 
-/// Prints the tree of each upload's spans once it is complete, and hands everything on to the viewer, for as long as that takes it.
-async fn show_traces(collector: &Collector, viewer: Option<&Viewer>) -> anyhow::Error {
+/// Prints the tree of each upload's spans once it is complete, and hands everything on to the viewer until that fails.
+async fn show_traces(collector: &Collector, viewer: &mut Viewer) -> anyhow::Error {
     let mut trees = Trees::new(std::io::stdout().is_terminal());
     loop {
         tokio::time::sleep(LOOK).await;
@@ -289,11 +287,10 @@ async fn show_traces(collector: &Collector, viewer: Option<&Viewer>) -> anyhow::
         for tree in trees.take_in(spans(&sent)) {
             println!("{tree}");
         }
-        let Some(viewer) = viewer else { continue };
-        for traces in sent {
-            if let Err(error) = viewer.show(traces).await {
-                return error;
-            }
+        match viewer.show(sent).await {
+            Ok(None) => {}
+            Ok(Some(page)) => println!("traces are shown at {page} from now on"),
+            Err(error) => return error,
         }
     }
 }

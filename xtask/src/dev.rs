@@ -30,15 +30,21 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         toolchain::disk_space(&workspace.root, BUILD_BYTES)?;
         say(FIRST_BUILD);
     }
-    guests::build(workspace)?;
+    guests::build_standard(workspace)?;
     workspace.build(&servers.map(|name| ["--bin", name]).concat())?;
-    viewer::build(workspace)?;
+    let follows = !workspace.binary(viewer::PROGRAM).is_file();
+    if follows {
+        viewer::build_beside(workspace)?;
+    } else {
+        viewer::build(workspace)?;
+    }
     let mut portcullis = Command::new(workspace.binary("portcullis"));
     let storage = workspace.target.join("dev");
     portcullis
         .current_dir(&workspace.root)
         .args(["dev", "--storage"])
         .arg(storage)
+        .args(follows.then_some("--viewer-follows"))
         .args(&arguments.arguments);
     become_process(&mut portcullis)
 }

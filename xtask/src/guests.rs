@@ -2,7 +2,7 @@
 //! need beside the other artefacts.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -32,6 +32,30 @@ enum Destination {
 
 /// Builds all of them with the profile `policy`, and replaces the components that changed.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    let built = compile(workspace, &KINDS, true)?;
+    place_all(workspace, &built, &KINDS)?;
+    let built = built.join("examples");
+    let destination = workspace.target.join(EXAMPLES_FOLDER);
+    fs::create_dir_all(&destination).with_context(|| destination.display().to_string())?;
+    for name in workspace.examples_of(EXAMPLES) {
+        let artefact = built.join(format!("{}.wasm", name.replace('-', "_")));
+        place(&artefact, &destination.join(format!("{name}.wasm")))?;
+    }
+    Ok(())
+}
+
+/// Builds those that ship alone.
+pub(crate) fn build_standard(workspace: &Workspace) -> Result<()> {
+    let built = compile(workspace, &KINDS[..1], false)?;
+    place_all(workspace, &built, &KINDS[..1])
+}
+
+/// Compiles kinds of guests, and the examples. Returns the folder with what was made.
+fn compile(
+    workspace: &Workspace,
+    kinds: &[(&str, Destination)],
+    with_examples: bool,
+) -> Result<PathBuf> {
     toolchain::guest_target(workspace)?;
     let mut command = workspace.cargo([
         "build",
@@ -41,14 +65,16 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         "--target",
         GUEST_TARGET,
     ]);
-    for (folder, _) in KINDS {
+    for (folder, _) in kinds {
         for package in workspace.packages_in(folder) {
             command.args(["-p", &package]);
         }
     }
-    command.args(["-p", EXAMPLES, "--lib", "--examples"]);
+    command.arg("--lib");
+    if with_examples {
+        command.args(["-p", EXAMPLES, "--examples"]);
+    }
     let target = without_paths(&mut command, workspace)?;
-    let built = target.join(GUEST_TARGET).join("policy");
     command.env(
         "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
         // Small numbers take few bytes, and what made a component stays in it when everything else about its
@@ -56,8 +82,12 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         "-C target-feature=+simd128 -C link-arg=--compress-relocations -C link-arg=--keep-section=producers",
     );
     run(&mut command)?;
-    for (folder, destination) in KINDS {
-        let destination = match destination {
+    Ok(target.join(GUEST_TARGET).join("policy"))
+}
+
+fn place_all(workspace: &Workspace, built: &Path, kinds: &[(&str, Destination)]) -> Result<()> {
+    for (folder, destination) in kinds {
+        let destination = match *destination {
             Destination::Root(path) => workspace.root.join(path),
             Destination::Target(path) => workspace.target.join(path),
         };
@@ -69,13 +99,6 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
                 &destination.join(component(&package)),
             )?;
         }
-    }
-    let built = built.join("examples");
-    let destination = workspace.target.join(EXAMPLES_FOLDER);
-    fs::create_dir_all(&destination).with_context(|| destination.display().to_string())?;
-    for name in workspace.examples_of(EXAMPLES) {
-        let artefact = built.join(format!("{}.wasm", name.replace('-', "_")));
-        place(&artefact, &destination.join(format!("{name}.wasm")))?;
     }
     Ok(())
 }

@@ -65,6 +65,9 @@ enum Task {
     Ui(ui::Arguments),
     /// Drives the page in a real browser.
     Browser,
+    /// Builds the trace viewer of `portcullis dev`.
+    #[command(hide = true)]
+    Viewer,
     /// Runs programs that others made against the real servers.
     Clients,
     /// Checks the format and the lints of the whole workspace.
@@ -125,6 +128,7 @@ fn run(Arguments { task }: Arguments) -> Result<()> {
         Task::Dist(arguments) => full::run(&workspace, "dist", &arguments),
         Task::Ui(arguments) => ui::run(&workspace, &arguments),
         Task::Browser => ui::browser_with_viewer(&workspace),
+        Task::Viewer => viewer::build(&workspace),
         Task::Clients => clients::run(&workspace),
         Task::Lint => lint::run(&workspace),
         Task::Side => side::run(&workspace),

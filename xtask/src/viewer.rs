@@ -1,16 +1,18 @@
 //! The trace viewer of `portcullis dev`, in a workspace of its own: what brings the Jaeger UI needs `protoc` when it is built, and a
 //! machine may have none.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::workspace::{Workspace, run as run_command};
+use crate::workspace::{Workspace, run as run_command, say};
 
 /// Its workspace.
 pub(crate) const MANIFEST: &str = "cli/trace-viewer/Cargo.toml";
-const PROGRAM: &str = "portcullis-trace-viewer";
+pub(crate) const PROGRAM: &str = "portcullis-trace-viewer";
 
 /// Builds it, and puts it beside the other programs.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
@@ -18,6 +20,29 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let program = workspace.binary(PROGRAM);
     let built = workspace.target.join("trace-viewer/debug").join(PROGRAM);
     replace(&built, &program).with_context(|| format!("{} cannot be written", program.display()))
+}
+
+/// Has it built in the background, by a process that outlives this one: everything else can be used meanwhile.
+pub(crate) fn build_beside(workspace: &Workspace) -> Result<()> {
+    let path = workspace.target.join("trace-viewer.log");
+    let log =
+        File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+    let own = std::env::current_exe().context("this program does not know its own path")?;
+    Command::new(own)
+        .arg("viewer")
+        .current_dir(&workspace.root)
+        // A Ctrl-C ends the servers, and not what will be there for the next start.
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("the trace viewer cannot be built")?;
+    say(format!(
+        "the trace viewer is built in the background; what it says is in {}",
+        path.display()
+    ));
+    Ok(())
 }
 
 /// Checks its lints.
