@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 /// How long anything may take that a test waits for.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_mins(2);
 /// How often it is looked for.
 const PAUSE: Duration = Duration::from_millis(5);
 

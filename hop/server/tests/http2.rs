@@ -12,7 +12,7 @@ use portcullis_server::{Cut, Limits, Listener};
 use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// A server that answers with what it is sent.
 async fn echo(header: Duration) -> SocketAddr {

@@ -17,7 +17,7 @@ use portcullis_types::{
     Trust, UploadId, Verdict,
 };
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_mins(2);
 
 struct Kept {
     policies: Policies,

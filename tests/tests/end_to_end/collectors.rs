@@ -2,7 +2,7 @@
 //! servers end in time.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use portcullis_telemetry::collector::Collector;
@@ -11,8 +11,9 @@ use portcullis_tests::{LIMIT, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// How long a server that is asked to end may take for it: its flush has three seconds, and the log's reader the same.
-const END: Duration = Duration::from_secs(15);
+/// How long a server that is asked to end may take for it on a busy machine: its flush has three seconds, and the log's reader
+/// the same. One that waited for a silent collector would wait without an end.
+const END: Duration = Duration::from_secs(50);
 
 /// What is wrong with a collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,13 +135,10 @@ async fn passes_by(fault: Fault) -> Result<()> {
         ensure!(times <= 1, "{fault:?}: said {times} times of {signal}");
     }
     for server in [&mut gateway.web, &mut gateway.services] {
-        let begun = Instant::now();
-        let ended = server.stop().await.with_context(|| format!("{fault:?}"))?;
-        let took = begun.elapsed();
-        ensure!(
-            ended.success() && took < END,
-            "{fault:?}: {ended}, {took:?}"
-        );
+        // It waits for no collector for longer than that.
+        let ended = tokio::time::timeout(END, server.stop()).await;
+        let ended = ended.with_context(|| format!("{fault:?}: it does not end"))??;
+        ensure!(ended.success(), "{fault:?}: {ended}");
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use portcullis_telemetry::collector::Collector;
 use portcullis_tests::gateway::{Form, Setup, TestGateway};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_mins(2);
 const LISTEN: &str = "metrics-listen = '127.0.0.1:0'\n";
 const NAME: &str = "planted-name-of-a-patient";
 

@@ -10,7 +10,7 @@ use portcullis_tests::gateway::{
 };
 use reqwest::Method;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_mins(2);
 const NAME: &str = "planted-name-of-a-patient";
 
 /// Each span as `service: name < name of its parent`, sorted.
