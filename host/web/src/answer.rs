@@ -28,6 +28,29 @@ pub enum Answer {
     Problem(Box<Problem>),
 }
 
+impl Answer {
+    /// How many findings it lists.
+    pub(crate) fn findings(&self) -> usize {
+        match self {
+            Self::Stored(stored) => stored.receipt.findings.len(),
+            Self::Problem(problem) => {
+                let listed = problem.extensions.get("findings");
+                listed
+                    .and_then(|listed| listed.as_array())
+                    .map_or(0, Vec::len)
+            }
+        }
+    }
+
+    /// Drops them.
+    pub(crate) fn clear_findings(&mut self) {
+        match self {
+            Self::Stored(stored) => stored.receipt.findings.clear(),
+            Self::Problem(problem) => drop(problem.extensions.remove("findings")),
+        }
+    }
+}
+
 /// A receipt, with the name under which the client knows the file.
 #[derive(Clone, Debug, Serialize)]
 pub struct StoredAnswer {

@@ -31,5 +31,6 @@ mod sessions;
 mod shadow;
 mod traced;
 mod tus;
+mod unread;
 
 pub use answer::{Answer, StoredAnswer};

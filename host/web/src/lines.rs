@@ -1,10 +1,10 @@
 //! An answer that comes while the upload still does: one JSON object on each line, for clients that accept
 //! `application/x-ndjson`. Findings come as they are made; each file ends with its receipt or its problem.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{Answer, StoredAnswer};
+use crate::unread::{Reading, Room, Unread};
 
 /// What clients accept and this answer is.
 pub(crate) const MEDIA_TYPE: &str = "application/x-ndjson";
@@ -40,6 +41,11 @@ enum Line<'a> {
 /// their file lists them, too.
 const MAX_UNREAD_BYTES: usize = 1 << 20;
 
+/// What a finding in an answer takes of memory, in bytes, more or less.
+const FINDING_BYTES: usize = 512;
+/// How long a client may leave its lines alone before they are dropped.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// Where findings go while the upload is received; nowhere, for answers in one piece.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Live(Option<Findings>);
@@ -49,14 +55,21 @@ pub(crate) struct Live(Option<Findings>);
 struct Findings {
     lines: mpsc::UnboundedSender<Waiting>,
     unread_bytes: Arc<AtomicUsize>,
+    unread: Unread,
 }
 
-/// What waits to become bytes of an answer.
+/// What waits to become bytes of an answer, and the room that it takes.
 #[derive(Debug)]
 enum Waiting {
-    Finding(Bytes),
-    /// Becomes a line only when there is room for it: many of them can be large together.
-    Answer(Answer),
+    Finding {
+        line: Bytes,
+        _room: Room,
+    },
+    /// Becomes a line only when it is read: many of them can be large together.
+    Answer {
+        answer: Answer,
+        _room: Option<Room>,
+    },
 }
 
 impl Live {
@@ -71,25 +84,41 @@ impl Live {
 
 impl Findings {
     fn send(&self, line: Bytes) {
-        let unread_bytes = self.unread_bytes.fetch_add(line.len(), Ordering::Relaxed);
-        if unread_bytes + line.len() > MAX_UNREAD_BYTES {
-            self.unread_bytes.fetch_sub(line.len(), Ordering::Relaxed);
-            return;
+        let waiting_bytes = self.unread_bytes.fetch_add(line.len(), Ordering::Relaxed);
+        let room = self.unread.room(line.len());
+        match room.filter(|_| waiting_bytes + line.len() <= MAX_UNREAD_BYTES) {
+            // A client that is gone is noticed where its bytes are read.
+            Some(room) => drop(self.lines.send(Waiting::Finding { line, _room: room })),
+            None => {
+                self.unread_bytes.fetch_sub(line.len(), Ordering::Relaxed);
+            }
         }
-        // A client that is gone is noticed where its bytes are read.
-        let _ = self.lines.send(Waiting::Finding(line));
+    }
+
+    /// The end of a file, with its findings if there is room for them.
+    fn end(&self, mut answer: Answer) {
+        let room = self.unread.room(answer.findings() * FINDING_BYTES);
+        if room.is_none() {
+            answer.clear_findings();
+        }
+        let _ = self.lines.send(Waiting::Answer {
+            answer,
+            _room: room,
+        });
     }
 }
 
 impl Waiting {
     fn bytes(self, unread_bytes: &AtomicUsize) -> Bytes {
         match self {
-            Self::Finding(line) => {
+            Self::Finding { line, .. } => {
                 unread_bytes.fetch_sub(line.len(), Ordering::Relaxed);
                 line
             }
-            Self::Answer(Answer::Stored(stored)) => Line::Stored(&stored).bytes(),
-            Self::Answer(Answer::Problem(problem)) => Line::Problem(&problem).bytes(),
+            Self::Answer { answer, .. } => match &answer {
+                Answer::Stored(stored) => Line::Stored(stored).bytes(),
+                Answer::Problem(problem) => Line::Problem(problem).bytes(),
+            },
         }
     }
 }
@@ -105,26 +134,30 @@ impl Line<'_> {
 /// The response whose lines come from `work`, which goes on whether or not the client reads them: one that first sends
 /// all and then reads must not wait for itself. What waits for it is bounded: findings by [`MAX_UNREAD_BYTES`], answers
 /// by the files of one request and the findings that they may have.
-pub(crate) fn respond<W, F>(tasks: &TaskTracker, work: W) -> Response
+pub(crate) fn respond<W, F>(tasks: &TaskTracker, unread: &Unread, work: W) -> Response
 where
     W: FnOnce(Live) -> F,
     F: Future<Output = Vec<Answer>> + Send + 'static,
 {
-    let (lines, mut received) = mpsc::unbounded_channel();
+    let (lines, received) = mpsc::unbounded_channel();
     let unread_bytes = Arc::new(AtomicUsize::new(0));
     let findings = Findings {
-        lines: lines.clone(),
+        lines,
         unread_bytes: Arc::clone(&unread_bytes),
+        unread: unread.clone(),
     };
-    let work = work(Live(Some(findings)));
+    let work = work(Live(Some(findings.clone())));
     tasks.spawn(async move {
         for answer in work.await {
-            let _ = lines.send(Waiting::Answer(answer));
+            findings.end(answer);
         }
     });
+    let reading = Reading::new(received, PATIENCE);
     let body = futures_util::stream::poll_fn(move |cx| {
-        let next = received.poll_recv(cx);
-        next.map(|next| next.map(|waiting| Ok::<_, Infallible>(waiting.bytes(&unread_bytes))))
+        reading.poll(|received| {
+            let next = received.poll_recv(cx);
+            next.map(|next| next.map(|waiting: Waiting| waiting.bytes(&unread_bytes)))
+        })
     });
     let headers = [
         (header::CONTENT_TYPE.as_str(), MEDIA_TYPE),
@@ -159,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_does_not_read_holds_bounded_memory_and_gets_its_answer() {
         let tasks = TaskTracker::new();
-        let response = respond(&tasks, |live| async move {
+        let response = respond(&tasks, &Unread::new(), |live| async move {
             let listener = live.listener(UploadId::generate());
             let listener = listener.expect("somebody listens");
             (0..10_000).for_each(|row| listener(&finding(row)));

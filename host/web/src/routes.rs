@@ -29,6 +29,7 @@ use crate::linger::{BodyError, LingeringBody, Pace};
 use crate::multipart::Form;
 use crate::policies::Policies;
 use crate::session::{Appended, Source, Staged, UploadSession};
+use crate::unread::{self, Unread};
 use crate::{cors, media_type, page, raw, traced, tus};
 
 /// How long the answer to a refused file waits for the next file of the same form.
@@ -58,15 +59,23 @@ pub(crate) struct Site {
     pub(crate) cors_origins: Arc<[Origin]>,
     /// Whether parts of uploads are taken side by side.
     pub(crate) concatenation: bool,
+    /// What answers may hold of memory that nobody reads.
+    pub(crate) unread: Unread,
 }
 
 pub(crate) fn router(site: Arc<Site>) -> Router {
+    let unread_answers = from_fn_with_state(site.unread.clone(), unread::bounded);
     let others = from_fn_with_state(Arc::clone(&site.cors_origins), cors::allow);
     Router::new()
         .route("/", get(form))
         .route("/assets/{name}", get(asset))
-        .route("/uploads", post(uploads).options(tus::options))
-        .route("/uploads/{id}", any(tus::upload))
+        .route(
+            "/uploads",
+            post(uploads)
+                .options(tus::options)
+                .layer(unread_answers.clone()),
+        )
+        .route("/uploads/{id}", any(tus::upload).layer(unread_answers))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(not_found)
@@ -187,7 +196,8 @@ async fn uploads(State(site): State<Arc<Site>>, uri: OriginalUri, request: Reque
     if format == Format::Lines {
         let own = Arc::clone(&site);
         let of_work = Arc::clone(&span);
-        let mut response = lines::respond(site.gateway.tasks(), |live| async move {
+        let (tasks, unread) = (site.gateway.tasks(), &site.unread);
+        let mut response = lines::respond(tasks, unread, |live| async move {
             take(&own, request, body, &live, &of_work).await
         });
         join_trace(&mut response, &span);

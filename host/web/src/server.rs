@@ -25,6 +25,7 @@ use crate::record;
 use crate::routes::{self, Site};
 use crate::services;
 use crate::shadow::ShadowDesk;
+use crate::unread::Unread;
 
 /// How long it may take at the end to write down what policies know.
 const LAST_PAUSES: Duration = Duration::from_secs(5);
@@ -127,6 +128,7 @@ impl Server {
                 trusted_proxies: config.trusted_proxies,
                 cors_origins: config.cors_origins.into(),
                 concatenation: config.concatenation,
+                unread: Unread::new(),
             }),
             limits: config.limits,
             tasks,
