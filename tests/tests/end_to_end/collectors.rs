@@ -15,6 +15,9 @@ use tokio::net::{TcpListener, TcpStream};
 /// the same. One that waited for a silent collector would wait without an end.
 const END: Duration = Duration::from_secs(50);
 
+/// The event of a collector that takes again what it is sent.
+const BACK: &str = "portcullis.collector.back";
+
 /// What is wrong with a collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
@@ -132,7 +135,12 @@ async fn passes_by(fault: Fault) -> Result<()> {
     // Said when it begins, and not again and again.
     for signal in ["traces", "metrics", "logs"] {
         let times = told(&gateway, "portcullis.collector.away", signal);
-        ensure!(times <= 1, "{fault:?}: said {times} times of {signal}");
+        // On a busy machine one that babbles answers in time only now and then.
+        let ends = told(&gateway, BACK, signal);
+        ensure!(
+            times <= ends + 1,
+            "{fault:?}: said {times} times of {signal}, which came back {ends} times"
+        );
     }
     for server in [&mut gateway.web, &mut gateway.services] {
         // It waits for no collector for longer than that.

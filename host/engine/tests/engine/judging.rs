@@ -10,23 +10,37 @@ use portcullis_types::Verdict;
 
 use crate::set::{Set, admitted, component, engine, hostile, judge, judge_upload, upload};
 
-/// The failure that refuses an upload under a set with one hostile policy.
-async fn failure(settings: &str, limits: &str) -> (Call, FailureCause, String) {
-    let set = Set::new(&hostile("under-test", settings, limits));
-    let engine = engine(&set).await;
-    let refused = judge(&engine, &vec![7; 200_000])
-        .await
-        .err()
-        .expect("is refused");
-    match refused.cause {
-        RefusalCause::Failed(failure) => {
-            assert_eq!(refused.records[0].verdict, Verdict::Failed);
-            let recorded = (failure.call, failure.cause.clone());
-            assert_eq!(refused.records[0].failure, Some(recorded));
-            let text = failure.to_string();
-            (failure.call, failure.cause, text)
+/// An engine for sets with one hostile policy. It compiles the policy once, whatever it is told to do.
+struct Failing {
+    set: Set,
+    engine: Engine,
+}
+
+impl Failing {
+    async fn new() -> Self {
+        let set = Set::new(&hostile("under-test", "{ do = 'accept' }", ""));
+        let engine = engine(&set).await;
+        Self { set, engine }
+    }
+
+    /// The failure that refuses an upload under such a set.
+    async fn failure(&self, settings: &str, limits: &str) -> (Call, FailureCause, String) {
+        self.set.write(&hostile("under-test", settings, limits));
+        self.engine.load(&self.set.path()).await.expect("loads");
+        let refused = judge(&self.engine, &vec![7; 200_000])
+            .await
+            .err()
+            .expect("is refused");
+        match refused.cause {
+            RefusalCause::Failed(failure) => {
+                assert_eq!(refused.records[0].verdict, Verdict::Failed);
+                let recorded = (failure.call, failure.cause.clone());
+                assert_eq!(refused.records[0].failure, Some(recorded));
+                let text = failure.to_string();
+                (failure.call, failure.cause, text)
+            }
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
     }
 }
 
@@ -65,12 +79,14 @@ async fn a_prefix_is_all_that_is_shown() {
 
 #[tokio::test]
 async fn a_policy_that_does_not_decide_after_its_prefix_has_failed() {
+    let failing = Failing::new().await;
     for bytes in [0, 1000] {
-        let (_, cause, text) = failure(
-            &format!("{{ do = 'undecided:{bytes}', when = 'finish' }}"),
-            "",
-        )
-        .await;
+        let (_, cause, text) = failing
+            .failure(
+                &format!("{{ do = 'undecided:{bytes}', when = 'finish' }}"),
+                "",
+            )
+            .await;
         assert!(
             matches!(cause, FailureCause::Answer(_)) && text.contains("prefix"),
             "{text}"
@@ -119,13 +135,15 @@ async fn quarantine_is_a_verdict_of_its_own_and_rejection_comes_before_it() {
 
 #[tokio::test]
 async fn a_policy_that_cannot_judge_says_why_and_rejects_like_a_trap() {
+    let failing = Failing::new().await;
     for (when, call) in [
         ("admit", Call::Admit),
         ("chunk", Call::Chunk),
         ("finish", Call::Finish),
     ] {
-        let (failed, cause, text) =
-            failure(&format!("{{ do = 'fail', when = '{when}' }}"), "").await;
+        let (failed, cause, text) = failing
+            .failure(&format!("{{ do = 'fail', when = '{when}' }}"), "")
+            .await;
         assert_eq!(failed, call);
         let wanted = FailureCause::Declared(CannotJudge::Unsupported, "told to fail".to_owned());
         assert_eq!(cause, wanted);
@@ -223,13 +241,15 @@ async fn the_same_upload_is_judged_the_same_whenever_it_is_judged() {
 
 #[tokio::test]
 async fn a_trap_rejects_the_upload_in_whichever_call_it_comes() {
+    let failing = Failing::new().await;
     for (when, call) in [
         ("admit", Call::Admit),
         ("chunk", Call::Chunk),
         ("finish", Call::Finish),
     ] {
-        let (failed, cause, text) =
-            failure(&format!("{{ do = 'trap', when = '{when}' }}"), "").await;
+        let (failed, cause, text) = failing
+            .failure(&format!("{{ do = 'trap', when = '{when}' }}"), "")
+            .await;
         assert_eq!(failed, call);
         assert!(matches!(cause, FailureCause::Trap(_)), "{cause:?}");
         assert!(
@@ -241,7 +261,8 @@ async fn a_trap_rejects_the_upload_in_whichever_call_it_comes() {
 
 #[tokio::test]
 async fn a_panic_arrives_with_its_message_and_place() {
-    let (_, cause, text) = failure("{ do = 'panic' }", "").await;
+    let failing = Failing::new().await;
+    let (_, cause, text) = failing.failure("{ do = 'panic' }", "").await;
     assert!(matches!(cause, FailureCause::Panic(_)), "{cause:?}");
     let place = "it panicked at tests/guests/hostile/src/policy.rs:";
     assert!(
@@ -252,6 +273,7 @@ async fn a_panic_arrives_with_its_message_and_place() {
 
 #[tokio::test]
 async fn an_error_about_a_limit_says_how_much_and_where_it_is_set() {
+    let failing = Failing::new().await;
     for (deed, limit, says) in [
         ("loop", "call-time-ms = 20", "20 ms"),
         ("slow:40", "total-time-ms = 20", "20 ms"),
@@ -263,11 +285,12 @@ async fn an_error_about_a_limit_says_how_much_and_where_it_is_set() {
         ),
         ("stderr-flood:3", "handles = 1", "1 handles"),
     ] {
-        let (_, _, text) = failure(
-            &format!("{{ do = '{deed}', when = 'admit' }}"),
-            &format!("limits = {{ {limit} }}"),
-        )
-        .await;
+        let (_, _, text) = failing
+            .failure(
+                &format!("{{ do = '{deed}', when = 'admit' }}"),
+                &format!("limits = {{ {limit} }}"),
+            )
+            .await;
         let key = limit.split(' ').next().expect("has a key");
         let raise = format!("raise `{key}` in the policy's `limits` in the policy set");
         assert!(text.contains(says) && text.contains(&raise), "{text}");
@@ -276,32 +299,39 @@ async fn an_error_about_a_limit_says_how_much_and_where_it_is_set() {
 
 #[tokio::test]
 async fn an_endless_loop_ends_with_the_time_of_its_call() {
-    let (_, cause, _) = failure(
-        "{ do = 'loop', when = 'chunk' }",
-        "limits = { call-time-ms = 50 }",
-    )
-    .await;
+    let failing = Failing::new().await;
+    let (_, cause, _) = failing
+        .failure(
+            "{ do = 'loop', when = 'chunk' }",
+            "limits = { call-time-ms = 50 }",
+        )
+        .await;
     assert_eq!(cause, FailureCause::CallTime(Duration::from_millis(50)));
 }
 
 #[tokio::test]
 async fn the_time_of_all_calls_is_limited_too() {
+    let failing = Failing::new().await;
     let limits = "limits = { call-time-ms = 10000, total-time-ms = 50 }";
-    let (_, cause, _) = failure("{ do = 'slow:40', when = 'admit' }", limits).await;
+    let (_, cause, _) = failing
+        .failure("{ do = 'slow:40', when = 'admit' }", limits)
+        .await;
     assert_eq!(cause, FailureCause::TotalTime(Duration::from_millis(50)));
 }
 
 #[tokio::test]
 async fn memory_stack_and_answers_are_limited() {
-    let (_, cause, _) = failure(
-        "{ do = 'memory-bomb' }",
-        "limits = { memory-bytes = 16777216 }",
-    )
-    .await;
+    let failing = Failing::new().await;
+    let (_, cause, _) = failing
+        .failure(
+            "{ do = 'memory-bomb' }",
+            "limits = { memory-bytes = 16777216 }",
+        )
+        .await;
     assert_eq!(cause, FailureCause::Memory(16 << 20));
-    let (_, cause, _) = failure("{ do = 'deep-recursion' }", "").await;
+    let (_, cause, _) = failing.failure("{ do = 'deep-recursion' }", "").await;
     assert_eq!(cause, FailureCause::Stack);
-    let (_, cause, _) = failure("{ do = 'oversized-return' }", "").await;
+    let (_, cause, _) = failing.failure("{ do = 'oversized-return' }", "").await;
     assert_eq!(cause, FailureCause::Oversized(8 << 20));
 }
 
