@@ -54,9 +54,9 @@ impl Workspace {
     /// The same, but each build lints what it compiles of ours, and fails at a warning. A pass of clippy by itself would
     /// check all dependencies once more.
     pub(crate) fn linting(mut self) -> Result<Self> {
-        let sysroot = answer("rustc", &["--print", "sysroot"]);
-        let sysroot = sysroot.context("rustc cannot say where it is installed")?;
-        let linter = Path::new(&sysroot).join("bin/clippy-driver");
+        // Beside the cargo that runs this, of whose toolchain it must be.
+        let cargo = std::env::var_os("CARGO").context("this task is for `cargo xtask`")?;
+        let linter = Path::new(&cargo).with_file_name("clippy-driver");
         ensure!(
             linter.is_file(),
             "clippy is missing; install it with `rustup component add clippy` and run this again"
