@@ -36,8 +36,9 @@ const MAX_HEADERS: usize = 64;
 /// a client without any request hold as much on each connection.
 const HTTP1_BUFFER_BYTES: usize = 128 << 10;
 /// Streams of one HTTP/2 connection at once, and its windows in bytes: the order of magnitude of Envoy's
-/// advice for servers that face the internet ("Configuring Envoy as an edge proxy").
-const HTTP2_STREAMS: u32 = 100;
+/// advice for servers that face the internet ("Configuring Envoy as an edge proxy"), with fewer streams: each may hold a
+/// request's headers and an answer that is not read.
+const HTTP2_STREAMS: u32 = 32;
 const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// The most bytes of a request's headers over HTTP/2.

@@ -34,8 +34,10 @@ pub enum MultipartError<E> {
         "The form has no boundary of 1 to {MAX_BOUNDARY_BYTES} characters; send `multipart/form-data` with one, as every HTTP client does by itself."
     )]
     Boundary,
-    /// The body ended too early.
-    #[error("The form ends before its last boundary; send it again in full.")]
+    /// The body ended too early, or a boundary line is none; the parser has one error for both.
+    #[error(
+        "The form ends before its last boundary, or one of its boundary lines is not as RFC 7578 wants it; send it again in full, with CR LF after each boundary."
+    )]
     Truncated,
     /// Over [`MAX_HEAD_BYTES`] before the data of a part.
     #[error(

@@ -28,25 +28,37 @@ pub enum Answer {
     Problem(Box<Problem>),
 }
 
+/// The members of an answer whose length depends on what policies find.
+pub(crate) const DETAILS: [&str; 2] = ["findings", "tallies"];
+
 impl Answer {
-    /// How many findings it lists.
-    pub(crate) fn findings(&self) -> usize {
+    /// How many findings and tallies it lists.
+    pub(crate) fn details(&self) -> usize {
         match self {
-            Self::Stored(stored) => stored.receipt.findings.len(),
+            Self::Stored(stored) => stored.receipt.findings.len() + stored.receipt.tallies.len(),
             Self::Problem(problem) => {
-                let listed = problem.extensions.get("findings");
+                let listed = DETAILS.map(|name| problem.extensions.get(name));
+                let listed = listed.into_iter().flatten();
                 listed
-                    .and_then(|listed| listed.as_array())
-                    .map_or(0, Vec::len)
+                    .filter_map(|list| list.as_array())
+                    .map(Vec::len)
+                    .sum()
             }
         }
     }
 
     /// Drops them.
-    pub(crate) fn clear_findings(&mut self) {
+    pub(crate) fn clear_details(&mut self) {
         match self {
-            Self::Stored(stored) => stored.receipt.findings.clear(),
-            Self::Problem(problem) => drop(problem.extensions.remove("findings")),
+            Self::Stored(stored) => {
+                stored.receipt.findings.clear();
+                stored.receipt.tallies.clear();
+            }
+            Self::Problem(problem) => {
+                for name in DETAILS {
+                    problem.extensions.remove(name);
+                }
+            }
         }
     }
 }

@@ -41,8 +41,8 @@ enum Line<'a> {
 /// their file lists them, too.
 const MAX_UNREAD_BYTES: usize = 1 << 20;
 
-/// What a finding in an answer takes of memory, in bytes, more or less.
-const FINDING_BYTES: usize = 512;
+/// What a finding or a tally in an answer takes of memory, in bytes, more or less.
+const DETAIL_BYTES: usize = 512;
 /// How long a client may leave its lines alone before they are dropped.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -97,9 +97,9 @@ impl Findings {
 
     /// The end of a file, with its findings if there is room for them.
     fn end(&self, mut answer: Answer) {
-        let room = self.unread.room(answer.findings() * FINDING_BYTES);
+        let room = self.unread.room(answer.details() * DETAIL_BYTES);
         if room.is_none() {
-            answer.clear_findings();
+            answer.clear_details();
         }
         let _ = self.lines.send(Waiting::Answer {
             answer,

@@ -26,6 +26,7 @@ use crate::cors::Origin;
 use crate::gateway::{Failure, Gateway};
 use crate::lines::{self, Live};
 use crate::linger::{BodyError, LingeringBody, Pace};
+use crate::metadata::Headers;
 use crate::multipart::Form;
 use crate::policies::Policies;
 use crate::session::{Appended, Source, Staged, UploadSession};
@@ -34,9 +35,9 @@ use crate::{cors, media_type, page, raw, traced, tus};
 
 /// How long the answer to a refused file waits for the next file of the same form.
 const NEXT_FILE_WAIT: Duration = Duration::from_millis(500);
-/// Once the files of one form have more findings together, no further file of it is judged: all of them are in memory
-/// until it is answered.
-const MAX_FORM_FINDINGS: usize = 5_000;
+/// Once the files of one form have more findings and tallies together, no further file of it is judged: all of them are in
+/// memory until it is answered.
+const MAX_FORM_DETAILS: usize = 5_000;
 /// How long it holds what services said of a token: what comes at once is not asked about twice.
 const RIGHTS_HOLD: Duration = Duration::from_millis(50);
 
@@ -366,46 +367,41 @@ async fn files(
     };
     let gateway = &site.gateway;
     let mut judged = Vec::new();
-    let mut findings = 0;
-    let mut next = form.next_file().await;
+    let mut details = 0;
+    let mut next = next_present(&mut form).await;
     let broken = loop {
         let headers = match next {
             Ok(Some(headers)) => headers,
             Ok(None) => break None,
             Err(problem) => break Some(problem),
         };
-        if form.is_absent(&headers).await {
-            next = form.next_file().await;
-            continue;
-        }
-        if findings > MAX_FORM_FINDINGS {
+        if details > MAX_FORM_DETAILS {
             break Some(too_many_findings());
         }
         let upload = gateway.receive(headers, request.principal.clone());
         span.set(Attribute::UploadId(upload.id));
-        let staged = stage(gateway, &upload, &source, form.file_body(), live).await;
-        let (refused, broke_off) = match &staged {
-            Ok(_) => (false, false),
-            Err(failure) => (true, matches!(failure, Failure::Body(_))),
+        let failure = match stage(gateway, &upload, &source, form.file_body(), live).await {
+            Ok(staged) => {
+                details += staged.details();
+                judged.push(Judged::Staged(Box::new((upload, staged))));
+                next = next_present(&mut form).await;
+                continue;
+            }
+            Err(failure) => failure,
         };
-        findings += match &staged {
-            Ok(staged) => staged.findings(),
-            Err(Failure::Refused(refused)) => refused.findings.listed.len(),
-            Err(_) => 0,
-        };
-        judged.push((upload, staged));
+        let broke_off = matches!(failure, Failure::Body(_));
+        // Nothing counts it as an upload any more: only its answer is kept while others come.
+        let answer = answer::file(&upload, Err(failure), span);
+        details += answer.details();
+        judged.push(Judged::Ended(answer));
         if broke_off {
             // There is no next file, and this one's answer says why.
             break None;
         }
-        next = if refused {
-            // The rest of a refused file stands before the next one: a verdict does not wait for it.
-            match tokio::time::timeout(NEXT_FILE_WAIT, form.next_file()).await {
-                Ok(following) => following,
-                Err(_) => break None,
-            }
-        } else {
-            form.next_file().await
+        // The rest of a refused file stands before the next one: a verdict does not wait for it.
+        next = match tokio::time::timeout(NEXT_FILE_WAIT, next_present(&mut form)).await {
+            Ok(following) => following,
+            Err(_) => break None,
         };
     };
     if let Some(problem) = &broken
@@ -414,21 +410,23 @@ async fn files(
         // Whatever the policies said of the files, they said it without that field.
         return vec![answer::unreadable(problem.clone(), span)];
     }
+    let is_staged = |judged: &Judged| matches!(judged, Judged::Staged(_));
     let broken = match broken {
-        None if judged.iter().any(|(_, staged)| staged.is_ok()) => {
-            request.may_still_store(site, span).await.err()
-        }
+        None if judged.iter().any(is_staged) => request.may_still_store(site, span).await.err(),
         broken => broken,
     };
     let mut answers = Vec::new();
-    for (upload, staged) in judged {
-        let outcome = match (staged, &broken) {
-            (Ok(mut staged), None) => staged.commit(span).await,
+    for judged in judged {
+        match judged {
+            Judged::Ended(answer) => answers.push(answer),
+            Judged::Staged(staged) if broken.is_none() => {
+                let (upload, mut staged) = *staged;
+                let outcome = staged.commit(span).await;
+                answers.push(answer::file(&upload, outcome, span));
+            }
             // Nothing of the form is stored: what was staged is cancelled, and why is told once.
-            (Ok(_), Some(_)) => continue,
-            (Err(failure), _) => Err(failure),
-        };
-        answers.push(answer::file(&upload, outcome, span));
+            Judged::Staged(_) => {}
+        }
     }
     if let Some(problem) = broken {
         answers.push(answer::unreadable(problem, span));
@@ -441,9 +439,27 @@ async fn files(
     answers
 }
 
+/// A file of a form, as far as it has come before the form ends.
+enum Judged {
+    /// It may be stored.
+    Staged(Box<(Upload, Staged)>),
+    /// It is not stored.
+    Ended(Answer),
+}
+
+/// The next file of a form for which the browser has sent one.
+async fn next_present(form: &mut Form) -> Result<Option<Headers>, Problem> {
+    loop {
+        match form.next_file().await? {
+            Some(headers) if form.is_absent(&headers).await => {}
+            next => return Ok(next),
+        }
+    }
+}
+
 fn too_many_findings() -> Problem {
     let detail = format!(
-        "The files of this form have over {MAX_FORM_FINDINGS} findings together, so that the files after them were not judged; \
+        "The files of this form have over {MAX_FORM_DETAILS} findings together, so that the files after them were not judged; \
          fix the findings, or send each file in a form of its own."
     );
     Problem::new(ProblemKind::BadRequest, detail)

@@ -397,9 +397,10 @@ impl Staged {
         self.commit.epoch
     }
 
-    /// How many findings its policies reported.
-    pub(crate) fn findings(&self) -> usize {
-        self.commit.findings.listed.len()
+    /// How many findings and tallies its policies reported.
+    pub(crate) fn details(&self) -> usize {
+        let findings = &self.commit.findings;
+        findings.listed.len() + findings.tallies.len()
     }
 
     /// Its length in bytes.

@@ -16,12 +16,14 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::answer::DETAILS;
+
 /// The most bytes of all answers that wait.
 const MAX_BYTES: usize = 64 << 20;
 /// How long a client may leave an answer alone before it is dropped.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Answers of at most so many bytes are not counted: a connection takes them at once.
-const SMALL_BYTES: u64 = 16 << 10;
+/// Answers of at most so many bytes are not counted: the request that they answer may have held more.
+const SMALL_BYTES: usize = 2 << 10;
 /// How much of an answer a connection is given at once.
 const FRAME_BYTES: usize = 16 << 10;
 /// What is said where findings would be.
@@ -54,13 +56,14 @@ pub(crate) async fn bounded(
 ) -> Response {
     let response = next.run(request).await;
     let size = response.body().size_hint().exact();
+    let size = size.and_then(|size| usize::try_from(size).ok());
     let Some(size) = size.filter(|size| *size > SMALL_BYTES) else {
         return response;
     };
     let (mut parts, body) = response.into_parts();
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    // It is there in one piece, as its size is known.
+    // It is there in one piece, as its size is known. The copy has no spare room, of which serializers leave up to as much again.
     let content = axum::body::to_bytes(body, size).await.unwrap_or_default();
+    let content = Bytes::copy_from_slice(&content);
     if let Some(room) = unread.room(content.len()) {
         let whole = Whole::new(content, room, PATIENCE);
         return Response::from_parts(parts, Body::new(whole));
@@ -74,24 +77,30 @@ pub(crate) async fn bounded(
     Response::from_parts(parts, shorter.into())
 }
 
-/// An answer without its lists of findings, and its media type if that is another one now.
+/// A small answer that says the same without its lists of findings, and its media type if that is another one now.
 fn without_findings(content: &[u8]) -> (Option<&'static str>, Bytes) {
     let Ok(mut answer) = serde_json::from_slice::<Value>(content) else {
         return (Some("text/plain; charset=utf-8"), LEFT_OUT.into());
     };
-    clear_findings(&mut answer);
+    clear_details(&mut answer);
     answer["findings_left_out"] = LEFT_OUT.into();
-    (None, answer.to_string().into())
+    let shorter = answer.to_string();
+    if shorter.len() > SMALL_BYTES {
+        // Of many files, or with long names: the status says how it ended.
+        let alone = serde_json::json!({ "findings_left_out": LEFT_OUT });
+        return (None, alone.to_string().into());
+    }
+    (None, Bytes::copy_from_slice(shorter.as_bytes()))
 }
 
-/// Removes what is under `findings` from an answer and from what it contains.
-fn clear_findings(answer: &mut Value) {
+/// Removes findings and tallies from an answer and from what it contains.
+fn clear_details(answer: &mut Value) {
     match answer {
         Value::Object(members) => {
-            members.remove("findings");
-            members.values_mut().for_each(clear_findings);
+            members.retain(|name, _| !DETAILS.contains(&name.as_str()));
+            members.values_mut().for_each(clear_details);
         }
-        Value::Array(items) => items.iter_mut().for_each(clear_findings),
+        Value::Array(items) => items.iter_mut().for_each(clear_details),
         _ => {}
     }
 }
@@ -263,8 +272,7 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_told_without_its_findings() {
-        let answer =
-            r#"{"status":422,"uploads":[{"id":"a","findings":[{"row":1}]}],"findings":[1]}"#;
+        let answer = r#"{"status":422,"uploads":[{"id":"a","findings":[{"row":1}],"tallies":[1]}],"findings":[1]}"#;
         let (media_type, shorter) = without_findings(answer.as_bytes());
         let shorter: Value = serde_json::from_slice(&shorter).expect("is JSON");
         assert_eq!(media_type, None);
@@ -274,6 +282,9 @@ mod tests {
             (&422.into(), None)
         );
         assert_eq!(shorter["findings_left_out"], LEFT_OUT);
+        let many = format!(r#"{{"uploads":["{}"]}}"#, "x".repeat(SMALL_BYTES));
+        let (_, alone) = without_findings(many.as_bytes());
+        assert!(alone.len() < 500, "{alone:?}");
         let (media_type, _) = without_findings(b"<html>");
         assert!(media_type.is_some_and(|it| it.starts_with("text/plain")));
     }
