@@ -106,7 +106,7 @@ fn main() -> ExitCode {
 fn run(Arguments { task }: Arguments) -> Result<()> {
     let workspace = Workspace::find()?;
     match task {
-        Task::Dev(arguments) => dev::run(&workspace, &arguments),
+        Task::Dev(arguments) => dev::run(&workspace.showing_progress(), &arguments),
         Task::Policies { docs } => {
             guests::build(&workspace)?;
             if docs {

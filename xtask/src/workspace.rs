@@ -28,6 +28,8 @@ pub(crate) struct Workspace {
     packages: Vec<Package>,
     /// The compiler that also lints, if builds use it.
     linter: Option<PathBuf>,
+    /// Whether builds say how many crates they have built of how many.
+    shows_progress: bool,
 }
 
 impl Workspace {
@@ -48,7 +50,14 @@ impl Workspace {
             timing: Timing::default(),
             packages: metadata.packages,
             linter: None,
+            shows_progress: false,
         })
+    }
+
+    /// The same, but each build says how many crates it has built of how many, also where its output is no terminal.
+    pub(crate) fn showing_progress(mut self) -> Self {
+        self.shows_progress = true;
+        self
     }
 
     /// The same, but each build lints what it compiles of ours, and fails at a warning. A pass of clippy by itself would
@@ -96,6 +105,11 @@ impl Workspace {
         let mut command = Command::new(cargo);
         command.current_dir(&self.root).args(arguments);
         self.lint(&mut command);
+        if self.shows_progress {
+            command
+                .env("CARGO_TERM_PROGRESS_WHEN", "always")
+                .env("CARGO_TERM_PROGRESS_WIDTH", "80");
+        }
         command
     }
 

@@ -10,6 +10,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use bytes::Buf;
 use http::{HeaderValue, header};
 use hyper::body::{Frame, SizeHint};
 use serde_json::Value;
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Answers of at most so many bytes are not counted: the request that they answer may have held more.
 const SMALL_BYTES: usize = 2 << 10;
 /// How much of an answer a connection is given at once.
-const FRAME_BYTES: usize = 16 << 10;
+const FRAME_BYTES: usize = 4 << 10;
 /// What is said where findings would be.
 const LEFT_OUT: &str = "Too many answers wait for clients that do not read them, so that the findings were left out; ask for the upload's record in a moment.";
 
@@ -128,8 +129,9 @@ impl HttpBody for Whole {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Stalled>>> {
         let next = self.reading.poll(|(content, _)| {
-            let size = content.len().min(FRAME_BYTES);
-            let frame = content.split_to(size);
+            // A copy: a slice would keep all of the answer in memory for as long as the connection holds it.
+            let frame = Bytes::copy_from_slice(&content[..content.len().min(FRAME_BYTES)]);
+            content.advance(frame.len());
             Poll::Ready((!frame.is_empty()).then_some(frame))
         });
         next.map(|next| {
