@@ -74,7 +74,7 @@ enum Task {
     Lint,
     /// Builds everything and runs every test.
     Test,
-    /// Runs the long tests in full, of which the others run a sample.
+    /// Runs the long tests in full; `test` and `ci` run a sample of them.
     Soak,
     /// Checks what has a workspace of its own, and notes that it passes.
     Side,

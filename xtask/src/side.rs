@@ -1,8 +1,8 @@
 //! What is checked in workspaces of its own, because its dependencies are nothing that the servers are built from: the
 //! agreement of policies with other implementations, and the trace viewer of `portcullis dev`.
 //!
-//! Each takes longer to build than its check is worth while nothing of it changes. So `cargo xtask side` notes in a file that is
-//! committed from which sources each check passed, and CI repeats a check only if its sources are others.
+//! Building them takes minutes, and their sources rarely change. `cargo xtask side` runs the checks and records a digest of the
+//! sources with which each passed, in a committed file. CI repeats a check only if the digest differs.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -159,13 +159,17 @@ impl<E: Send + 'static> Multipart<E> {
                     self.source().given_bytes = 0;
                     return Poll::Ready(Ok(None));
                 }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(self.failed(&error))),
+                Poll::Ready(Some(Err(error))) => {
+                    // A part that broke off has no end: reading it again fails again.
+                    self.current = Some(field);
+                    return Poll::Ready(Err(self.failed(&error)));
+                }
                 Poll::Ready(Some(Ok(bytes))) if bytes.is_empty() => {}
                 Poll::Ready(Some(Ok(bytes))) => {
                     self.current = Some(field);
                     return Poll::Ready(Ok(Some(bytes)));
                 }
-                // Its source held bytes back, so that nobody will wake this.
+                // The source withheld bytes and registered no waker, so poll again.
                 Poll::Pending if self.source().given_bytes > before => {}
                 Poll::Pending => {
                     self.current = Some(field);
@@ -270,10 +274,7 @@ impl<E> Source<E> {
             }
             match ready!(self.body.as_mut().poll_next(cx)) {
                 Some(Ok(frame)) => self.rest = frame,
-                Some(Err(error)) => {
-                    self.ended = true;
-                    return Poll::Ready(Some(Err(error)));
-                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => self.ended = true,
             }
         }
@@ -285,7 +286,7 @@ impl<E> Source<E> {
 /// The end of the source that the parser reads from.
 struct Feed<E>(Arc<Mutex<Source<E>>>);
 
-/// The parser is told that the body failed; why is in [`Source::error`].
+/// What the parser gets for a failed body. [`Source::error`] has the cause.
 #[derive(Debug, Error)]
 #[error("the body failed")]
 struct Failed;
@@ -297,7 +298,7 @@ impl<E> Stream for Feed<E> {
         let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let allowed = source.allowed_bytes;
         if allowed == 0 {
-            // Whoever polls the parser polls it again: it was given bytes in this turn.
+            // Nothing needs to wake this task: the parser got bytes in this turn, so `Multipart` polls it again.
             return Poll::Pending;
         }
         let given = ready!(source.poll_give(cx, allowed));
@@ -461,6 +462,26 @@ mod tests {
         assert!(matches!(error, Error::Body("gone")), "{error}");
         let error = read(frames(b"--X\r\nno header\r\n\r\n", 5)).expect_err("is no header");
         assert!(matches!(error, Error::Headers), "{error}");
+    }
+
+    #[test]
+    fn a_part_that_broke_off_breaks_off_again() {
+        let body = [Ok(Bytes::from(part("a", b"data"))), Err("gone")];
+        let mut form = Multipart::new(TYPE, stream::iter(body)).expect("has a boundary");
+        let mut poll = async || {
+            let head = form.next_part().await.expect("has a part");
+            assert!(head.is_some());
+            let mut failures = Vec::new();
+            while failures.len() < 2 {
+                match form.chunk().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => panic!("the part has an end"),
+                    Err(error) => failures.push(error),
+                }
+            }
+            form.next_part().await.expect_err("has no next part")
+        };
+        poll().now_or_never().expect("all of it is ready");
     }
 
     proptest! {

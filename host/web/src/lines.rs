@@ -4,7 +4,6 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -18,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{Answer, StoredAnswer};
-use crate::unread::{Reading, Room, Unread};
+use crate::unread::{PATIENCE, Reading, Room, Unread};
 
 /// What clients accept and this answer is.
 pub(crate) const MEDIA_TYPE: &str = "application/x-ndjson";
@@ -43,8 +42,6 @@ const MAX_UNREAD_BYTES: usize = 1 << 20;
 
 /// What a finding or a tally in an answer takes of memory, in bytes, more or less.
 const DETAIL_BYTES: usize = 512;
-/// How long a client may leave its lines alone before they are dropped.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where findings go while the upload is received; nowhere, for answers in one piece.
 #[derive(Clone, Debug, Default)]
@@ -132,8 +129,8 @@ impl Line<'_> {
 }
 
 /// The response whose lines come from `work`, which goes on whether or not the client reads them: one that first sends
-/// all and then reads must not wait for itself. What waits for it is bounded: findings by [`MAX_UNREAD_BYTES`], answers
-/// by the files of one request and the findings that they may have.
+/// all and then reads must not wait for itself. [`MAX_UNREAD_BYTES`] bounds the findings that wait for it, and the room of
+/// `unread` bounds everything that waits for all clients.
 pub(crate) fn respond<W, F>(tasks: &TaskTracker, unread: &Unread, work: W) -> Response
 where
     W: FnOnce(Live) -> F,

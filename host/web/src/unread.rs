@@ -22,7 +22,7 @@ use crate::answer::DETAILS;
 /// The most bytes of all answers that wait.
 const MAX_BYTES: usize = 64 << 20;
 /// How long a client may leave an answer alone before it is dropped.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// Answers of at most so many bytes are not counted: the request that they answer may have held more.
 const SMALL_BYTES: usize = 2 << 10;
 /// How much of an answer a connection is given at once.
@@ -62,7 +62,7 @@ pub(crate) async fn bounded(
         return response;
     };
     let (mut parts, body) = response.into_parts();
-    // It is there in one piece, as its size is known. The copy has no spare room, of which serializers leave up to as much again.
+    // A body of known size is complete. Copy it, because a serializer's buffer may be twice as large as its content.
     let content = axum::body::to_bytes(body, size).await.unwrap_or_default();
     let content = Bytes::copy_from_slice(&content);
     if let Some(room) = unread.room(content.len()) {

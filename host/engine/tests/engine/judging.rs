@@ -10,7 +10,7 @@ use portcullis_types::Verdict;
 
 use crate::set::{Set, admitted, component, engine, hostile, judge, judge_upload, upload};
 
-/// An engine for sets with one hostile policy. It compiles the policy once, whatever it is told to do.
+/// An engine for sets with one hostile policy. It compiles the policy once for all settings.
 struct Failing {
     set: Set,
     engine: Engine,
