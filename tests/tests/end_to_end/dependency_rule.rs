@@ -82,7 +82,7 @@ const NEVER: [(&str, &[&str]); 9] = [
 ];
 
 /// The crates of ours that each may name in its manifest.
-const MAY_NAME: [(&str, &[&str]); 13] = [
+const MAY_NAME: [(&str, &[&str]); 14] = [
     ("portcullis-types", &[]),
     ("portcullis-telemetry", &["portcullis-types"]),
     (
@@ -117,6 +117,7 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
     ),
     ("portcullis-policy", &[]),
     ("portcullis-csv", &[]),
+    ("portcullis-text", &[]),
     ("portcullis-generator", &[]),
     ("portcullis-hand-made", &[]),
     ("xtask", &["portcullis-generator"]),

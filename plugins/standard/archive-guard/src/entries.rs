@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use crate::guard::{Checked, refused, rule};
+use crate::guard::{Checked, refused, rule, two_names};
+use crate::names::Names;
 
 /// One entry.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Entry {
     /// Where it begins.
     pub(crate) offset: u64,
-    /// The number of its name.
+    /// The number of its name, and of its second name in Unicode.
     pub(crate) name: u64,
+    pub(crate) unicode: Option<u64>,
+    /// How it is packed: the method of compression, and those flags that change what programs read.
+    pub(crate) method: u16,
+    pub(crate) flags: u16,
     pub(crate) packed: u64,
     pub(crate) expanded: u64,
 }
@@ -21,7 +26,7 @@ pub(crate) struct Entries {
     came: Vec<Entry>,
     /// Those that the list has.
     listed: BTreeSet<usize>,
-    pub(crate) names: BTreeSet<u64>,
+    pub(crate) names: Names,
 }
 
 impl Entries {
@@ -58,6 +63,18 @@ impl Entries {
                 ),
             ));
         }
+        let has_two = |listed: u64| came.unicode.is_some_and(|came| came != listed);
+        if listed.unicode.is_some_and(has_two) {
+            return Err(two_names(nth as u64));
+        }
+        if (came.method, came.flags) != (listed.method, listed.flags) {
+            return Err(refused(
+                rule::OVERLAP,
+                &format!(
+                    "Entry {nth} is packed in one way by the list and in another where it lies; make it anew."
+                ),
+            ));
+        }
         if came.packed != listed.packed || came.expanded != listed.expanded {
             return Err(refused(
                 rule::SIZES,
@@ -67,6 +84,19 @@ impl Entries {
             ));
         }
         Ok(())
+    }
+
+    /// Whether the entry that begins there said its second name itself.
+    pub(crate) fn knows_unicode(&self, offset: u64) -> bool {
+        let at = self
+            .came
+            .binary_search_by_key(&offset, |entry| entry.offset);
+        at.is_ok_and(|at| self.came[at].unicode.is_some())
+    }
+
+    /// How many entries the list has so far.
+    pub(crate) fn listed(&self) -> u64 {
+        self.listed.len() as u64
     }
 
     /// The list is over; how many it says there are, if it does.

@@ -33,6 +33,11 @@ impl Gather {
         self.have.len() == self.want
     }
 
+    /// Whether none has come.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.have.is_empty()
+    }
+
     /// All of them, to be read; then so many others are wanted.
     pub(crate) fn next(&mut self, want: usize) -> Vec<u8> {
         std::mem::replace(self, Self::of(want)).have

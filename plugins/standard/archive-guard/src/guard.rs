@@ -1,10 +1,9 @@
 //! What all archives of an upload may do together, and what breaks a rule.
 
-use std::collections::BTreeSet;
-
 use portcullis_policy::Refusal;
 
 use crate::name::{self, UnsafeName};
+use crate::names::{self, Clash, Names};
 use crate::settings::Settings;
 
 /// So much may come out of any archive, however small it is.
@@ -24,6 +23,7 @@ pub(crate) mod rule {
     pub(crate) const LINK: &str = "link";
     pub(crate) const BROKEN: &str = "broken";
     pub(crate) const UNREAD: &str = "unread";
+    pub(crate) const OF_SYSTEMS: &str = "system-entry";
 }
 
 /// What was counted, and what may be.
@@ -37,6 +37,8 @@ pub(crate) struct Guard {
     pub(crate) entries: u64,
     /// Entries that were not looked into.
     pub(crate) unread: u64,
+    /// Entries that a system keeps for itself.
+    pub(crate) of_systems: u64,
 }
 
 pub(crate) type Checked<T = ()> = Result<T, Refusal>;
@@ -49,6 +51,7 @@ impl Guard {
             expanded: 0,
             entries: 0,
             unread: 0,
+            of_systems: 0,
         }
     }
 
@@ -114,7 +117,7 @@ impl Guard {
     }
 
     /// An entry begins. `names` are those of its archive so far.
-    pub(crate) fn entry(&mut self, own: &[u8], names: &mut BTreeSet<u64>) -> Checked {
+    pub(crate) fn entry(&mut self, own: &[u8], is_folder: bool, names: &mut Names) -> Checked {
         self.entries += 1;
         if self.entries > self.settings.max_entries {
             let most = self.settings.max_entries;
@@ -123,6 +126,15 @@ impl Guard {
                 &format!("It has more than the {most} entries that are allowed; divide it."),
             ));
         }
+        if name::is_of_system(own) {
+            self.of_systems += 1;
+        }
+        self.name(own)?;
+        self.add(own, is_folder, names)
+    }
+
+    /// Some programs unpack the entry by this name: it must be safe, too.
+    pub(crate) fn name(&self, own: &[u8]) -> Checked {
         let nth = self.entries;
         name::check(own).map_err(|why| {
             let what = match why {
@@ -135,24 +147,52 @@ impl Guard {
                 &format!("Entry {nth} has {what}; make the archive anew."),
             )
         })?;
-        if !names.insert(name::hash(own)) {
-            return Err(refused(
-                rule::DUPLICATE,
-                &format!("Entry {nth} has the name of another one; make the archive anew."),
-            ));
-        }
         let extension = name::extension(own);
-        let forbidden = extension.and_then(|extension| {
-            let mut forbidden = self.settings.forbid_extensions.iter();
-            forbidden.find(|one| one.as_bytes() == extension).cloned()
-        });
-        match forbidden {
+        let mut forbidden = self.settings.forbid_extensions.iter();
+        match forbidden.find(|one| extension.as_ref() == Some(*one)) {
             None => Ok(()),
             Some(extension) => Err(refused(
                 rule::FORBIDDEN,
                 &format!("Entry {nth} is a .{extension} file, which is not allowed; leave it out."),
             )),
         }
+    }
+
+    /// The entry has another name beside those that are known of it, which is another spelling of them.
+    pub(crate) fn spelling(
+        &self,
+        known: &[&[u8]],
+        other: &[u8],
+        is_folder: bool,
+        names: &mut Names,
+    ) -> Checked {
+        self.name(other)?;
+        if known.iter().any(|known| names::are_same(known, other)) {
+            return Ok(());
+        }
+        self.add(other, is_folder, names)
+    }
+
+    fn add(&self, own: &[u8], is_folder: bool, names: &mut Names) -> Checked {
+        let (nth, most) = (self.entries, self.settings.max_entries);
+        names.add(own, is_folder, most).map_err(|clash| match clash {
+            Clash::Twice => refused(
+                rule::DUPLICATE,
+                &format!(
+                    "Entry {nth} has the name of another one, or one that a file system does not distinguish from it; make the archive anew."
+                ),
+            ),
+            Clash::FileAndFolder => refused(
+                rule::DUPLICATE,
+                &format!(
+                    "Entry {nth} needs a folder where another one is a file, or is a file where another one needs a folder; make the archive anew."
+                ),
+            ),
+            Clash::TooMany => refused(
+                rule::ENTRIES,
+                &format!("It has more than the {most} folders that are allowed; divide it."),
+            ),
+        })
     }
 
     /// Something in it is a link, or a device.
@@ -167,6 +207,17 @@ impl Guard {
                 self.entries
             ),
         ))
+    }
+
+    /// A link leads to something behind another one.
+    pub(crate) fn behind_link(&self) -> Refusal {
+        refused(
+            rule::LINK,
+            &format!(
+                "Entry {} is a link to something behind another link, which is not allowed; put the file itself in its place.",
+                self.entries
+            ),
+        )
     }
 
     /// Something in it is encrypted.
@@ -217,5 +268,15 @@ pub(crate) fn sizes(nth: u64) -> Refusal {
     refused(
         rule::SIZES,
         &format!("Entry {nth} has another size than it says; make the archive anew."),
+    )
+}
+
+/// Two places say different names of an entry, so that programs unpack it to different files.
+pub(crate) fn two_names(nth: u64) -> Refusal {
+    refused(
+        rule::NAME,
+        &format!(
+            "Entry {nth} has two names that do not agree, so that programs unpack it to different files; make the archive anew."
+        ),
     )
 }

@@ -1,11 +1,10 @@
 //! gzip (RFC 1952): members one after the other, together one file.
 
-use std::collections::BTreeSet;
-
 use crate::gather::{Gather, u16_at, u32_at};
 use crate::guard::{Checked, Guard, broken, sizes};
 use crate::inflate::{Inflate, Inflated};
 use crate::layer::Layer;
+use crate::names::Names;
 
 /// The fixed part of a header, and what stands behind the data.
 const HEADER_BYTES: usize = 10;
@@ -30,6 +29,7 @@ enum State {
     Trailer,
     /// Behind a member: another one, or zeros to the end.
     Between,
+    Padding,
 }
 
 /// A gzip file that is being read.
@@ -67,7 +67,7 @@ impl Gzip {
 
     pub(crate) fn end(&mut self, guard: &mut Guard) -> Checked {
         match self.state {
-            State::Between => self.content.end(guard, self.depth + 1),
+            State::Between | State::Padding => self.content.end(guard, self.depth + 1),
             _ => Err(broken("A gzip file ends too soon")),
         }
     }
@@ -100,8 +100,10 @@ impl Gzip {
             State::Name => {
                 if self.text(bytes)? {
                     let name = std::mem::take(&mut self.text);
-                    if !self.has_members {
-                        guard.entry(&name, &mut BTreeSet::new())?;
+                    if self.has_members {
+                        guard.name(&name)?;
+                    } else {
+                        guard.entry(&name, false, &mut Names::default())?;
                     }
                     self.after(FNAME);
                 }
@@ -132,14 +134,20 @@ impl Gzip {
             }
             State::Between => {
                 if bytes.first() == Some(&0) {
-                    // Padding, as tapes have it.
-                    *bytes = &bytes[1..];
+                    // As tapes have it. What is behind it, some programs take for a member, and some do not see it.
+                    self.state = State::Padding;
                 } else if bytes.first() == Some(&0x1f) {
                     self.gather = Gather::of(HEADER_BYTES);
                     self.state = State::Header;
                 } else {
-                    return Err(broken("There is something behind the end of a gzip file"));
+                    return Err(behind_the_end());
                 }
+            }
+            State::Padding => {
+                if bytes.iter().any(|byte| *byte != 0) {
+                    return Err(behind_the_end());
+                }
+                *bytes = &[];
             }
         }
         Ok(())
@@ -193,4 +201,8 @@ impl Gzip {
             (State::Data, Gather::default())
         };
     }
+}
+
+fn behind_the_end() -> portcullis_policy::Refusal {
+    broken("There is something behind the end of a gzip file")
 }

@@ -6,11 +6,11 @@ use crate::gzip::Gzip;
 use crate::tar::{self, Tar};
 use crate::zip::Zip;
 
-/// How much of a file says what it is: the first header of a tar archive.
-const START_BYTES: usize = 512;
+/// How much of a file says what it is: two blocks of a tar archive.
+const START_BYTES: usize = 1024;
 
 /// Archives that are not read, and how they begin.
-const UNREAD: [(&str, &[u8]); 10] = [
+const UNREAD: [(&str, &[u8]); 23] = [
     ("a 7z archive", b"7z\xbc\xaf\x27\x1c"),
     ("a RAR archive", b"Rar!\x1a\x07"),
     ("an xz archive", b"\xfd7zXZ\0"),
@@ -21,6 +21,19 @@ const UNREAD: [(&str, &[u8]); 10] = [
     ("an lzip archive", b"LZIP"),
     ("an ar archive", b"!<arch>\n"),
     ("a compressed file", b"\x1f\x9d"),
+    ("an lzma archive", b"\x5d\0\0"),
+    ("an lzop archive", b"\x89LZO\0"),
+    ("an lrzip archive", b"LRZI"),
+    ("a cpio archive", b"070701"),
+    ("a cpio archive", b"070702"),
+    ("a cpio archive", b"070707"),
+    ("a cpio archive", b"\xc7\x71"),
+    ("a cpio archive", b"\x71\xc7"),
+    ("a xar archive", b"xar!\0"),
+    ("an RPM package", b"\xed\xab\xee\xdb"),
+    ("a StuffIt archive", b"SIT!"),
+    ("a StuffIt archive", b"StuffIt "),
+    ("a WARC archive", b"WARC/"),
 ];
 /// A zip archive that goes over several files begins so.
 const SPANNED_ZIP: &[u8] = b"PK\x07\x08";
@@ -78,7 +91,7 @@ impl Layer {
             Self::Zip(Box::new(Zip::new(depth)))
         } else if start.starts_with(&[0x1f, 0x8b]) {
             Self::Gzip(Box::new(Gzip::new(depth)))
-        } else if tar::is_header(start) {
+        } else if tar::begins(start) {
             Self::Tar(Box::new(Tar::new(depth)))
         } else {
             Self::Plain
@@ -87,6 +100,8 @@ impl Layer {
             let mut unread = UNREAD.iter();
             if let Some((what, _)) = unread.find(|(_, magic)| start.starts_with(magic)) {
                 guard.unread(&format!("It is or holds {what}"))?;
+            } else if is_skippable(start) {
+                guard.unread("It is or holds a Zstandard archive")?;
             } else if start.starts_with(SPANNED_ZIP) {
                 guard.unread("It is or holds a zip archive in several files")?;
             }
@@ -104,4 +119,9 @@ impl Layer {
             Self::Start(_) | Self::Plain => Ok(()),
         }
     }
+}
+
+/// Whether a Zstandard frame begins here that programs skip, in front of others (RFC 8878, section 3.1.2).
+fn is_skippable(start: &[u8]) -> bool {
+    matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }

@@ -6,12 +6,15 @@
 
 mod blocks;
 mod entries;
+mod extra;
 mod gather;
 mod guard;
 mod gzip;
 mod inflate;
 mod layer;
 mod name;
+mod names;
+mod pax;
 mod policy;
 mod settings;
 mod tar;

@@ -68,9 +68,12 @@ impl Validator for ArchiveGuard {
     const RULES: &'static [Rule] = &[
         Rule::new(
             rule::NAME,
-            "No entry has a name that leads out of the folder that the archive is unpacked in.",
+            "No entry has a name that leads out of the folder that the archive is unpacked in, or two names that do not agree.",
         ),
-        Rule::new(rule::DUPLICATE, "No archive has two entries of one name."),
+        Rule::new(
+            rule::DUPLICATE,
+            "No archive has two entries that any file system would unpack to one file, and no entry is a file and a folder.",
+        ),
         Rule::new(
             rule::FORBIDDEN,
             "No entry has an extension that is forbidden.",
@@ -107,6 +110,10 @@ impl Validator for ArchiveGuard {
         Rule::new(
             rule::UNREAD,
             "Every archive and entry can be looked into, unless that is not asked for.",
+        ),
+        Rule::new(
+            rule::OF_SYSTEMS,
+            "Entries that macOS or Windows keep for themselves, such as `.DS_Store`, are noted.",
         ),
     ];
     type Settings = Settings;
@@ -173,6 +180,13 @@ impl ArchiveGuard {
             let unread = self.guard.unread;
             let message = format!("Nobody has looked into {unread} archives or entries of it.");
             findings::report(Finding::info(rule::UNREAD, message));
+        }
+        if self.guard.of_systems > 0 {
+            let count = self.guard.of_systems;
+            let message = format!(
+                "{count} of its entries are files that macOS or Windows keep for themselves, such as `.DS_Store`. Leave them out next time."
+            );
+            findings::report(Finding::info(rule::OF_SYSTEMS, message));
         }
         if !self.upload.is_plain() {
             facts::set("archive-entries", &self.guard.entries.to_string());

@@ -1,14 +1,37 @@
 //! What identifies a person, found in bytes. Everything is decided within [`REACH_BEFORE`] and [`REACH`] bytes of
 //! the place where it begins, so that a text can be looked at in pieces that overlap.
 
+use std::ops::Range;
+
 use crate::kind::{Kind, Kinds};
 use crate::masks::{BLOCK_BYTES, Masks};
+use crate::shape::{address, day, record_number, skip, social_security, telephone};
 
 /// How far before its beginning something is looked at: the longest local part of an address (RFC 5321, 4.5.3.1.1)
 /// and one byte.
 pub(crate) const REACH_BEFORE: usize = 65;
 /// How far behind its beginning: an address of 64 and 255 bytes, and a label with what stands behind it.
 pub(crate) const REACH: usize = 400;
+
+/// Something that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) kind: Kind,
+    /// Where it begins.
+    pub(crate) at: usize,
+    /// Where it lies, with the label in front of it.
+    pub(crate) span: Range<usize>,
+}
+
+impl Found {
+    fn of(kind: Kind, span: Range<usize>) -> Self {
+        Self {
+            kind,
+            at: span.start,
+            span,
+        }
+    }
+}
 
 /// What is looked for.
 pub(crate) struct Detector {
@@ -34,6 +57,8 @@ const SHORTEST: usize = 6;
 /// The fewest digits of a number in groups, and behind a label.
 const FEWEST_GROUPED: u32 = 9;
 const FEWEST_LABELLED: u32 = 4;
+/// How far behind its label something may stand: forms align it.
+const LABEL_GAP_BYTES: usize = 32;
 /// Cells up to this long have a glance first.
 const SHORT_CELL: usize = 24;
 
@@ -78,7 +103,7 @@ impl Detector {
             }
             match second {
                 None => seconds = [true; 256],
-                Some(b' ') => b" _-"
+                Some(b' ') => b" _-\t"
                     .iter()
                     .for_each(|byte| seconds[usize::from(*byte)] = true),
                 Some(byte) => {
@@ -133,15 +158,16 @@ impl Detector {
         self.kinds.has(kind)
     }
 
-    /// Finds what begins in `text[from..until]`, looking around it in all of `text`; gives where each begins.
+    /// Finds what begins in `text[from..until]`, looking around it in all of `text`; gives where what was found last ends,
+    /// where that is behind `until`.
     #[inline]
     pub(crate) fn scan(
         &self,
         text: &[u8],
         from: usize,
         until: usize,
-        found: &mut impl FnMut(Kind, usize),
-    ) {
+        found: &mut impl FnMut(Found),
+    ) -> usize {
         let before = from.checked_sub(1).map(|before| text[before]);
         let mut before = u64::from(before.is_some_and(|byte| byte.is_ascii_alphanumeric()));
         let mut plus_before = u64::from(from > 0 && text[from - 1] == b'+');
@@ -176,16 +202,17 @@ impl Detector {
             masks = next;
             block += BLOCK_BYTES;
         }
+        free
     }
 
     /// Looks at a place where something can begin; gives where what is there ends.
-    fn look(&self, text: &[u8], at: usize, found: &mut impl FnMut(Kind, usize)) -> usize {
+    fn look(&self, text: &[u8], at: usize, found: &mut impl FnMut(Found)) -> usize {
         match text[at] {
             b'@' => {
                 if self.kinds.has(Kind::Email)
-                    && let Some(begin) = address(text, at)
+                    && let Some(span) = address(text, at)
                 {
-                    found(Kind::Email, begin);
+                    found(Found::of(Kind::Email, span));
                 }
                 at + 1
             }
@@ -202,17 +229,17 @@ impl Detector {
 
     /// Looks at groups of digits of which the first one is short.
     #[cold]
-    fn grouped(&self, text: &[u8], at: usize, found: &mut impl FnMut(Kind, usize)) -> usize {
+    fn grouped(&self, text: &[u8], at: usize, found: &mut impl FnMut(Found)) -> usize {
         if self.kinds.has(Kind::Ssn)
             && let Some(end) = social_security(text, at)
         {
-            found(Kind::Ssn, at);
+            found(Found::of(Kind::Ssn, at..end));
             return end;
         }
         if self.kinds.has(Kind::Telephone)
             && let Some(end) = telephone(text, at)
         {
-            found(Kind::Telephone, at);
+            found(Found::of(Kind::Telephone, at..end));
             return end;
         }
         at + 1
@@ -220,7 +247,7 @@ impl Detector {
 
     /// Looks for a label, and what it labels; gives where to go on.
     #[cold]
-    fn label(&self, text: &[u8], at: usize, found: &mut impl FnMut(Kind, usize)) -> usize {
+    fn label(&self, text: &[u8], at: usize, found: &mut impl FnMut(Found)) -> usize {
         let beginning =
             [at, at + 1, at + 2].map(|at| text.get(at).map_or(0, u8::to_ascii_lowercase));
         for (label, kind) in &self.labels {
@@ -235,18 +262,27 @@ impl Detector {
             let Some(end) = matches_label(text, at, label) else {
                 continue;
             };
+            let label_end = end;
             let end = skip(
                 text,
                 end,
-                |byte| matches!(byte, b' ' | b'\t' | b':' | b'#' | b'.' | b'=' | b'-' | b'"'),
-                6,
+                |byte| b" \t:#.=-\"'([*".contains(&byte),
+                LABEL_GAP_BYTES,
             );
-            let is_there = match kind {
-                Kind::BirthDate => day(&text[end..]),
-                _ => record_number(&text[end..]),
+            let ends = match kind {
+                Kind::BirthDate => day(text, end),
+                _ => record_number(text, end),
             };
-            if is_there {
-                found(*kind, end);
+            let between = &text[label_end..end];
+            let ends_sentence = !is_abbreviation(label) && between.starts_with(b". ");
+            if let Some(ends) = ends
+                && !ends_sentence
+            {
+                found(Found {
+                    kind: *kind,
+                    at: end,
+                    span: at..ends,
+                });
                 return end;
             }
         }
@@ -268,9 +304,33 @@ fn group_starts(masks: &Masks, next: &Masks, begins: u64, plus_before: u64) -> u
     starts & (three | one | after_plus)
 }
 
+/// Whether a label is an abbreviation: a full stop behind it ends no sentence.
+pub(crate) fn is_abbreviation(label: &[u8]) -> bool {
+    const WORDS: [&[u8]; 7] = [
+        b"medical record",
+        b"medical record number",
+        b"date of birth",
+        b"birth date",
+        b"birthdate",
+        b"born on",
+        b"born",
+    ];
+    let label = label.trim_ascii_end().to_ascii_lowercase();
+    !WORDS.contains(&label.as_slice())
+}
+
 /// Whether a whole cell is what its column says it is: less is asked of its content.
 pub(crate) fn is_whole(kind: Kind, cell: &[u8]) -> bool {
-    let cell = cell.trim_ascii();
+    // As spreadsheets and programs write a text or a number: `="123"`, `'123`, `123.0`.
+    let begins_number = |byte: &u8| kind == Kind::Telephone && b"+(".contains(byte);
+    let is_edge = |byte: &u8| !byte.is_ascii_alphanumeric() && !begins_number(byte);
+    let begin = cell.iter().position(|byte| !is_edge(byte)).unwrap_or(0);
+    let end = cell
+        .iter()
+        .rposition(|byte| !is_edge(byte))
+        .map_or(0, |at| at + 1);
+    let cell = cell.get(begin..end).unwrap_or_default();
+    let cell = cell.strip_suffix(b".0").unwrap_or(cell);
     let digits = cell.iter().filter(|byte| byte.is_ascii_digit()).count();
     let others = |allowed: &[u8]| {
         cell.iter()
@@ -284,7 +344,7 @@ pub(crate) fn is_whole(kind: Kind, cell: &[u8]) -> bool {
             .position(|byte| *byte == b'@')
             .is_some_and(|at| address(cell, at).is_some()),
         Kind::Telephone => (7..=15).contains(&digits) && others(b"+-(). "),
-        Kind::BirthDate => day(cell),
+        Kind::BirthDate => day(cell, 0).is_some(),
     }
 }
 
@@ -292,7 +352,12 @@ fn matches_label(text: &[u8], at: usize, label: &[u8]) -> Option<usize> {
     let mut end = at;
     for wanted in label {
         if *wanted == b' ' {
-            let after = skip(text, end, |byte| matches!(byte, b' ' | b'_' | b'-'), 2);
+            let after = skip(
+                text,
+                end,
+                |byte| matches!(byte, b' ' | b'_' | b'-' | b'\t'),
+                4,
+            );
             if after == end {
                 return None;
             }
@@ -309,204 +374,6 @@ fn matches_label(text: &[u8], at: usize, label: &[u8]) -> Option<usize> {
     (!next.is_some_and(u8::is_ascii_alphabetic)).then_some(end)
 }
 
-fn skip(text: &[u8], at: usize, is: impl Fn(u8) -> bool, most: usize) -> usize {
-    at + text[at..]
-        .iter()
-        .take(most)
-        .take_while(|byte| is(**byte))
-        .count()
-}
-
-/// The number of a run of exactly so many digits.
-fn number(text: &[u8], at: usize, length: usize) -> Option<u32> {
-    let digits = text.get(at..at + length)?;
-    let add = |number: u32, digit: &u8| {
-        digit
-            .is_ascii_digit()
-            .then(|| number * 10 + u32::from(digit - b'0'))
-    };
-    let number = digits.iter().try_fold(0, add)?;
-    let next = text.get(at + length);
-    (!next.is_some_and(u8::is_ascii_digit)).then_some(number)
-}
-
-/// Whether a word or a number ends here.
-fn is_end(text: &[u8], at: usize) -> bool {
-    match text.get(at) {
-        None => true,
-        Some(b'-') => !text.get(at + 1).is_some_and(u8::is_ascii_alphanumeric),
-        Some(byte) => !byte.is_ascii_alphanumeric(),
-    }
-}
-
-/// A Social Security number, `AAA-GG-SSSS` or with spaces: areas 000, 666 and from 900 on, group 00 and serial 0000
-/// are never assigned (Social Security Administration, "Social Security Number Randomization").
-fn social_security(text: &[u8], at: usize) -> Option<usize> {
-    let area = number(text, at, 3)?;
-    let separator = *text.get(at + 3)?;
-    let group = number(text, at + 4, 2)?;
-    let is_same = *text.get(at + 6)? == separator;
-    let serial = number(text, at + 7, 4)?;
-    let is_assigned = area != 0 && area != 666 && area < 900 && group != 0 && serial != 0;
-    let before = at.checked_sub(1).map(|before| text[before]);
-    let is_first = !matches!(before, Some(b'-' | b'.'));
-    (matches!(separator, b'-' | b' ')
-        && is_same
-        && is_assigned
-        && is_first
-        && is_end(text, at + 11))
-    .then_some(at + 11)
-}
-
-/// A telephone number: of North America (`(AAA) BBB-CCCC`, `AAA-BBB-CCCC`, `AAA.BBB.CCCC`, `1-AAA-...`), where area
-/// and exchange begin with 2 to 9 (ATIS-0300051), or of any country after a plus sign (E.164).
-fn telephone(text: &[u8], at: usize) -> Option<usize> {
-    let before = at.checked_sub(1).map(|before| text[before]);
-    if before == Some(b'+') {
-        return international(text, at);
-    }
-    if matches!(before, Some(b'-' | b'.')) {
-        return None;
-    }
-    let area_at = match (number(text, at, 1), text.get(at + 1)) {
-        (Some(1), Some(b'-' | b'.' | b' ')) => at + 2,
-        _ => at,
-    };
-    let has_parenthesis = area_at == at && before == Some(b'(') || text.get(area_at) == Some(&b'(');
-    let area_at = area_at + usize::from(text.get(area_at) == Some(&b'('));
-    let area = number(text, area_at, 3)?;
-    let mut exchange_at = area_at + 3;
-    if has_parenthesis {
-        if text.get(exchange_at) != Some(&b')') {
-            return None;
-        }
-        exchange_at = skip(text, exchange_at + 1, |byte| matches!(byte, b' ' | b'-'), 1);
-    } else {
-        if !matches!(text.get(exchange_at), Some(b'-' | b'.' | b' ')) {
-            return None;
-        }
-        exchange_at += 1;
-    }
-    let exchange = number(text, exchange_at, 3)?;
-    let separator = text.get(exchange_at + 3)?;
-    number(text, exchange_at + 4, 4)?;
-    let end = exchange_at + 8;
-    (matches!(separator, b'-' | b'.' | b' ') && area >= 200 && exchange >= 200 && is_end(text, end))
-        .then_some(end)
-}
-
-fn international(text: &[u8], at: usize) -> Option<usize> {
-    let (mut digits, mut end) = (0, at);
-    for (nth, byte) in text[at..].iter().take(24).enumerate() {
-        match byte {
-            b'0'..=b'9' => {
-                digits += 1;
-                end = at + nth + 1;
-            }
-            b' ' | b'-' | b'.' | b'(' | b')' => {}
-            _ => break,
-        }
-    }
-    ((8..=15).contains(&digits) && is_end(text, end)).then_some(end)
-}
-
-/// Where an address begins whose `@` stands here (RFC 5322's dot-atom and a host name with a top-level domain).
-fn address(text: &[u8], at: usize) -> Option<usize> {
-    let is_local =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(byte);
-    let before = &text[at.saturating_sub(64)..at];
-    let length = before
-        .iter()
-        .rev()
-        .take_while(|byte| is_local(byte))
-        .count();
-    let local = &before[before.len() - length..];
-    if local.iter().all(|byte| *byte == b'.') || local.last() == Some(&b'.') {
-        return None;
-    }
-    let host = &text[at + 1..(at + 1 + 255).min(text.len())];
-    let is_host = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    let length = host.iter().take_while(is_host).count();
-    let host = host[..length].trim_ascii_end();
-    let host = host.strip_suffix(b".").unwrap_or(host);
-    let dot = host.iter().rposition(|byte| *byte == b'.')?;
-    let (name, top) = (&host[..dot], &host[dot + 1..]);
-    let is_top = top.len() >= 2 && top.iter().all(u8::is_ascii_alphabetic);
-    let is_name = name.first().is_some_and(u8::is_ascii_alphanumeric)
-        && name.last().is_some_and(u8::is_ascii_alphanumeric);
-    (is_top && is_name).then_some(at - local.len())
-}
-
-/// Whether the number of a record begins here: a word of 5 to 12 letters and digits with at least 4 digits.
-fn record_number(text: &[u8]) -> bool {
-    let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'-';
-    let word = &text[..text.iter().take(14).take_while(is_part).count()];
-    let digits = word.iter().filter(|byte| byte.is_ascii_digit()).count();
-    (5..=12).contains(&word.len()) && digits >= 4
-}
-
-/// Whether a day begins here: numbers (`1980-05-12`, `5/12/1980`, `12.5.80`), or with the month as a word.
-fn day(text: &[u8]) -> bool {
-    numeric_day(text) || worded_day(text)
-}
-
-fn numeric_day(text: &[u8]) -> bool {
-    let run = |from: usize| {
-        text.get(from..).map_or(0, |rest| {
-            rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
-        })
-    };
-    let first = run(0);
-    let separator = text.get(first);
-    let second = run(first + 1);
-    let third_at = first + second + 2;
-    let third = run(third_at);
-    let is_same = separator.is_some() && text.get(first + second + 1) == separator;
-    if !is_same || !matches!(separator, Some(b'-' | b'/' | b'.')) {
-        return false;
-    }
-    let value = |at: usize, length: usize| number(text, at, length).unwrap_or(0);
-    let (a, b, c) = (
-        value(0, first),
-        value(first + 1, second),
-        value(third_at, third),
-    );
-    let is_year =
-        |length: usize, year: u32| length == 2 || length == 4 && (1850..2100).contains(&year);
-    let is_month_and_day = |one: u32, other: u32| {
-        (1..=12).contains(&one) && (1..=31).contains(&other)
-            || (1..=12).contains(&other) && (1..=31).contains(&one)
-    };
-    let is_short = |length: usize| matches!(length, 1 | 2);
-    first == 4 && is_short(second) && is_short(third) && is_year(4, a) && is_month_and_day(b, c)
-        || is_short(first) && is_short(second) && is_year(third, c) && is_month_and_day(a, b)
-}
-
-fn worded_day(text: &[u8]) -> bool {
-    const MONTHS: [&[u8]; 12] = [
-        b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov",
-        b"dec",
-    ];
-    let beginning = &text[..text.len().min(24)];
-    let words = beginning.split(|byte| !byte.is_ascii_alphanumeric());
-    let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).take(3).collect();
-    let is_month = |word: &[u8]| {
-        let start = word.get(..3).unwrap_or_default().to_ascii_lowercase();
-        word.iter().all(u8::is_ascii_alphabetic) && MONTHS.contains(&start.as_slice())
-    };
-    let is_number = |word: &[u8], lengths: &[usize]| {
-        lengths.contains(&word.len()) && word.iter().all(u8::is_ascii_digit)
-    };
-    match words.as_slice() {
-        [one, two, three] => {
-            is_number(three, &[4])
-                && (is_month(one) && is_number(two, &[1, 2])
-                    || is_number(one, &[1, 2]) && is_month(two))
-        }
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -514,8 +381,8 @@ mod tests {
     fn found(text: &str) -> Vec<(Kind, usize)> {
         let detector = Detector::new(&Kind::ALL, &["Patient No".to_owned()]);
         let mut all = Vec::new();
-        detector.scan(text.as_bytes(), 0, text.len(), &mut |kind, at| {
-            all.push((kind, at));
+        detector.scan(text.as_bytes(), 0, text.len(), &mut |found| {
+            all.push((found.kind, found.at));
         });
         all
     }

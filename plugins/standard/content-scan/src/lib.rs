@@ -5,11 +5,14 @@
 
 mod columns;
 mod detect;
+mod divided;
 mod kind;
 mod masks;
+mod plain;
 mod policy;
 mod report;
 mod settings;
+mod shape;
 mod table;
 mod text;
 

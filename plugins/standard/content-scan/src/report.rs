@@ -22,8 +22,8 @@ pub(crate) struct Report {
 
 /// Where something was found.
 pub(crate) struct Place<'a> {
-    /// The row of a table, or the line of a text, from 1.
-    pub(crate) row: u64,
+    /// The row of a table, or the line of a text, from 1; absent for the names of columns.
+    pub(crate) row: Option<u64>,
     pub(crate) column: Option<&'a str>,
     /// Where the cell or the thing itself begins.
     pub(crate) offset: u64,
@@ -51,9 +51,10 @@ impl Report {
             return;
         }
         let message = format!("This looks like {}.", kind.name());
-        let mut finding = Finding::new(self.severity, kind.rule(), message)
-            .at_row(place.row)
-            .at_byte(place.offset);
+        let mut finding = Finding::new(self.severity, kind.rule(), message).at_byte(place.offset);
+        if let Some(row) = place.row {
+            finding = finding.at_row(row);
+        }
         if let Some(column) = place.column {
             finding = finding.in_column(column);
         }

@@ -1,10 +1,14 @@
 //! A table while it comes: the cells of the columns that are looked at.
 
+use std::borrow::Cow;
+
 use portcullis_csv::{Cell, Row, Sink};
 
 use crate::columns;
 use crate::detect::{Detector, is_whole};
+use crate::divided;
 use crate::kind::Kind;
+use crate::plain;
 use crate::report::{Place, Report};
 use crate::settings::Settings;
 
@@ -64,7 +68,9 @@ impl Table {
         let name = name[..end].to_owned();
         let lower = name.to_lowercase();
         let is_wanted = self.wanted.is_empty() || self.wanted.contains(&lower);
-        let expected = columns::expected(&name).filter(|kind| self.detector.wants(*kind));
+        let shown = plain::cell(name.as_bytes());
+        let expected = columns::expected(&String::from_utf8_lossy(&shown));
+        let expected = expected.filter(|kind| self.detector.wants(*kind));
         self.columns.push(Column {
             is_looked_at: is_wanted && !self.ignored.contains(&lower),
             expected,
@@ -76,7 +82,9 @@ impl Table {
     fn look(&mut self, nth: usize, value: &[u8], offset: u64) {
         if self.row == 0 {
             self.add_column(value);
-            return;
+            // A table without names begins with data.
+            let value = plain::cell(value);
+            return self.scan(nth, &value, offset);
         }
         // Cells beyond the header have no column, and are looked at unless some columns were chosen.
         let (is_looked_at, expected) = match self.columns.get(nth) {
@@ -86,35 +94,52 @@ impl Table {
         if !is_looked_at {
             return;
         }
+        let value = plain::cell(value);
         if let Some(kind) = expected
-            && is_whole(kind, value)
+            && (is_whole(kind, &value) || is_whole(kind, &in_one_line(&value)))
         {
             return self.found(kind, nth, offset);
         }
-        if !self.detector.is_clean(value) {
-            self.scan(nth, value, offset);
+        if !self.detector.is_clean(&value) {
+            self.scan(nth, &value, offset);
         }
     }
 
     #[inline(never)]
     fn scan(&mut self, nth: usize, value: &[u8], offset: u64) {
-        let mut kinds = Vec::new();
-        let mut found = |kind, _| kinds.push(kind);
+        let mut all = Vec::new();
+        let mut found = |one| all.push(one);
         self.detector.scan(value, 0, value.len(), &mut found);
-        for kind in kinds {
-            self.found(kind, nth, offset);
+        all.sort_by_key(|found| found.span.start);
+        let line_ends = divided::line_ends(value, 0, value.len());
+        let divided = line_ends.flat_map(|at| divided::scan(&self.detector, value, at, &all));
+        let divided: Vec<_> = divided.collect();
+        for one in all.into_iter().chain(divided) {
+            self.found(one.kind, nth, offset);
         }
     }
 
     #[cold]
     fn found(&mut self, kind: Kind, nth: usize, offset: u64) {
+        // What is found in the name of a column must not be told as one.
+        let column = self.columns.get(nth).filter(|_| self.row > 0);
         let place = Place {
-            row: self.row,
-            column: self.columns.get(nth).map(|column| column.name.as_str()),
+            row: Some(self.row).filter(|row| *row > 0),
+            column: column.map(|column| column.name.as_str()),
             offset,
         };
         self.report.add(kind, &place);
     }
+}
+
+/// A cell without its line ends, as where a column is narrow.
+fn in_one_line(value: &[u8]) -> Cow<'_, [u8]> {
+    let is_line_end = |byte: &u8| matches!(*byte, b'\n' | b'\r' | plain::LINE_END);
+    if !value.iter().any(is_line_end) {
+        return Cow::Borrowed(value);
+    }
+    let others = value.iter().copied().filter(|byte| !is_line_end(byte));
+    others.collect()
 }
 
 impl Sink for Table {

@@ -1,22 +1,30 @@
-//! Free text while it comes: whole lines at once, the beginning of a line that is not complete kept for later, and
-//! lines without an end in pieces that overlap.
+//! Free text while it comes, in windows that overlap. Where they begin depends on the text alone, not on how it is cut.
 
-use crate::detect::{Detector, REACH, REACH_BEFORE};
+use std::ops::Range;
+
+use crate::detect::{Detector, Found, REACH, REACH_BEFORE};
+use crate::divided;
+use crate::plain::Plain;
 use crate::report::{Place, Report};
 
-/// The longest line that is looked at whole, in bytes.
-const LINE_BYTES: usize = 64 << 10;
+/// How much is looked at together, in bytes.
+const WINDOW_BYTES: usize = 32 << 10;
+
+/// How much of what was looked at is kept: what is before a place says whether something begins there.
+const KEPT_BYTES: usize = REACH_BEFORE + divided::REACH_BEFORE;
 
 /// The text.
 pub(crate) struct Text {
     pub(crate) detector: Detector,
     pub(crate) report: Report,
-    /// The beginning of a line, from `offset` on; what begins before `from` has been looked at.
-    begun: Vec<u8>,
+    plain: Plain,
+    /// What begins before this place has been looked at.
     from: usize,
-    /// Where in the file the next byte to be looked at stands.
-    offset: u64,
-    /// The line that it is in, from 1.
+    /// What was found last ends here.
+    free: usize,
+    /// What was found and may overlap what comes, in the order of places.
+    found: Vec<Found>,
+    /// The line of the place in `from`, from 1.
     line: u64,
 }
 
@@ -25,84 +33,86 @@ impl Text {
         Self {
             detector,
             report,
-            begun: Vec::new(),
+            plain: Plain::default(),
             from: 0,
-            offset: 0,
+            free: 0,
+            found: Vec::new(),
             line: 1,
         }
     }
 
     pub(crate) fn push(&mut self, mut bytes: &[u8]) {
-        while !self.begun.is_empty() && !bytes.is_empty() {
-            let room = LINE_BYTES - self.begun.len();
-            let window = &bytes[..bytes.len().min(room)];
-            let end = memchr::memchr(b'\n', window).map(|end| end + 1);
-            let taken = end.unwrap_or(window.len());
-            self.begun.extend_from_slice(&bytes[..taken]);
-            bytes = &bytes[taken..];
-            if end.is_some() {
-                self.end_line();
-            } else if self.begun.len() == LINE_BYTES {
+        while !bytes.is_empty() {
+            self.plain.push(&mut bytes, WINDOW_BYTES);
+            if self.plain.text().len() >= WINDOW_BYTES {
+                self.look(self.plain.text().len() - REACH);
                 self.shift();
             }
-        }
-        if bytes.is_empty() {
-            return;
-        }
-        let whole = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
-        let (lines, rest) = bytes.split_at(whole);
-        self.look(lines, 0, lines.len());
-        self.offset += lines.len() as u64;
-        self.begun.extend_from_slice(rest);
-        if self.begun.len() >= LINE_BYTES {
-            self.shift();
         }
     }
 
     pub(crate) fn finish(&mut self) {
-        self.end_line();
+        self.plain.finish();
+        self.look(self.plain.text().len());
     }
 
-    fn end_line(&mut self) {
-        let begun = std::mem::take(&mut self.begun);
-        self.look(&begun, self.from, begun.len());
-        self.offset += begun.len() as u64;
-        self.from = 0;
-        self.begun = begun;
-        self.begun.clear();
-    }
-
-    /// Looks at the beginning of a long line, as far as all that can begin there is at hand.
+    /// Drops what is not needed any more.
     fn shift(&mut self) {
-        let begun = std::mem::take(&mut self.begun);
-        let until = begun.len() - REACH;
-        self.look(&begun, self.from, until);
-        // What stands before the next place is needed to know whether something begins there.
-        let kept = until - REACH_BEFORE;
-        self.offset += kept as u64;
-        self.from = REACH_BEFORE;
-        self.begun = begun[kept..].to_vec();
+        let dropped = self.from - KEPT_BYTES;
+        self.plain.drain(dropped);
+        self.from = KEPT_BYTES;
+        self.free = self.free.saturating_sub(dropped);
+        self.found.retain(|found| found.span.end > dropped);
+        for found in &mut self.found {
+            found.at = found.at.saturating_sub(dropped);
+            found.span = found.span.start.saturating_sub(dropped)..found.span.end - dropped;
+        }
     }
 
-    /// Looks at what begins in `text[from..until]`, of which the first byte stands at `offset`.
-    fn look(&mut self, text: &[u8], from: usize, until: usize) {
-        let (mut line, mut counted) = (self.line, 0);
-        let (report, offset) = (&mut self.report, self.offset);
-        let mut found = |kind, at: usize| {
-            // What was found begins before where it was noticed: never before what has been counted.
-            if at > counted {
-                line += memchr::memchr_iter(b'\n', &text[counted..at]).count() as u64;
-                counted = at;
-            }
-            let place = Place {
-                row: line,
-                column: None,
-                offset: offset + at as u64,
+    /// Looks at what begins before a place and was not looked at.
+    fn look(&mut self, until: usize) {
+        let (text, from) = (self.plain.text(), self.from);
+        let mut new = Vec::new();
+        let free = self.free.max(from);
+        let mut found = |one| new.push(one);
+        self.free = self.detector.scan(text, free, until, &mut found);
+        self.found.extend(new.iter().cloned());
+        // An address begins before the sign by which it is noticed.
+        self.found.sort_by_key(|found| found.span.start);
+        for at in divided::line_ends(text, from, until) {
+            new.extend(divided::scan(&self.detector, text, at, &self.found));
+        }
+        new.sort_by_key(|found| found.at);
+        let breaks = |range: Range<usize>| lines(text, range);
+        let (mut line, mut counted) = (self.line, from);
+        for one in new {
+            let row = if one.at < counted {
+                line - breaks(one.at..counted)
+            } else {
+                line += breaks(counted..one.at);
+                counted = one.at;
+                line
             };
-            report.add(kind, &place);
+            let place = Place {
+                row: Some(row),
+                column: None,
+                offset: self.plain.place(one.at),
+            };
+            self.report.add(one.kind, &place);
+        }
+        self.line = if until < counted {
+            line - breaks(until..counted)
+        } else {
+            line + breaks(counted..until)
         };
-        self.detector.scan(text, from, until, &mut found);
-        let rest = &text[counted..until.max(counted)];
-        self.line = line + memchr::memchr_iter(b'\n', rest).count() as u64;
+        self.from = until;
     }
+}
+
+/// How many lines end in a part of a text: by a line feed, a carriage return, or both.
+fn lines(text: &[u8], range: Range<usize>) -> u64 {
+    let ends = memchr::memchr2_iter(b'\n', b'\r', &text[range.clone()]);
+    let ends = ends.map(|at| range.start + at);
+    ends.filter(|at| text[*at] == b'\n' || text.get(at + 1) != Some(&b'\n'))
+        .count() as u64
 }

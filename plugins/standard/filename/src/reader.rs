@@ -1,30 +1,9 @@
 //! What a reader sees, by Unicode Technical Standard #39: names that look like another one.
 
+use portcullis_text::is_invisible;
 use unicode_normalization::is_nfc;
 use unicode_security::confusable_detection::skeleton;
 use unicode_security::{RestrictionLevel, RestrictionLevelDetection};
-
-/// Characters that are not to be seen, or change the direction of what stands around them:
-/// `Default_Ignorable_Code_Point` of `DerivedCoreProperties.txt` (Unicode 16.0), as ranges.
-const INVISIBLE: [(char, char); 17] = [
-    ('\u{ad}', '\u{ad}'),
-    ('\u{34f}', '\u{34f}'),
-    ('\u{61c}', '\u{61c}'),
-    ('\u{115f}', '\u{1160}'),
-    ('\u{17b4}', '\u{17b5}'),
-    ('\u{180b}', '\u{180f}'),
-    ('\u{200b}', '\u{200f}'),
-    ('\u{202a}', '\u{202e}'),
-    ('\u{2060}', '\u{206f}'),
-    ('\u{3164}', '\u{3164}'),
-    ('\u{fe00}', '\u{fe0f}'),
-    ('\u{feff}', '\u{feff}'),
-    ('\u{ffa0}', '\u{ffa0}'),
-    ('\u{fff0}', '\u{fff8}'),
-    ('\u{1bca0}', '\u{1bca3}'),
-    ('\u{1d173}', '\u{1d17a}'),
-    ('\u{e0000}', '\u{e0fff}'),
-];
 
 /// Why a name is not what it looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +23,7 @@ pub(crate) fn check(name: &str) -> Result<(), Deceptive> {
     if name.is_ascii() {
         return Ok(());
     }
-    let is_invisible = |char: &char| {
-        INVISIBLE
-            .iter()
-            .any(|(first, last)| (*first..=*last).contains(char))
-    };
-    if let Some(invisible) = name.chars().find(is_invisible) {
+    if let Some(invisible) = name.chars().find(|char| is_invisible(*char)) {
         return Err(Deceptive::Invisible(invisible));
     }
     if !is_nfc(name) {
