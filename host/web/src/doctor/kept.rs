@@ -34,6 +34,8 @@ fn open_files(hosts: &[Host]) -> Option<Check> {
         let id = host.id;
         match host.writes() {
             Ok(0) => None,
+            // It ended meanwhile.
+            Err(_) if !host.is_running() => None,
             Ok(count) => Some(Check::problem(
                 CHECK,
                 format!("the web host (process {id}) has {count} file(s) open for writing"),
@@ -111,6 +113,13 @@ fn is_contained(process: &Path) -> bool {
 }
 
 impl Host {
+    /// Whether it has not ended (proc(5): a dead process that was not waited for has the state `Z`).
+    fn is_running(&self) -> bool {
+        let status = fs::read_to_string(self.folder.join("status")).unwrap_or_default();
+        let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+        state.is_some_and(|state| !state.trim_start().starts_with('Z'))
+    }
+
     /// How many files it has open for writing.
     fn writes(&self) -> std::io::Result<usize> {
         let descriptors = fs::read_dir(self.folder.join("fd"))?.flatten();
@@ -184,6 +193,27 @@ mod tests {
         assert_eq!(all(folder.path()), Some(1));
         assert_eq!(count(folder.path(), &|_, of| of.uid() == u32::MAX), None);
         assert_eq!(all(&folder.path().join("away")), None);
+    }
+
+    #[test]
+    fn a_web_host_that_ended_meanwhile_has_nothing_open() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let host = || Host {
+            id: 1,
+            user: 0,
+            folder: folder.path().to_owned(),
+        };
+        assert!(open_files(&[host()]).is_none(), "it is gone");
+        let status = |state: &str| {
+            fs::write(
+                folder.path().join("status"),
+                format!("Name:\tx\nState:\t{state}\n"),
+            )
+        };
+        status("Z (zombie)").expect("is written");
+        assert!(open_files(&[host()]).is_none(), "it is dead");
+        status("S (sleeping)").expect("is written");
+        assert!(open_files(&[host()]).is_some(), "it may not be looked at");
     }
 
     #[test]
