@@ -46,6 +46,8 @@ pub enum ProblemKind {
     TooLarge,
     /// The content type is not one that can be uploaded or read here.
     UnsupportedMediaType,
+    /// The body is compressed or encoded otherwise: send it as it is.
+    UnsupportedCoding,
     /// Length or digest of what arrived differ from what was said: send it again.
     DigestMismatch,
     /// The chunk is not the next one of its file, or the file has another number of them: go on as the problem says.
@@ -96,7 +98,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::BadRequest,
         Self::FieldAfterFile,
         Self::UnsafePath,
@@ -116,6 +118,7 @@ impl ProblemKind {
         Self::TooSlow,
         Self::TooLarge,
         Self::UnsupportedMediaType,
+        Self::UnsupportedCoding,
         Self::DigestMismatch,
         Self::ChunkMismatch,
         Self::IdempotencyKeyReused,
@@ -214,6 +217,11 @@ impl ProblemKind {
                 "unsupported-media-type",
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "The content type is not possible here",
+            ),
+            Self::UnsupportedCoding => (
+                "unsupported-content-coding",
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "Unsupported content coding",
             ),
             Self::DigestMismatch => (
                 "digest-mismatch",
@@ -382,7 +390,8 @@ impl Problem {
         self
     }
 
-    /// The whole answer. A 503, a 423 and a 429 ask to come back after a second, a 401 names the scheme.
+    /// The whole answer. A 503, a 423 and a 429 ask to come back after a second, a 401 names the scheme, and a
+    /// content coding that cannot be read is answered with those that can.
     pub fn into_response(self) -> http::Response<bytes::Bytes> {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = http::Response::new(body.into());
@@ -401,6 +410,10 @@ impl Problem {
                 headers.insert(http::header::WWW_AUTHENTICATE, value("ApiKey"));
             }
             _ => {}
+        }
+        if self.kind == ProblemKind::UnsupportedCoding {
+            // RFC 9110, section 12.5.3: what can be sent instead.
+            headers.insert(http::header::ACCEPT_ENCODING, value("identity"));
         }
         response
     }

@@ -3,6 +3,7 @@
 //! It knows neither uploads nor disks, and of policies only whose components may run.
 #![forbid(unsafe_code)]
 
+pub mod body_headers;
 mod config;
 mod detach;
 pub mod doctor;

@@ -172,6 +172,11 @@ pub(crate) fn failed(id: UploadId, failure: Failure, span: &Span) -> Problem {
     problem(failure).with("id", id).with_support_id(trace_id)
 }
 
+/// The answer to a request whose body broke off before anything was made of it.
+pub(crate) fn broken(error: BodyError) -> Problem {
+    problem(Failure::Body(error))
+}
+
 /// The answer to a request that could not be read.
 pub(crate) fn unreadable(problem: Problem, span: &Span) -> Answer {
     span.fail(ErrorType::BadRequest);

@@ -18,6 +18,7 @@ use crate::restores::Restores;
 use crate::senders::Senders;
 use crate::sessions::{Held, Sessions, Turn};
 use crate::shadow::ShadowDesk;
+use crate::tus::Compositions;
 
 /// How many uploads are written down at once.
 const PAUSES_AT_ONCE: usize = 8;
@@ -31,6 +32,7 @@ pub(crate) struct Gateway {
     permits: Arc<Semaphore>,
     restores: Restores,
     sessions: Arc<Sessions>,
+    compositions: Compositions,
     senders: Senders,
     tasks: TaskTracker,
     shadows: ShadowDesk,
@@ -95,6 +97,7 @@ impl Gateway {
             permits: Arc::new(Semaphore::new(limits.uploads)),
             restores: Restores::new(),
             sessions: Arc::default(),
+            compositions: Compositions::default(),
             senders: Senders::new(limits.created_per_minute),
             limits,
             tasks,
@@ -131,6 +134,11 @@ impl Gateway {
     /// Uploads between their requests.
     pub(crate) fn sessions(&self) -> &Arc<Sessions> {
         &self.sessions
+    }
+
+    /// Uploads that are being put together from parts.
+    pub(crate) fn compositions(&self) -> &Compositions {
+        &self.compositions
     }
 
     /// What time it is.

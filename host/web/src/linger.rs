@@ -97,6 +97,8 @@ impl Measured {
 /// The data of a request. Dropping it before its end leaves the rest to a task of `tasks`.
 pub(crate) struct LingeringBody {
     body: Option<Body>,
+    /// The first bytes, once they were looked for.
+    first: Option<Bytes>,
     trailers: Trailers,
     pace: Pace,
     measured: Measured,
@@ -109,6 +111,7 @@ impl LingeringBody {
     pub(crate) fn new(body: Body, pace: Pace, cut: &Cut, tasks: TaskTracker) -> Self {
         Self {
             body: Some(body),
+            first: None,
             trailers: Trailers::default(),
             pace,
             measured: Measured::default(),
@@ -124,6 +127,23 @@ impl LingeringBody {
     pub(crate) fn trailers(&self) -> Trailers {
         self.trailers.clone()
     }
+
+    /// Whether it is known, without waiting for it, that nothing more comes.
+    pub(crate) fn is_over(&self) -> bool {
+        self.first.is_none() && self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    /// Whether it has no bytes. Over HTTP/2 a request may say so behind its headers only, so this waits for the first bytes;
+    /// they are kept.
+    pub(crate) async fn is_empty(&mut self) -> Result<bool, BodyError> {
+        while self.first.is_none() {
+            match self.next().await {
+                None => return Ok(true),
+                Some(bytes) => self.first = Some(bytes?).filter(|bytes| !bytes.is_empty()),
+            }
+        }
+        Ok(false)
+    }
 }
 
 impl Stream for LingeringBody {
@@ -131,6 +151,9 @@ impl Stream for LingeringBody {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        if let Some(first) = this.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
         let Some(body) = &mut this.body else {
             return Poll::Ready(None);
         };

@@ -15,7 +15,7 @@ use http::{HeaderMap, StatusCode, header};
 use portcullis_engine::{Revision, Upload};
 use portcullis_hop::wire::Ready;
 use portcullis_hop::{ApiKey, Build, Problem, ProblemKind};
-use portcullis_server::{Cut, Peer, join_trace};
+use portcullis_server::{Cut, Peer, body_headers, join_trace};
 use portcullis_telemetry::{Attribute, Span, SpanName, TraceContext};
 use portcullis_types::Principal;
 use serde_json::Value;
@@ -67,16 +67,17 @@ pub(crate) struct Site {
 pub(crate) fn router(site: Arc<Site>) -> Router {
     let unread_answers = from_fn_with_state(site.unread.clone(), unread::bounded);
     let others = from_fn_with_state(Arc::clone(&site.cors_origins), cors::allow);
+    let begin = post(uploads).options(tus::options);
+    let begin = begin.layer(unread_answers.clone());
+    let one = any(tus::upload).layer(unread_answers);
     Router::new()
         .route("/", get(form))
         .route("/assets/{name}", get(asset))
-        .route(
-            "/uploads",
-            post(uploads)
-                .options(tus::options)
-                .layer(unread_answers.clone()),
-        )
-        .route("/uploads/{id}", any(tus::upload).layer(unread_answers))
+        // Clients and proxies add a slash at the end.
+        .route("/uploads", begin.clone())
+        .route("/uploads/", begin)
+        .route("/uploads/{id}", one.clone())
+        .route("/uploads/{id}/", one)
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(not_found)
@@ -275,6 +276,9 @@ async fn take(
     live: &Live,
     span: &Arc<Span>,
 ) -> Vec<Answer> {
+    if let Err(problem) = body_headers::check(&request.headers) {
+        return vec![answer::unreadable(problem, span)];
+    }
     let content_type = request.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
     let content_type = content_type.unwrap_or_default();

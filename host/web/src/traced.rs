@@ -29,7 +29,9 @@ pub(crate) async fn answered(request: Request, next: Next) -> Response {
 fn name(request: &Request) -> SpanName {
     let route = request.extensions().get().map(MatchedPath::as_str);
     match (request.method(), route) {
-        (&Method::OPTIONS, Some("/uploads" | "/uploads/{id}")) => SpanName::Options,
+        (&Method::OPTIONS, Some("/uploads" | "/uploads/" | "/uploads/{id}" | "/uploads/{id}/")) => {
+            SpanName::Options
+        }
         (&Method::GET | &Method::HEAD, Some("/")) => SpanName::Page,
         (&Method::GET | &Method::HEAD, Some("/assets/{name}")) => SpanName::Asset,
         (&Method::GET | &Method::HEAD, Some("/healthz")) => SpanName::Alive,

@@ -27,6 +27,7 @@ use portcullis_telemetry::{Label, Metric, Outcome, SpanName, metrics};
 use portcullis_types::UploadId;
 
 use self::call::Call;
+pub(crate) use self::compose::Compositions;
 pub(crate) use self::create::create;
 pub(crate) use self::header::is_spoken;
 use crate::answer;

@@ -19,7 +19,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use portcullis_hop::{
     BodyAborted, Build, ByteStream, HopVersion, Problem, ProblemKind, StoreError, wire,
 };
-use portcullis_server::join_trace;
+use portcullis_server::{body_headers, join_trace};
 use portcullis_telemetry::{Attribute, ErrorType, Span, SpanName, TraceContext};
 use portcullis_types::UploadId;
 use serde::Serialize;
@@ -117,7 +117,8 @@ impl Site {
     ) -> Response {
         let span = Arc::new(Span::child_of(name, parent(head).as_ref()));
         let allowed = self.0.keys.authorise(head, scopes);
-        let answered = match allowed.and_then(|key| fitting(head).map(|()| key)) {
+        let readable = || fitting(head).and_then(|()| body_headers::check(head));
+        let answered = match allowed.and_then(|key| readable().map(|()| key)) {
             Ok(key) => {
                 let caller = Caller::new(key, head, &span);
                 span.within(call(caller, Arc::clone(&span))).await

@@ -34,6 +34,29 @@ fn form(request: RequestBuilder, fields: &[(&str, &str)], text: &str) -> Request
 }
 
 #[tokio::test]
+async fn a_compressed_body_is_refused_by_name_and_not_stored_as_the_file() -> Result<()> {
+    let services = Services::start().await?;
+    let fields = [("path", "reports/a.csv")];
+    for (header, value, slug, status) in [
+        (
+            "content-encoding",
+            "gzip",
+            "unsupported-content-coding",
+            415,
+        ),
+        ("content-range", "bytes 0-7/16", "bad-request", 400),
+    ] {
+        let upload = form(call(&services, Method::POST, "upload")?, &fields, TEXT);
+        let answer = Answer::of(upload.header(header, value)).await?;
+        let problem = answer.problem(slug, status)?;
+        let detail = problem["detail"].as_str().context("no detail")?;
+        ensure!(detail.to_lowercase().contains(header), "{detail}");
+    }
+    ensure!(services.disk("local").files()?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_file_is_stored_listed_read_and_deleted() -> Result<()> {
     let services = Services::start().await?;
     let fields = [("path", "reports/a.csv"), ("metadata", r#"{"site": "7"}"#)];

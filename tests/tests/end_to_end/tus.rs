@@ -1,6 +1,7 @@
 //! Uploads that are gone on with: the tus protocol, request by request.
 
 mod checksums;
+mod clients;
 mod interrupted;
 mod limits;
 mod parts;
@@ -128,6 +129,13 @@ async fn pages_of_sites_that_the_operator_names_may_upload() -> Result<()> {
         "Upload-Offset"
     ));
     ensure!(says(&allowed, "vary", "Origin"));
+    // What libraries of browsers add to every request.
+    let headers = allowed.headers.get_all("access-control-allow-headers");
+    let headers = headers.iter().filter_map(|value| value.to_str().ok());
+    let headers = headers.collect::<Vec<_>>().join(", ");
+    for added in ["Baggage", "Tracestate", "Traceparent", "Sentry-Trace"] {
+        ensure!(headers.contains(added), "{headers}");
+    }
     let refused = preflight(other).await?;
     ensure!(
         refused.header("access-control-allow-origin").is_none(),

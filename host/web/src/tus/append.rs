@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::StatusCode;
 use portcullis_hop::{Problem, ProblemKind, StoreError, UploadRecord, UploadState};
+use portcullis_server::body_headers;
 use portcullis_telemetry::Span;
 use portcullis_types::{Principal, UploadId};
 
@@ -37,10 +38,11 @@ pub(super) async fn append(call: Call, id: UploadId, body: Body) -> Response {
 }
 
 async fn answer_to(call: &Call, id: UploadId, body: Body) -> Result<Response, Problem> {
+    let body = call.body(body);
     said::check_version(&call.headers)?;
+    body_headers::check(&call.headers)?;
     said::check_body_type(&call.headers)?;
     let from = said::offset(&call.headers)?;
-    let body = call.body(body);
     let owner = call.principal().await?;
     // What it takes to find the upload is not to be held for as long as the bytes come.
     let (mut turn, span) = match Box::pin(turn(call, id, &owner, from)).await? {

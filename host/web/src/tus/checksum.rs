@@ -130,7 +130,7 @@ impl Algorithm {
 
     fn of(name: &str) -> Option<Self> {
         let mut names = ALGORITHMS.split(',').zip(Self::ALL);
-        names.find_map(|(known, algorithm)| (known == name).then_some(algorithm))
+        names.find_map(|(known, algorithm)| known.eq_ignore_ascii_case(name).then_some(algorithm))
     }
 
     fn hasher(self) -> Hasher {
@@ -180,6 +180,17 @@ mod tests {
             };
             let whole = of(&[b"hello world"]) && of(&[b"hello", b"", b" world"]);
             assert!(whole && !of(&[b"hello worlt"]) && !of(&[]), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_case_of_an_algorithm_does_not_matter() {
+        for example in EXAMPLES {
+            let (name, sum) = example.split_once(' ').expect("has a space");
+            let written = format!("{}  {sum}", name.to_uppercase());
+            let mut checksum = Checksum::parse(&written).expect("is one");
+            checksum.update(b"hello world");
+            assert!(checksum.agrees().expect("was told"), "{written}");
         }
     }
 

@@ -1,9 +1,11 @@
 //! An upload that is put together from parts: judged in their order, stored, and only then answered.
 //!
-//! Parts may still be on their way; each is taken when it is complete. The id follows from those of the parts, so that whoever
-//! asks again hears of the same upload.
+//! Parts may still be on their way; each is taken when it is complete. The id follows from those of the parts, so that a
+//! client that asks again gets the result of the same upload. Clients time out long before a large upload is put together:
+//! the work goes on without the request, and the next request for the same parts waits for it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::response::Response;
@@ -11,30 +13,83 @@ use http::StatusCode;
 use portcullis_hop::{Composition, Problem, ProblemKind, UploadRecord, UploadState};
 use portcullis_telemetry::{Attribute, Span};
 use portcullis_types::{Principal, Sha256Hasher, UploadId};
+use tokio::sync::OwnedMutexGuard;
 
 use super::append::{finish_alone, over, waits};
 use super::call::{self, Call};
 use super::create::located;
 use super::header as said;
 use crate::answer;
+use crate::linger::STOPPING;
 use crate::metadata::Headers;
 use crate::session::{Appended, Source, UploadSession, read_back};
 
 /// How often it is looked whether the next part is complete.
 const BEAT: Duration = Duration::from_millis(200);
-/// How often an upload of the same parts may have been given up before.
-const MAX_ATTEMPTS: u8 = 8;
+/// How often putting the same parts together may have failed before: the server died, or a part did not come.
+const MAX_ATTEMPTS: u8 = u8::MAX;
 
-/// Puts an upload together.
-pub(super) async fn create(call: &Call, ids: Vec<UploadId>) -> Result<Response, Problem> {
+/// Uploads that are being put together, each by one request at a time.
+#[derive(Default)]
+pub(crate) struct Compositions(Mutex<HashMap<UploadId, Weak<tokio::sync::Mutex<()>>>>);
+
+impl Compositions {
+    /// Waits until no other request puts the same upload together.
+    async fn turn(&self, id: UploadId) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|_, turn| turn.strong_count() > 0);
+            let known = all.get(&id).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let new = Arc::default();
+                all.insert(id, Arc::downgrade(&new));
+                new
+            })
+        };
+        turn.lock_owned().await
+    }
+}
+
+/// Puts an upload together, or waits until another request has.
+pub(super) async fn create(call: Call, ids: Vec<UploadId>) -> Response {
+    let begun = async {
+        let owner = call.principal().await?;
+        let compositions = call.site.gateway.compositions();
+        let turn = compositions.turn(id_at(0, &ids, &owner)).await;
+        Ok((owner, turn))
+    };
+    let (owner, turn) = match begun.await {
+        Ok(begun) => begun,
+        Err(problem) => return call.answer(Err(problem)),
+    };
+    let tasks = call.site.gateway.tasks().clone();
+    let answered = tasks.spawn(async move {
+        let answered = tokio::select! {
+            answered = compose(&call, ids, &owner) => answered,
+            () = call.site.cut.wait() => Err(Problem::new(ProblemKind::Stopping, STOPPING)),
+        };
+        drop(turn);
+        call.answer(answered)
+    });
+    answered.await.unwrap_or_else(|_| {
+        let detail =
+            "The web host failed while it put the parts together; ask again, all parts are kept.";
+        answer::problem_response(Problem::new(ProblemKind::Internal, detail))
+    })
+}
+
+async fn compose(
+    call: &Call,
+    ids: Vec<UploadId>,
+    principal: &Principal,
+) -> Result<Response, Problem> {
     if said::length(&call.headers)?.is_some() {
         return Err(said::bad(
             "The length of an upload that is put together follows from its parts; leave `Upload-Length` out.",
         ));
     }
     let (pairs, metadata) = said::metadata(&call.headers)?;
-    let principal = call.principal().await?;
-    let id = match id_of(call, &ids, &principal).await? {
+    let id = match id_of(call, &ids, principal).await? {
         Id::Free(id) => id,
         Id::Over(record) => {
             // It was put together before, and its answer got lost.
@@ -45,7 +100,7 @@ pub(super) async fn create(call: &Call, ids: Vec<UploadId>) -> Result<Response, 
     };
     let mut parts = Vec::new();
     for part in &ids {
-        parts.push(held(call, *part, &principal).await?);
+        parts.push(held(call, *part, principal).await?);
     }
     let length: Option<u64> = parts.iter().map(|part| part.length).sum();
     let described = Headers::of_pairs(pairs, length)?;
@@ -64,7 +119,7 @@ pub(super) async fn create(call: &Call, ids: Vec<UploadId>) -> Result<Response, 
     let session = session.open(&span).await;
     let mut session = session.map_err(|failure| answer::failed(id, failure, &span))?;
     for part in &ids {
-        session = take(call, session, *part, &principal, &span).await?;
+        session = take(call, session, *part, principal, &span).await?;
     }
     session.complete();
     let mut response = finish_alone(call, session, &span).await?;
@@ -85,17 +140,7 @@ enum Id {
 
 async fn id_of(call: &Call, parts: &[UploadId], owner: &Principal) -> Result<Id, Problem> {
     for attempt in 0..MAX_ATTEMPTS {
-        let mut hasher = Sha256Hasher::default();
-        hasher.update(&[attempt]);
-        for part in parts {
-            hasher.update(part.as_bytes());
-        }
-        let digest = hasher.finish();
-        let (bits, _) = digest
-            .as_bytes()
-            .split_first_chunk()
-            .unwrap_or((&[0; 16], &[]));
-        let id = UploadId::from_bits(*bits);
+        let id = id_at(attempt, parts, owner);
         let record = match call.owned(id, owner).await {
             Ok(record) => record,
             Err(problem) if problem.kind == ProblemKind::NotFound => return Ok(Id::Free(id)),
@@ -103,7 +148,7 @@ async fn id_of(call: &Call, parts: &[UploadId], owner: &Principal) -> Result<Id,
         };
         match record.status.state {
             UploadState::Committing => return Err(waits()),
-            // Another request began with it, and may be dead.
+            // No other request here works on it: a server died that did.
             UploadState::Open | UploadState::Held => forget(call, id).await,
             UploadState::Cancelled | UploadState::Expired => {}
             UploadState::Committed | UploadState::Quarantined | UploadState::Rejected => {
@@ -112,6 +157,22 @@ async fn id_of(call: &Call, parts: &[UploadId], owner: &Principal) -> Result<Id,
         }
     }
     Err(call::gone())
+}
+
+/// The id of an upload of these parts, at the first attempt to put it together, the second, and so on.
+fn id_at(attempt: u8, parts: &[UploadId], owner: &Principal) -> UploadId {
+    let mut hasher = Sha256Hasher::default();
+    hasher.update(&[attempt]);
+    for part in parts {
+        hasher.update(part.as_bytes());
+    }
+    hasher.update(owner.subject().as_bytes());
+    let digest = hasher.finish();
+    let (bits, _) = digest
+        .as_bytes()
+        .split_first_chunk()
+        .unwrap_or((&[0; 16], &[]));
+    UploadId::from_bits(*bits)
 }
 
 /// A part of one's own.

@@ -7,6 +7,7 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use portcullis_hop::{Composition, Problem};
+use portcullis_server::body_headers;
 use portcullis_telemetry::{Attribute, Span, SpanName};
 use portcullis_types::UploadId;
 
@@ -28,26 +29,62 @@ use crate::sessions::Held;
 /// Creates an upload.
 pub(crate) async fn create(site: Arc<Site>, parts: Parts, body: Body) -> Response {
     let call = Call::new(site, parts, SpanName::Upload);
-    let created = begin(&call, body).await;
+    let mut body = call.body(body);
+    let created = match kind(&call, &mut body).await {
+        Err(problem) => Err(problem),
+        Ok(None) => begin(&call, body).await,
+        Ok(Some(Composition::Part)) => parts::create(&call, body).await,
+        Ok(Some(Composition::Of(parts))) => return compose::create(call, parts).await,
+    };
     call.answer(created)
 }
 
+/// What is created: an upload by itself, a part of one, or one of parts.
+async fn kind(call: &Call, body: &mut LingeringBody) -> Result<Option<Composition>, Problem> {
+    said::check_version(&call.headers)?;
+    body_headers::check(&call.headers)?;
+    let kind = said::composition(&call.headers)?;
+    if kind.is_some() && !call.site.concatenation {
+        return Err(said::bad(
+            "Parts of uploads are not taken here; send each file by itself, without `Upload-Concat`.",
+        ));
+    }
+    if matches!(kind, Some(Composition::Of(_))) && !is_empty(body).await? {
+        return Err(said::bad(
+            "An upload of parts has no bytes of its own; send `Upload-Concat: final` without a body.",
+        ));
+    }
+    Ok(kind)
+}
+
+async fn is_empty(body: &mut LingeringBody) -> Result<bool, Problem> {
+    let empty = body.is_over() || body.is_empty().await.map_err(answer::broken)?;
+    Ok(empty)
+}
+
 /// How much of an upload its first request brings.
-enum First {
+pub(super) enum First {
     Nothing,
     Some,
     All,
 }
 
 impl First {
-    fn of(call: &Call, length: Option<u64>) -> Result<Self, Problem> {
+    /// What the headers say of the body, or the body itself: over HTTP/2 a request with a body need not announce it.
+    pub(super) async fn of(
+        call: &Call,
+        body: &mut LingeringBody,
+        length: Option<u64>,
+    ) -> Result<Self, Problem> {
         let headers = &call.headers;
         let announced = announced_length(headers);
-        let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
         if length == Some(0) {
             return Ok(Self::All);
         }
-        if announced.unwrap_or(0) == 0 && !is_chunked {
+        if announced == Some(0) || body.is_over() {
+            return Ok(Self::Nothing);
+        }
+        if !said::has_bytes(headers) && announced.is_none() && is_empty(body).await? {
             return Ok(Self::Nothing);
         }
         said::check_body_type(headers)?;
@@ -59,24 +96,12 @@ impl First {
     }
 }
 
-async fn begin(call: &Call, body: Body) -> Result<Response, Problem> {
-    said::check_version(&call.headers)?;
-    let body = call.body(body);
-    match said::composition(&call.headers)? {
-        None => {}
-        Some(_) if !call.site.concatenation => {
-            return Err(said::bad(
-                "Parts of uploads are not taken here; send each file by itself, without `Upload-Concat`.",
-            ));
-        }
-        Some(Composition::Part) => return parts::create(call, body).await,
-        Some(Composition::Of(parts)) => return compose::create(call, parts).await,
-    }
+async fn begin(call: &Call, mut body: LingeringBody) -> Result<Response, Problem> {
     let length = said::creation_length(&call.headers)?;
     let (pairs, metadata) = said::metadata(&call.headers)?;
     let described = Headers::of_pairs(pairs, length)?;
     let checksum = said::checksum(&call.headers, &body.trailers())?;
-    let first = First::of(call, length)?;
+    let first = First::of(call, &mut body, length).await?;
     let principal = call.principal().await?;
     let (site, span) = (&call.site, call.span());
     let upload = site.gateway.receive(described, principal.clone());

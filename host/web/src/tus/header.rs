@@ -10,6 +10,7 @@ use portcullis_types::UploadId;
 
 use super::checksum::Checksum;
 use crate::linger::Trailers;
+use crate::media_type;
 
 /// The version of the protocol that a client speaks and we answer.
 pub(crate) const RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
@@ -56,7 +57,8 @@ pub(crate) fn is_spoken(headers: &HeaderMap) -> bool {
 /// The method that a request means.
 pub(crate) fn method<B>(request: &http::Request<B>) -> Method {
     let meant = request.headers().get(METHOD_OVERRIDE);
-    let meant = meant.and_then(|value| Method::from_bytes(value.as_bytes()).ok());
+    let meant = meant.map(|value| value.as_bytes().trim_ascii().to_ascii_uppercase());
+    let meant = meant.and_then(|value| Method::from_bytes(&value).ok());
     match meant {
         Some(meant) if request.method() == Method::POST => meant,
         _ => request.method().clone(),
@@ -79,10 +81,15 @@ pub(crate) fn composition(headers: &HeaderMap) -> Result<Option<Composition>, Pr
     let Some(text) = text(headers, &CONCAT)? else {
         return Ok(None);
     };
-    if text == "partial" {
+    if text.eq_ignore_ascii_case("partial") {
         return Ok(Some(Composition::Part));
     }
-    let parts = text.strip_prefix("final;").unwrap_or_default();
+    let (kind, parts) = text.split_once(';').unwrap_or_default();
+    let parts = if kind.eq_ignore_ascii_case("final") {
+        parts
+    } else {
+        ""
+    };
     // Addresses, of which the last part of the path is the id.
     let ids = parts.split_ascii_whitespace().map(|address| {
         let id = address.trim_end_matches('/').rsplit('/').next();
@@ -146,8 +153,8 @@ pub(crate) fn creation_length(headers: &HeaderMap) -> Result<Option<u64>, Proble
 
 /// Whether the request has a body of bytes that are to be appended.
 pub(crate) fn has_bytes(headers: &HeaderMap) -> bool {
-    let content_type = text(headers, &header::CONTENT_TYPE);
-    matches!(content_type, Ok(Some(text)) if text.eq_ignore_ascii_case(BODY_TYPE))
+    let content_type = text(headers, &header::CONTENT_TYPE).ok().flatten();
+    content_type.and_then(media_type::essence).as_deref() == Some(BODY_TYPE)
 }
 
 /// Refuses a body of another media type.
@@ -327,16 +334,55 @@ mod tests {
         let whole = Composition::Of(ids);
         assert_eq!(of(&composition_text(&whole)), Ok(Some(whole.clone())));
         let absolute = format!("final;https://x.example/uploads/{a} uploads/{b}/");
-        assert_eq!(of(&absolute), Ok(Some(whole)));
+        assert_eq!(of(&absolute), Ok(Some(whole.clone())));
+        assert_eq!(
+            of(&format!("Final; /uploads/{a} /uploads/{b}")),
+            Ok(Some(whole))
+        );
+        assert_eq!(of("Partial"), Ok(Some(Composition::Part)));
         for wrong in [
             "",
-            "Partial",
+            "parts",
             "final",
             "final;",
             "final;/uploads/x",
             &format!("final;/{a} /{a}"),
         ] {
             assert!(of(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn parameters_and_case_do_not_matter() {
+        for right in [
+            "application/offset+octet-stream",
+            "application/offset+octet-stream; charset=UTF-8",
+            "Application/Offset+Octet-Stream;charset=utf-8",
+        ] {
+            assert!(
+                has_bytes(&with(&[(&header::CONTENT_TYPE, right)])),
+                "{right}"
+            );
+        }
+        for wrong in [
+            "application/octet-stream",
+            "",
+            "application/offset+octet-streams",
+        ] {
+            assert!(
+                !has_bytes(&with(&[(&header::CONTENT_TYPE, wrong)])),
+                "{wrong}"
+            );
+        }
+        for written in ["PATCH", "patch", " Patch "] {
+            let request = http::Request::post("/")
+                .header(METHOD_OVERRIDE, written)
+                .body(());
+            assert_eq!(
+                method(&request.expect("is one")),
+                Method::PATCH,
+                "{written}"
+            );
         }
     }
 

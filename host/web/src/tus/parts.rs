@@ -18,7 +18,7 @@ use super::append::{self, broke_off, mismatch, not_kept};
 use super::body::Wanted;
 use super::call::Call;
 use super::checksum::Checksum;
-use super::create::located;
+use super::create::{First, located};
 use super::header as said;
 use super::standing;
 use crate::answer;
@@ -31,7 +31,7 @@ use crate::sessions::Turn;
 const EXPIRY: Duration = Duration::from_hours(6);
 
 /// Creates a part, and takes its first bytes where they come with it.
-pub(super) async fn create(call: &Call, body: LingeringBody) -> Result<Response, Problem> {
+pub(super) async fn create(call: &Call, mut body: LingeringBody) -> Result<Response, Problem> {
     let length = said::creation_length(&call.headers)?;
     let limit = call.site.gateway.limits().upload_bytes;
     if length.is_some_and(|length| length > limit) {
@@ -39,6 +39,7 @@ pub(super) async fn create(call: &Call, body: LingeringBody) -> Result<Response,
     }
     let (_, metadata) = said::metadata(&call.headers)?;
     let checksum = said::checksum(&call.headers, &body.trailers())?;
+    let first = First::of(call, &mut body, length).await?;
     let principal = call.principal().await?;
     call.site
         .gateway
@@ -66,11 +67,12 @@ pub(super) async fn create(call: &Call, body: LingeringBody) -> Result<Response,
     span.set(Attribute::UploadId(part.id));
     let created = call.site.gateway.store().create(&part, &span).await;
     let status = created.map_err(|error| error.problem())?;
-    let mut response = if said::has_bytes(&call.headers) {
-        let body = Wanted::new(body, std::future::pending(), append::most(call, length));
-        send(call, &status, body, checksum, length, &span).await?
-    } else {
-        taken(call, 0)
+    let mut response = match first {
+        First::Nothing => taken(call, 0),
+        First::Some | First::All => {
+            let body = Wanted::new(body, std::future::pending(), append::most(call, length));
+            send(call, &status, body, checksum, length, &span).await?
+        }
     };
     *response.status_mut() = StatusCode::CREATED;
     Ok(located(response, part.id))

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use portcullis_tests::gateway::{Answer, Setup, TestGateway, TusUpload, sha256};
+use portcullis_tests::until;
 use reqwest::{Method, RequestBuilder};
 
 const PATH: &str = "submissions/c1/2024/patient/patient.csv";
@@ -88,6 +89,51 @@ async fn a_whole_waits_for_parts_that_are_on_their_way() -> Result<()> {
     let upload = TusUpload::of(&answer?)?;
     ensure!(upload.record(&gateway).await?["state"] == "committed");
     ensure!(gateway.disk("local").digest(PATH)? == sha256(["patid,sex\n1,F\n"]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn requests_for_the_same_whole_get_one_result_however_many_give_up() -> Result<()> {
+    let gateway = gateway().await?;
+    let parts = [part(&gateway, 10).await?, part(&gateway, 4).await?];
+    parts[0].sent(&gateway, 0, "patid,sex\n").await?;
+    let ask = || tokio::spawn(Answer::of(whole(&gateway, &[&parts[0], &parts[1]])));
+    // Clients that time out and ask again: each of them gave an upload up, and with the ninth it was gone.
+    for _ in 0..12 {
+        let asked = ask();
+        // It is on the way to the web host, or there: wherever it is given up, nothing is lost.
+        parts[1].head(&gateway).await?;
+        asked.abort();
+    }
+    let asked = [ask(), ask(), ask()];
+    ensure!(parts[1].sent(&gateway, 0, "1,F\n").await? == 4);
+    let mut locations = Vec::new();
+    for asked in asked {
+        let answer = tokio::time::timeout(portcullis_tests::LIMIT, asked).await??;
+        locations.push(TusUpload::of(&answer?)?.location().to_owned());
+    }
+    locations.dedup();
+    ensure!(locations.len() == 1, "{locations:?}");
+    let last = TusUpload::of(&Answer::of(whole(&gateway, &[&parts[0], &parts[1]])).await?)?;
+    let record = last.record(&gateway).await?;
+    ensure!(record["receipt"]["version"] == 1, "{record}");
+    ensure!(gateway.disk("local").digest(PATH)? == sha256(["patid,sex\n1,F\n"]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_whole_that_was_asked_for_is_put_together_though_its_client_is_gone() -> Result<()> {
+    let gateway = gateway().await?;
+    let parts = [part(&gateway, 10).await?, part(&gateway, 4).await?];
+    parts[0].sent(&gateway, 0, "patid,sex\n").await?;
+    let asked = tokio::spawn(Answer::of(whole(&gateway, &[&parts[0], &parts[1]])));
+    // The first part is there twice: by itself, and in what is put together.
+    let disk = gateway.disk("local");
+    until("the work begins", || Ok(disk.staged_bytes()? == 20)).await?;
+    asked.abort();
+    ensure!(parts[1].sent(&gateway, 0, "1,F\n").await? == 4);
+    until("it is stored", || Ok(disk.files()?.len() == 1)).await?;
+    ensure!(disk.digest(PATH)? == sha256(["patid,sex\n1,F\n"]));
     Ok(())
 }
 

@@ -73,7 +73,7 @@ fn upload() -> Value {
         "requestBody": { "required": true, "content": {
             "multipart/form-data": { "schema": object(&fields, &["path", "file"]) },
         } },
-        "responses": responses("It is stored.", &schema("Stored"), &[400, 409, 422, 507]),
+        "responses": responses("It is stored.", &schema("Stored"), &[400, 409, 415, 422, 507]),
     })
 }
 
@@ -123,7 +123,7 @@ fn upload_chunked() -> Value {
             "multipart/form-data": { "schema": form },
             "application/x-www-form-urlencoded": { "schema": without_chunk },
         } },
-        "responses": responses("By `action`: begun, taken, stored.", &answer, &[400, 404, 409, 422, 507]),
+        "responses": responses("By `action`: begun, taken, stored.", &answer, &[400, 404, 409, 415, 422, 507]),
     })
 }
 

@@ -125,6 +125,7 @@ fn failure(status: u16) -> &'static str {
         }
         410 => "The version was purged.",
         412 => "The file is another one than the call demands.",
+        415 => "The body is compressed or encoded otherwise.",
         416 => "The range is not in the file.",
         422 => {
             "The bytes have another digest than the call says, or its key came with another call."
