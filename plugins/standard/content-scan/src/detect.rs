@@ -50,6 +50,8 @@ const SEPARATOR: u8 = 2;
 const FIRST: u8 = 4;
 const AT: u8 = 8;
 const PLUS: u8 = 16;
+/// It is not ASCII, and what a reader takes it for is not known yet.
+const WIDE: u8 = 32;
 /// The shortest that can be found, in bytes: groups of digits, a label with what stands behind it, an address.
 const SHORTEST_GROUPS: usize = 11;
 const SHORTEST_LABELLED: usize = 8;
@@ -113,6 +115,7 @@ impl Detector {
             }
         }
         let mut roles = [0; 256];
+        roles[0x80..].fill(WIDE);
         (b'0'..=b'9').for_each(|digit| roles[usize::from(digit)] = DIGIT);
         b"-.() "
             .iter()
@@ -150,7 +153,16 @@ impl Detector {
         let has = |wanted: u8| roles & wanted == wanted;
         let groups = digits >= FEWEST_GROUPED && has(SEPARATOR) && cell.len() >= SHORTEST_GROUPS;
         let labelled = digits >= FEWEST_LABELLED && has(FIRST) && cell.len() >= SHORTEST_LABELLED;
-        !(groups || labelled || has(AT) || has(DIGIT | PLUS))
+        !(groups || labelled || has(AT) || has(DIGIT | PLUS) || has(WIDE))
+    }
+
+    /// Whether a label has this word, in any case.
+    pub(crate) fn is_label_word(&self, word: &[u8]) -> bool {
+        let mut words = self
+            .labels
+            .iter()
+            .flat_map(|(label, _)| label.split(|byte| !byte.is_ascii_alphanumeric()));
+        !word.is_empty() && words.any(|known| known.eq_ignore_ascii_case(word))
     }
 
     /// Whether it is looked for.

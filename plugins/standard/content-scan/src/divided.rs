@@ -46,6 +46,13 @@ pub(crate) fn scan(
         return all;
     };
     for between in [None, Some(b' ')] {
+        let is_possible = match between {
+            None => sides.can_be_broken(text),
+            Some(_) => sides.can_be_wrapped(text, detector),
+        };
+        if !is_possible {
+            continue;
+        }
         let joined = sides.joined(text, between);
         let likely = |found: &Found| match between {
             None => joined.is_broken(found),
@@ -90,16 +97,64 @@ struct Joined {
 impl Sides {
     /// Absent where nothing can be divided: a line is empty, or no digit and no at sign is near.
     fn of(text: &[u8], line_end: usize) -> Option<Self> {
+        // Most lines begin with a word, and no digit is near.
+        if let Some([letter, near @ ..]) = text.get(line_end + 1..)
+            && letter.is_ascii_alphabetic()
+            && !near.iter().take(DIGIT_BYTES).any(u8::is_ascii_digit)
+            && !text[..before_blanks(text, line_end)].ends_with(b"@")
+        {
+            return None;
+        }
         let end = before_blanks(text, line_end);
         // A break that is encoded (RFC 2045, section 6.7).
         let end = end - usize::from(end == line_end && text[..end].ends_with(b"="));
+        let last = *text[..end].last()?;
+        let right = next_line(text, line_end)?;
+        let near = &text[right..text.len().min(right + DIGIT_BYTES)];
+        if last != b'@' && !near.iter().any(u8::is_ascii_digit) {
+            return None;
+        }
         let from = end.saturating_sub(LEFT_BYTES);
         let begin = text[from..end].iter().rposition(|byte| is_line_end(*byte));
         let left = from + begin.map_or(0, |at| at + 1)..end;
-        let right = next_line(text, line_end)?;
-        let last = *text[left.clone()].last()?;
-        let near = &text[right..text.len().min(right + DIGIT_BYTES)];
-        (last == b'@' || near.iter().any(u8::is_ascii_digit)).then_some(Self { left, right })
+        (!left.is_empty()).then_some(Self { left, right })
+    }
+
+    /// Whether a thing can be broken within: a number that has groups or a label, or an address.
+    fn can_be_broken(&self, text: &[u8]) -> bool {
+        let left = &text[self.left.clone()];
+        let near = &text[self.right..text.len().min(self.right + DIGIT_BYTES)];
+        let (Some(last), Some(first)) = (left.last(), near.first()) else {
+            return false;
+        };
+        let line = near
+            .split(|byte| is_line_end(*byte))
+            .next()
+            .unwrap_or_default();
+        let tells = |byte: &u8| !byte.is_ascii_digit();
+        *last == b'@'
+            || is_part(*last)
+                && is_part(*first)
+                && (left.iter().any(tells) || line.iter().any(tells))
+    }
+
+    /// Whether a thing can be divided where a space would be: behind a word of a label, or between groups of digits that
+    /// something else tells.
+    fn can_be_wrapped(&self, text: &[u8], detector: &Detector) -> bool {
+        let left = &text[self.left.clone()];
+        let is_end = |byte: &u8| byte.is_ascii_alphanumeric();
+        let end = left.iter().rposition(is_end).map_or(0, |at| at + 1);
+        let begin = left[..end]
+            .iter()
+            .rposition(|byte| !is_end(byte))
+            .map_or(0, |at| at + 1);
+        let word = &left[begin..end];
+        let is_number = word.iter().all(u8::is_ascii_digit);
+        if is_number {
+            left.iter().any(|byte| !byte.is_ascii_digit())
+        } else {
+            detector.is_label_word(word)
+        }
     }
 
     /// Both sides with this between them and in place of further line ends.
@@ -148,7 +203,6 @@ impl Joined {
         if found.kind == Kind::Email {
             return left == b'@';
         }
-        let is_part = |byte: u8| byte.is_ascii_digit() || b"-./()".contains(&byte);
         found.at < self.end && is_part(left) && is_part(right) && self.has_group(found)
     }
 
@@ -193,6 +247,11 @@ impl Joined {
         let is_separator = |byte: &u8| b"-./() ".contains(byte);
         found.kind != Kind::Telephone || left.iter().any(is_separator)
     }
+}
+
+/// Whether a byte is a part of a number of something.
+fn is_part(byte: u8) -> bool {
+    byte.is_ascii_digit() || b"-./()".contains(&byte)
 }
 
 /// Where the text ends before blanks.

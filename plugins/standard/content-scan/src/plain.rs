@@ -5,11 +5,13 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use portcullis_text::{Plain as Character, plain};
+use wide::u8x16;
 
 /// How a line ends that has no line feed, in a plain text.
 pub(crate) const LINE_END: u8 = 0x0b;
 /// How many bytes are looked at together for whether they are ASCII.
 const BLOCK_BYTES: usize = 64;
+const LANE_BYTES: usize = 16;
 /// The longest character in UTF-8.
 const MAX_CHARACTER_BYTES: usize = 4;
 
@@ -73,12 +75,11 @@ impl Plain {
     pub(crate) fn push(&mut self, bytes: &mut &[u8], most: usize) {
         while self.text.len() < most && !bytes.is_empty() {
             if self.begun.is_empty() && self.pending.is_none() {
-                let room = most - self.text.len();
-                let ascii = ascii_length(&bytes[..bytes.len().min(room)]);
-                let (ascii, rest) = bytes.split_at(ascii);
-                self.append(ascii);
-                *bytes = rest;
-                if !ascii.is_empty() {
+                let same = unchanged(bytes, most - self.text.len());
+                if same > 0 {
+                    let (same, rest) = bytes.split_at(same);
+                    self.append(same);
+                    *bytes = rest;
                     continue;
                 }
             }
@@ -215,16 +216,40 @@ pub(crate) fn cell(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(plain.text)
 }
 
-/// How many bytes at the beginning are ASCII, in blocks.
-fn ascii_length(bytes: &[u8]) -> usize {
-    let mut blocks = bytes.chunks(BLOCK_BYTES);
-    let whole = blocks.position(|block| !block.is_ascii());
-    let Some(whole) = whole else {
-        return bytes.len();
-    };
-    let begun = whole * BLOCK_BYTES;
-    let rest = bytes[begun..].iter().take_while(|byte| byte.is_ascii());
-    begun + rest.count()
+/// How many bytes at the beginning are characters that stay as they are, up to `most` bytes or one character more: ASCII, and
+/// letters of scripts in wide use, which their first byte shows (U+00C0 to U+027F, U+0380 to U+04FF, U+4000 to U+9FFF and
+/// U+B000 to U+CFFF).
+fn unchanged(bytes: &[u8], most: usize) -> usize {
+    let mut at = 0;
+    while at < most {
+        let rest = &bytes[at..];
+        if most - at >= BLOCK_BYTES
+            && let Some(block) = rest.first_chunk::<BLOCK_BYTES>()
+            && is_ascii(block)
+        {
+            at += BLOCK_BYTES;
+            continue;
+        }
+        at += match rest {
+            [0..=0x7f, ..] => 1,
+            [0xc3..=0xc9 | 0xce..=0xd3, next, ..] if is_continuation(*next) => 2,
+            [0xe4..=0xe9 | 0xeb..=0xec, next, last, ..]
+                if is_continuation(*next) && is_continuation(*last) =>
+            {
+                3
+            }
+            _ => break,
+        };
+    }
+    at
+}
+
+fn is_ascii(block: &[u8; BLOCK_BYTES]) -> bool {
+    let (lanes, _) = block.as_chunks::<LANE_BYTES>();
+    let all = lanes.iter().map(|lane| u8x16::new(*lane));
+    all.fold(u8x16::splat(0), |all, lane| all | lane)
+        .to_bitmask()
+        == 0
 }
 
 /// The character at the beginning, if all of it is there.

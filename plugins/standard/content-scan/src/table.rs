@@ -94,6 +94,9 @@ impl Table {
         if !is_looked_at {
             return;
         }
+        if expected.is_none() && self.detector.is_clean(value) {
+            return;
+        }
         let value = plain::cell(value);
         if let Some(kind) = expected
             && (is_whole(kind, &value) || is_whole(kind, &in_one_line(&value)))

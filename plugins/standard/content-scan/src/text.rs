@@ -83,7 +83,11 @@ impl Text {
             new.extend(divided::scan(&self.detector, text, at, &self.found));
         }
         new.sort_by_key(|found| found.at);
-        let breaks = |range: Range<usize>| lines(text, range);
+        let ends = line_ends(text);
+        let breaks = |range: Range<usize>| {
+            let before = |at| ends.partition_point(|end| *end < at);
+            (before(range.end) - before(range.start)) as u64
+        };
         let (mut line, mut counted) = (self.line, from);
         for one in new {
             let row = if one.at < counted {
@@ -109,10 +113,9 @@ impl Text {
     }
 }
 
-/// How many lines end in a part of a text: by a line feed, a carriage return, or both.
-fn lines(text: &[u8], range: Range<usize>) -> u64 {
-    let ends = memchr::memchr2_iter(b'\n', b'\r', &text[range.clone()]);
-    let ends = ends.map(|at| range.start + at);
+/// Where lines end: by a line feed, a carriage return, or both.
+fn line_ends(text: &[u8]) -> Vec<usize> {
+    let ends = memchr::memchr2_iter(b'\n', b'\r', text);
     ends.filter(|at| text[*at] == b'\n' || text.get(at + 1) != Some(&b'\n'))
-        .count() as u64
+        .collect()
 }
