@@ -4,6 +4,7 @@ import base64
 import json
 import random
 import subprocess
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -207,7 +208,7 @@ def test_curl_goes_on_after_the_web_host_was_killed(pair):
         "-X", "POST", f"{pair.web.url}/uploads", "-H", f"Upload-Length: {len(body)}", "-H", f"Upload-Metadata: {pairs}"
     )
     assert status == 201
-    url = pair.web.url + told["location"]
+    url = urljoin(f"{pair.web.url}/uploads", told["location"])
     piece = ["-X", "PATCH", url, "-H", "Content-Type: application/offset+octet-stream", "--data-binary", "@-"]
     status, told = curl(*piece, "-H", "Upload-Offset: 0", data=body[:300_000])
     assert (status, told["upload-offset"]) == (204, "300000")

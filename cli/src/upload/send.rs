@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use indicatif::ProgressBar;
 use portcullis_hop::Problem;
+use portcullis_types::{Sha256Digest, Sha256Hasher};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -147,7 +148,11 @@ impl Sender {
     }
 
     async fn create(&self, file: &LocalFile) -> Result<(String, u64), Said> {
-        let mut metadata = vec![("filename", file.name())];
+        let Ok(digest) = digest(file).await else {
+            return Err(Said::Never(format!("{} cannot be read", file.shown())));
+        };
+        let digest = digest.to_string();
+        let mut metadata = vec![("filename", file.name()), ("sha256", digest.as_str())];
         metadata.extend(file.in_folder().map(|path| ("relativePath", path)));
         let attributes = self.attributes.iter();
         metadata.extend(attributes.map(|(key, value)| (key.as_str(), value.as_str())));
@@ -176,6 +181,22 @@ impl Sender {
             }
         }
     }
+}
+
+/// The SHA-256 of the file before it is sent. The site compares it with what arrives, so that a file that is changed
+/// meanwhile is not stored half old and half new.
+async fn digest(file: &LocalFile) -> std::io::Result<Sha256Digest> {
+    let mut opened = File::open(&file.path)?;
+    let read = tokio::task::spawn_blocking(move || {
+        let (mut hasher, mut block) = (Sha256Hasher::default(), vec![0; BLOCK_BYTES]);
+        loop {
+            match opened.read(&mut block)? {
+                0 => return Ok(hasher.finish()),
+                read => hasher.update(&block[..read]),
+            }
+        }
+    });
+    read.await.map_err(std::io::Error::other)?
 }
 
 /// The file from there on, read by a thread that is a few blocks ahead.

@@ -41,10 +41,14 @@ pub(crate) enum Said {
 
 impl Site {
     pub(crate) fn new(address: &str, token: Option<String>) -> Result<Self> {
-        let base = Url::parse(address)
+        let mut base = Url::parse(address)
             .with_context(|| format!("`{address}` is no address; write it as https://HOST"))?;
         if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
             bail!("`{address}` cannot be uploaded to; write it as https://HOST");
+        }
+        // A site may be below a path.
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
         }
         let http = http::client(&base)
             .connect_timeout(CONNECT)
@@ -70,7 +74,7 @@ impl Site {
         let encode = |(key, value): &(&str, &str)| format!("{key} {}", STANDARD.encode(value));
         let metadata: Vec<String> = metadata.iter().map(encode).collect();
         let request = self
-            .request(Method::POST, "/uploads")
+            .request(Method::POST, "uploads")
             .timeout(ANSWER)
             .header("upload-length", length)
             .header("upload-metadata", metadata.join(","));
@@ -85,8 +89,8 @@ impl Site {
         }
         let location = response.headers().get("location");
         let location = location
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
+            .and_then(|value| response.url().join(value.to_str().ok()?).ok())
+            .map(|address| address.path().to_owned());
         let offset = offset(&response).unwrap_or(0);
         let location =
             location.ok_or_else(|| Said::Never("the site does not speak tus".to_owned()))?;

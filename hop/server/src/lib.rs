@@ -5,6 +5,7 @@
 
 pub mod body_headers;
 mod config;
+pub mod content_disposition;
 mod detach;
 pub mod doctor;
 mod framing;

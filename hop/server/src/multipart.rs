@@ -11,8 +11,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::Stream;
+use http::{HeaderMap, HeaderValue, header};
 use multer::Field;
 use thiserror::Error;
+
+use crate::body_headers;
+use crate::content_disposition::Disposition;
 
 /// The most bytes before the data of a part: its boundary, its headers, and the preamble if it is the first one.
 pub const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -51,6 +55,29 @@ pub enum MultipartError<E> {
     /// The headers of a part are no headers.
     #[error("A part of the form has headers that cannot be read; send it as RFC 7578 describes.")]
     Headers,
+    /// A name in the headers of a part is not UTF-8.
+    #[error(
+        "Part {number} of the form has a name that is not UTF-8; send names as UTF-8, or the file name as `filename*`."
+    )]
+    NotUtf8 {
+        /// Which part, from 1.
+        number: usize,
+    },
+    /// The lines of the form end with LF.
+    #[error(
+        "The lines of the form end with LF, and those of a form end with CR LF; send it as RFC 7578 describes, as every HTTP client does by itself."
+    )]
+    LineFeeds,
+    /// A part is not the data itself.
+    #[error(
+        "Part {number} of the form is encoded (`{header}`), and encoded bytes cannot be checked; send it as it is, without this header."
+    )]
+    Encoded {
+        /// Which part, from 1.
+        number: usize,
+        /// The header that says so.
+        header: &'static str,
+    },
     /// Over [`MAX_PARTS`].
     #[error("The form has over {MAX_PARTS} parts; send the rest in another form.")]
     TooManyParts,
@@ -97,7 +124,7 @@ impl<E: Send + 'static> Multipart<E> {
         let boundary = boundary
             .filter(|boundary| (1..=MAX_BOUNDARY_BYTES).contains(&boundary.len()))
             .ok_or(MultipartError::Boundary)?;
-        let source = Arc::new(Mutex::new(Source::new(body)));
+        let source = Arc::new(Mutex::new(Source::new(body, &boundary)));
         Ok(Self {
             parser: multer::Multipart::new(Feed(Arc::clone(&source)), boundary),
             source,
@@ -127,13 +154,29 @@ impl<E: Send + 'static> Multipart<E> {
         if header_bytes > MAX_HEAD_BYTES {
             return Err(MultipartError::Head { number: self.parts });
         }
-        let head = PartHead {
-            name: field.name().unwrap_or_default().to_owned(),
-            filename: field.file_name().map(ToOwned::to_owned),
-            media_type: field.content_type().map(ToString::to_string),
-        };
+        let head = self.head(field.headers())?;
         self.current = Some(field);
         Ok(Some(head))
+    }
+
+    /// What the headers of the current part say.
+    fn head(&self, headers: &HeaderMap) -> Result<PartHead, MultipartError<E>> {
+        let number = self.parts;
+        if let Some(header) = encoding(headers) {
+            return Err(MultipartError::Encoded { number, header });
+        }
+        let disposition = headers.get(header::CONTENT_DISPOSITION);
+        let disposition = disposition.map_or(&b""[..], |value| value.as_bytes());
+        let disposition = Disposition::of_part(disposition);
+        let disposition = disposition.map_err(|_| MultipartError::NotUtf8 { number })?;
+        let media_type = headers.get(header::CONTENT_TYPE);
+        Ok(PartHead {
+            name: disposition.name.unwrap_or_default(),
+            filename: disposition.filename,
+            media_type: media_type
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned),
+        })
     }
 
     /// The next bytes of the current part; absent at its end.
@@ -192,6 +235,9 @@ impl<E: Send + 'static> Multipart<E> {
                     return Poll::Ready(field.map_err(|error| self.failed(&error)));
                 }
                 Poll::Pending if self.source().given_bytes > before => {}
+                Poll::Pending if left == 0 && self.source().has_line_feeds() => {
+                    return Poll::Ready(Err(MultipartError::LineFeeds));
+                }
                 Poll::Pending if left == 0 => {
                     let number = self.parts + 1;
                     return Poll::Ready(Err(MultipartError::Head { number }));
@@ -217,6 +263,9 @@ impl<E: Send + 'static> Multipart<E> {
         if let Some(cause) = self.source().error.take() {
             return MultipartError::Body(cause);
         }
+        if self.source().has_line_feeds() {
+            return MultipartError::LineFeeds;
+        }
         match error {
             multer::Error::IncompleteStream | multer::Error::IncompleteFieldData { .. } => {
                 MultipartError::Truncated
@@ -234,6 +283,26 @@ impl<E: Send + 'static> Multipart<E> {
     }
 }
 
+/// The header by which a part is not the data itself: it is compressed, encoded as for e-mail (RFC 7578, section 4.7, which
+/// takes that away), or a range.
+fn encoding(headers: &HeaderMap) -> Option<&'static str> {
+    const PLAIN: [&str; 3] = ["7bit", "8bit", "binary"];
+    let mut transfer = headers.get_all("content-transfer-encoding").iter();
+    let is_plain = |value: &HeaderValue| {
+        let value = value.to_str().unwrap_or_default().trim();
+        PLAIN.iter().any(|plain| value.eq_ignore_ascii_case(plain))
+    };
+    if !transfer.all(is_plain) {
+        return Some("Content-Transfer-Encoding");
+    }
+    if body_headers::check_coding(headers).is_err() {
+        return Some("Content-Encoding");
+    }
+    headers
+        .contains_key(header::CONTENT_RANGE)
+        .then_some("Content-Range")
+}
+
 /// The body, and how much of it the parser may have.
 struct Source<E> {
     body: Pin<Box<dyn Stream<Item = Result<Bytes, E>> + Send>>,
@@ -246,10 +315,13 @@ struct Source<E> {
     given_bytes: usize,
     /// Why the body failed: the parser has no type for it.
     error: Option<E>,
+    /// The line that the form begins with if its lines end with LF alone, and as much of the body.
+    line: Vec<u8>,
+    beginning: Vec<u8>,
 }
 
 impl<E> Source<E> {
-    fn new(body: impl Stream<Item = Result<Bytes, E>> + Send + 'static) -> Self {
+    fn new(body: impl Stream<Item = Result<Bytes, E>> + Send + 'static, boundary: &str) -> Self {
         Self {
             body: Box::pin(body),
             ended: false,
@@ -257,7 +329,14 @@ impl<E> Source<E> {
             allowed_bytes: 0,
             given_bytes: 0,
             error: None,
+            line: format!("--{boundary}\n").into_bytes(),
+            beginning: Vec::new(),
         }
+    }
+
+    /// Whether the lines of the form end with LF alone, which its first one shows.
+    fn has_line_feeds(&self) -> bool {
+        self.beginning == self.line
     }
 
     /// Lets the parser have so many more bytes of one frame. Returns how much it has got.
@@ -279,6 +358,9 @@ impl<E> Source<E> {
             }
         }
         let size = self.rest.len().min(most);
+        let missing = self.line.len() - self.beginning.len();
+        self.beginning
+            .extend_from_slice(&self.rest[..size.min(missing)]);
         Poll::Ready(Some(Ok(self.rest.split_to(size))))
     }
 }
@@ -462,6 +544,52 @@ mod tests {
         assert!(matches!(error, Error::Body("gone")), "{error}");
         let error = read(frames(b"--X\r\nno header\r\n\r\n", 5)).expect_err("is no header");
         assert!(matches!(error, Error::Headers), "{error}");
+    }
+
+    #[test]
+    fn lines_that_end_with_lf_are_named_as_the_reason() {
+        let form = "--X\nContent-Disposition: form-data; name=\"a\"\n\ndata\n--X--\n";
+        for size in [1, 5, 1000] {
+            let error = read(frames(form.as_bytes(), size)).expect_err("is no form");
+            assert!(matches!(error, Error::LineFeeds), "{error}");
+        }
+        let long = form.replace("data", &"x\n".repeat(MAX_HEAD_BYTES));
+        let error = read(frames(long.as_bytes(), 1000)).expect_err("is no form");
+        assert!(matches!(error, Error::LineFeeds), "{error}");
+    }
+
+    #[test]
+    fn a_part_that_is_not_the_data_itself_is_refused_by_name() {
+        let with = |header: &str| {
+            let form = format!(
+                "--X\r\nContent-Disposition: form-data; name=\"a\"\r\n{header}\r\n\r\ndata\r\n--X--\r\n"
+            );
+            read(frames(form.as_bytes(), 7)).map_err(|error| error.to_string())
+        };
+        for plain in ["7bit", "8bit", "Binary"] {
+            assert!(
+                with(&format!("Content-Transfer-Encoding: {plain}")).is_ok(),
+                "{plain}"
+            );
+        }
+        for (header, named) in [
+            (
+                "Content-Transfer-Encoding: base64",
+                "`Content-Transfer-Encoding`",
+            ),
+            (
+                "Content-Transfer-Encoding: quoted-printable",
+                "`Content-Transfer-Encoding`",
+            ),
+            ("Content-Encoding: gzip", "`Content-Encoding`"),
+            ("Content-Range: bytes 0-3/8", "`Content-Range`"),
+        ] {
+            let error = with(header).expect_err("is refused");
+            assert!(error.contains(named), "{error}");
+        }
+        let latin = b"--X\r\nContent-Disposition: form-data; name=\"a\"; filename=\"\xe9.csv\"\r\n\r\ndata\r\n--X--\r\n";
+        let error = read(frames(latin, 7)).expect_err("is not UTF-8");
+        assert!(matches!(error, Error::NotUtf8 { number: 1 }), "{error}");
     }
 
     #[test]

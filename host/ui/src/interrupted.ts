@@ -3,6 +3,7 @@
  * say who a patient is: what is kept is a digest of what the upload is about, its address, and until when that is good.
  */
 
+import { sha256 } from "./digest.ts";
 import type { AttributeValues } from "./upload.ts";
 
 const PREFIX = "portcullis.upload.";
@@ -16,12 +17,8 @@ interface Entry {
 /** Under which key an upload is kept. Absent where the browser has no digests, as without TLS. */
 export async function keyOf(file: File, path: string, attributes: AttributeValues): Promise<string | undefined> {
   const about = JSON.stringify([path, file.size, file.type, file.lastModified, attributes]);
-  try {
-    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(about));
-    return PREFIX + [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  } catch {
-    return undefined;
-  }
+  const digest = await sha256(new TextEncoder().encode(about));
+  return digest === undefined ? undefined : PREFIX + digest;
 }
 
 export function keep(key: string, entry: Entry): void {

@@ -7,6 +7,7 @@ import { type DetailedError, Upload as TusUpload } from "tus-js-client";
 
 import { type Answer, localProblem, mayPass, parseProblem, parseRecord, type Problem } from "./answer.ts";
 import type { Chosen } from "./folder.ts";
+import { sha256OfFile } from "./digest.ts";
 import { addressOf, forget, keep, keyOf } from "./interrupted.ts";
 import { Patience, pause } from "./patience.ts";
 import type { AttributeValues } from "./upload.ts";
@@ -49,6 +50,8 @@ export class Transfer {
   readonly #stop = new AbortController();
   readonly #patience = new Patience();
   #key: string | undefined;
+  /** What the server compares the whole file with: it may change while it is sent. */
+  #sha256: string | undefined;
   #tus: TusUpload | undefined;
   /** How many bytes the server had when it was last asked. */
   #offset = 0;
@@ -76,6 +79,7 @@ export class Transfer {
       underWay.add(key);
       this.#key = key;
     }
+    this.#sha256 = await sha256OfFile(file);
     try {
       const ending = await this.#untilItEnds();
       if (this.#key !== undefined && isOver(ending)) forget(this.#key);
@@ -137,7 +141,7 @@ export class Transfer {
     return new TusUpload(file, {
       endpoint: this.#endpoint,
       uploadUrl: this.#key === undefined ? null : (addressOf(this.#key, Date.now()) ?? null),
-      metadata: metadata(this.#cargo),
+      metadata: metadata(this.#cargo, this.#sha256),
       // Where it can be gone on with is kept here, and each failure is looked at here.
       storeFingerprintForResuming: false,
       retryDelays: null,
@@ -272,11 +276,12 @@ function isOver(ending: Ending): boolean {
 }
 
 /** What the server is told before the first byte, by the usual keys. */
-function metadata({ file, path, attributes }: Cargo): Record<string, string> {
+function metadata({ file, path, attributes }: Cargo, sha256: string | undefined): Record<string, string> {
   const about: Record<string, string> = Object.fromEntries(attributes);
   about["filename"] = file.name;
   if (file.type !== "") about["filetype"] = file.type;
   if (path !== file.name) about["relativePath"] = path;
+  if (sha256 !== undefined) about["sha256"] = sha256;
   return about;
 }
 

@@ -298,6 +298,10 @@ pub(crate) fn problem(failure: Failure) -> Problem {
             ProblemKind::BadRequest,
             format!("{arrived} bytes came where {declared} were announced; send the file again."),
         ),
+        Failure::Changed => Problem::new(
+            ProblemKind::DigestMismatch,
+            "The file that arrived has another SHA-256 than the one that was announced, as when it is changed while it is sent. Nothing was stored. Send the file again.",
+        ),
         Failure::TooLarge { limit } => Problem::new(
             ProblemKind::TooLarge,
             format!(
@@ -372,6 +376,7 @@ fn error_type(failure: &Failure) -> ErrorType {
         Failure::Body(BodyError::ClientGone) => ErrorType::ClientGone,
         Failure::Body(BodyError::Idle(_) | BodyError::Slow(_)) => ErrorType::Timeout,
         Failure::Length { .. }
+        | Failure::Changed
         | Failure::TooLarge { .. }
         | Failure::Body(BodyError::Overtaken | BodyError::TooLong) => ErrorType::BadRequest,
         Failure::Overloaded | Failure::TooMany { .. } | Failure::Body(BodyError::Stopping) => {

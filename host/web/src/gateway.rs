@@ -68,6 +68,8 @@ pub(crate) enum Failure {
         /// What came.
         arrived: u64,
     },
+    /// It has another SHA-256 than the client announced.
+    Changed,
     /// It is larger than this gate takes.
     TooLarge {
         /// The limit in bytes.

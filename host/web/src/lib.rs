@@ -3,10 +3,10 @@
 //! buffers.
 #![forbid(unsafe_code)]
 
+mod announced_digest;
 mod answer;
 mod client_address;
 pub mod config;
-mod content_disposition;
 mod cors;
 pub mod doctor;
 mod found;

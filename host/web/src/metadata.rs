@@ -1,9 +1,9 @@
 //! What a client says about a file before its first byte, in whatever protocol: one parser for all of them.
 
 use portcullis_hop::{Problem, ProblemKind};
-use portcullis_types::{Attributes, DiskPath, InvalidAttribute};
+use portcullis_types::{Attributes, DiskPath, InvalidAttribute, Sha256Digest};
 
-use crate::media_type;
+use crate::{announced_digest, media_type};
 
 /// The longest file name in bytes.
 pub(crate) const MAX_FILENAME_BYTES: usize = 255;
@@ -28,7 +28,7 @@ const ABSENT: &str = "null";
 /// so would not come as one.
 pub(crate) fn describes_the_file(key: &str) -> bool {
     let all = [&FILENAME_KEYS[..], &MEDIA_TYPE_KEYS, &PATH_KEYS];
-    all.iter().any(|keys| keys.contains(&key))
+    key == announced_digest::KEY || all.iter().any(|keys| keys.contains(&key))
 }
 
 /// What a client says about an upload before its first byte.
@@ -39,6 +39,8 @@ pub(crate) struct Headers {
     pub(crate) folder: Option<DiskPath>,
     pub(crate) media_type: Option<String>,
     pub(crate) length: Option<u64>,
+    /// What it is to have.
+    pub(crate) sha256: Option<Sha256Digest>,
     pub(crate) attributes: Attributes,
 }
 
@@ -58,6 +60,7 @@ impl Headers {
             )
         })?;
         let media_type = take(&mut pairs, &MEDIA_TYPE_KEYS);
+        let sha256 = take_digest(&mut pairs)?;
         let (folder, filename) = match path {
             Some(path) => (path.folder(), filename),
             None => split(&filename),
@@ -67,9 +70,18 @@ impl Headers {
             folder,
             media_type: media_type.as_deref().and_then(declared),
             length,
+            sha256,
             attributes: attributes(pairs)?,
         })
     }
+}
+
+/// The SHA-256 of the file among pairs, which is no attribute.
+pub(crate) fn take_digest(
+    pairs: &mut Vec<(String, String)>,
+) -> Result<Option<Sha256Digest>, Problem> {
+    let digest = take(pairs, &[announced_digest::KEY]);
+    digest.as_deref().map(announced_digest::parse).transpose()
 }
 
 /// Takes all pairs with these keys out, and gives the value of the best that says something.

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use futures_util::Stream;
 use portcullis_hop::{Problem, ProblemKind};
 use portcullis_server::multipart::{Multipart, MultipartError, PartHead};
-use portcullis_types::{AttributeName, Attributes};
+use portcullis_types::{AttributeName, Attributes, Sha256Digest};
 
+use crate::announced_digest;
 use crate::linger::{BodyError, STOPPING};
 use crate::metadata::{self, Headers, check_filename, declared, split};
 
@@ -16,11 +17,15 @@ use crate::metadata::{self, Headers, check_filename, declared, split};
 pub(crate) const MAX_FILES: usize = 100;
 /// The field that is a file even without a file name.
 const FILE_FIELD: &str = "file";
+/// Where a browser says in which encoding the fields are (RFC 7578, section 4.6). It is no field of the form's own.
+const CHARSET_FIELD: &str = "_charset_";
 
 /// A form being read.
 pub(crate) struct Form {
     parts: Multipart<BodyError>,
     attributes: Attributes,
+    /// What the only file is to have.
+    sha256: Option<Sha256Digest>,
     files: usize,
     /// The first bytes of the current file, if they were looked at.
     peeked: Option<Bytes>,
@@ -39,6 +44,7 @@ impl Form {
         Ok(Self {
             parts,
             attributes: Attributes::default(),
+            sha256: None,
             files: 0,
             peeked: None,
         })
@@ -99,6 +105,10 @@ impl Form {
                 format!("The form has over {MAX_FILES} files; send the rest in another one."),
             ));
         }
+        if self.files > 0 && self.sha256.is_some() {
+            let detail = "The form has one `sha256` and several files; send each of them in a form of its own.";
+            return Err(Problem::new(ProblemKind::BadRequest, detail));
+        }
         self.files += 1;
         let (folder, filename) = split(part.filename.as_deref().unwrap_or_default());
         Ok(Headers {
@@ -106,6 +116,7 @@ impl Form {
             folder,
             media_type: part.media_type.as_deref().and_then(declared),
             length: None,
+            sha256: self.sha256,
             attributes: self.attributes.clone(),
         })
     }
@@ -137,6 +148,14 @@ impl Form {
                 ),
             )
         })?;
+        if name == CHARSET_FIELD {
+            return check_charset(&value);
+        }
+        if name == announced_digest::KEY {
+            self.sha256 =
+                announced_digest::agreed(self.sha256, Some(announced_digest::parse(&value)?))?;
+            return Ok(());
+        }
         metadata::add(&mut self.attributes, name, &value)
     }
 }
@@ -152,6 +171,18 @@ impl Stream for FileBody<'_> {
         let next = form.parts.poll_chunk(cx);
         next.map(|next| next.map_err(|error| body_error(&error)).transpose())
     }
+}
+
+/// Whether the fields are in an encoding that can be read.
+fn check_charset(charset: &str) -> Result<(), Problem> {
+    let is_utf8 = charset.is_empty()
+        || charset.eq_ignore_ascii_case("utf-8")
+        || charset.eq_ignore_ascii_case("us-ascii");
+    if is_utf8 {
+        return Ok(());
+    }
+    let detail = "The form says in `_charset_` that its fields are not UTF-8; send them as UTF-8.";
+    Err(Problem::new(ProblemKind::BadRequest, detail))
 }
 
 /// A name in a message: short, and without what could disturb a terminal.
@@ -176,6 +207,9 @@ fn form_problem(error: &MultipartError<BodyError>) -> Problem {
             ProblemKind::BadRequest,
             MultipartError::<()>::Truncated.to_string(),
         ),
+        encoded @ MultipartError::Encoded { .. } => {
+            Problem::new(ProblemKind::UnsupportedCoding, encoded.to_string())
+        }
         other => Problem::new(ProblemKind::BadRequest, other.to_string()),
     }
 }

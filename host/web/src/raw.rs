@@ -4,22 +4,31 @@
 use axum::extract::OriginalUri;
 use http::{HeaderMap, header};
 use portcullis_hop::{Problem, ProblemKind};
+use portcullis_server::content_disposition::Disposition;
 
-use crate::content_disposition;
-use crate::metadata::{Headers, attributes, check_filename, declared, split};
+use crate::announced_digest::{agreed, of_whole_body};
+use crate::metadata::{Headers, attributes, check_filename, declared, split, take_digest};
 
 /// What a request without a form says about its file.
 pub(crate) fn headers(headers: &HeaderMap, uri: &OriginalUri) -> Result<Headers, Problem> {
     let disposition = headers
         .get(header::CONTENT_DISPOSITION)
         .map(header::HeaderValue::as_bytes);
-    let filename = disposition.and_then(content_disposition::file_name).ok_or_else(|| {
+    let disposition = Disposition::of_body(disposition.unwrap_or_default()).map_err(|_| {
+        Problem::new(
+            ProblemKind::BadRequest,
+            "The file name in `Content-Disposition` is not UTF-8; send it as `filename*=UTF-8''...`, percent-encoded.",
+        )
+    })?;
+    let filename = disposition.filename.ok_or_else(|| {
         Problem::new(
             ProblemKind::BadRequest,
             "The request does not name the file; send `Content-Disposition: attachment; filename=\"...\"`, or a form with `multipart/form-data`.",
         )
     })?;
     let (folder, filename) = split(&filename);
+    let mut pairs = pairs(uri.query().unwrap_or_default())?;
+    let digest = take_digest(&mut pairs)?;
     Ok(Headers {
         filename: check_filename(&filename)?,
         folder,
@@ -28,7 +37,8 @@ pub(crate) fn headers(headers: &HeaderMap, uri: &OriginalUri) -> Result<Headers,
             .and_then(|value| value.to_str().ok())
             .and_then(declared),
         length: announced_length(headers),
-        attributes: attributes(pairs(uri.query().unwrap_or_default())?)?,
+        sha256: agreed(digest, of_whole_body(headers)?)?,
+        attributes: attributes(pairs)?,
     })
 }
 

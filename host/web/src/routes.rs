@@ -311,6 +311,7 @@ async fn single(
         Err(problem) => return answer::unreadable(problem, span),
     };
     let gateway = &site.gateway;
+    let sha256 = headers.sha256;
     let upload = gateway.receive(headers, request.principal.clone());
     span.set(Attribute::UploadId(upload.id));
     let source = Source {
@@ -318,6 +319,7 @@ async fn single(
         span: Arc::clone(span),
         metadata: None,
         composition: None,
+        sha256,
     };
     let outcome = match stage(gateway, &upload, &source, body, live).await {
         Ok(mut staged) => {
@@ -363,11 +365,12 @@ async fn files(
     live: &Live,
     span: &Arc<Span>,
 ) -> Vec<Answer> {
-    let source = Source {
+    let mut source = Source {
         client: request.client,
         span: Arc::clone(span),
         metadata: None,
         composition: None,
+        sha256: None,
     };
     let gateway = &site.gateway;
     let mut judged = Vec::new();
@@ -382,6 +385,7 @@ async fn files(
         if details > MAX_FORM_DETAILS {
             break Some(too_many_findings());
         }
+        source.sha256 = headers.sha256;
         let upload = gateway.receive(headers, request.principal.clone());
         span.set(Attribute::UploadId(upload.id));
         let failure = match stage(gateway, &upload, &source, form.file_body(), live).await {

@@ -47,6 +47,8 @@ pub(crate) struct Source {
     pub(crate) metadata: Option<String>,
     /// Whether it is put together from others.
     pub(crate) composition: Option<Composition>,
+    /// The SHA-256 that it is to have.
+    pub(crate) sha256: Option<Sha256Digest>,
 }
 
 /// An upload under way: it has been admitted, and neither has every policy passed all of it nor any refused it.
@@ -58,6 +60,8 @@ pub(crate) struct UploadSession {
     place: Place,
     /// Its length in bytes, which may have been told later than policies were shown the headers.
     length: Option<u64>,
+    /// The SHA-256 that its client says it has.
+    sha256: Option<Sha256Digest>,
     permit: OwnedSemaphorePermit,
 }
 
@@ -124,6 +128,7 @@ impl UploadSession {
             gateway: Arc::clone(gateway),
             new: Box::new(new),
             length: upload.length,
+            sha256: source.sha256,
             upload,
             judge: Judge::new(inspection, shadow),
             place: Place::Nowhere,
@@ -294,6 +299,15 @@ impl UploadSession {
         };
         record::policies(&passed.records, &self.new.traceparent);
         span.set(Attribute::Bytes(end.length));
+        if self.sha256.is_some_and(|announced| announced != end.sha256) {
+            // No bytes that follow could mend it.
+            if let Place::Services(open) = self.place
+                && let Err(error) = open.cancel(span).await
+            {
+                not_recorded(self.new.id, &error);
+            }
+            return Err(Failure::Changed);
+        }
         let decision = Decision::passed(revision, &passed);
         Ok(Staged {
             commit: commit(self.place.epoch(), passed, &end),

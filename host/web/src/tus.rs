@@ -29,7 +29,7 @@ use portcullis_types::UploadId;
 use self::call::Call;
 pub(crate) use self::compose::Compositions;
 pub(crate) use self::create::create;
-pub(crate) use self::header::is_spoken;
+pub(crate) use self::header::{is_spoken, kept_digest};
 use crate::answer;
 use crate::routes::Site;
 

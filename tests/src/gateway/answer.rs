@@ -10,6 +10,8 @@ use serde_json::Value;
 pub struct Answer {
     /// The status code.
     pub status: u16,
+    /// What was asked for.
+    pub url: reqwest::Url,
     /// The headers.
     pub headers: HeaderMap,
     /// The body.
@@ -21,8 +23,10 @@ impl Answer {
     pub async fn of(request: reqwest::RequestBuilder) -> Result<Self> {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let url = response.url().clone();
         Ok(Self {
             status,
+            url,
             headers,
             body: response.bytes().await?,
         })

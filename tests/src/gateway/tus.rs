@@ -52,7 +52,7 @@ impl TusUpload {
     pub fn of(answer: &Answer) -> Result<Self> {
         ensure!(answer.status == 201, "not created: {answer:?}");
         let location = answer.header("location").context("no location")?;
-        let location = location.to_owned();
+        let location = answer.url.join(location)?.path().to_owned();
         Ok(Self { location })
     }
 

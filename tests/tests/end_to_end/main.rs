@@ -8,6 +8,7 @@ mod dev;
 mod doctor;
 mod faults;
 mod files;
+mod forms;
 mod hop;
 mod hostile;
 mod hygiene;

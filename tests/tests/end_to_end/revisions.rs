@@ -498,6 +498,8 @@ async fn services_killed_at_any_moment_of_a_change_have_made_it_or_not() -> Resu
         ensure!(text.contains("runs it"), "{text}");
         before = active(&revisions(&gateway)?).context("none is active")?;
         ensure!(before == now + 1, "{before} after {now}");
+        // Services that were just started may not know of the web host yet, so that the command does not wait for it.
+        runs(&gateway.web, before).await?;
         gateway.upload(file(50)).await?.receipt()?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 mod checksums;
 mod clients;
+mod digests;
 mod interrupted;
 mod limits;
 mod parts;

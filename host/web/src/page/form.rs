@@ -18,7 +18,7 @@ pub fn upload_form(settings: &PageSettings) -> String {
             }
         }
         // Fields stand before files: policies decide with them while the file is still coming.
-        form id="upload" class="card upload" action="/uploads" method="post" enctype="multipart/form-data" {
+        form id="upload" class="card upload" action="uploads" method="post" enctype="multipart/form-data" {
             @if !settings.fields.is_empty() {
                 fieldset class="fields" {
                     legend { "About the data" }
@@ -174,7 +174,7 @@ mod tests {
         }
         for (at, _) in page.match_indices("<script") {
             assert!(
-                page[at..].starts_with(r#"<script type="module" src="/assets/"#),
+                page[at..].starts_with(r#"<script type="module" src="assets/"#),
                 "{page}"
             );
         }
@@ -184,7 +184,7 @@ mod tests {
     fn everything_that_the_page_loads_is_served() {
         let page = upload_form(&PageSettings::default());
         let names: Vec<_> = page
-            .split("\"/assets/")
+            .split("\"assets/")
             .skip(1)
             .filter_map(|rest| rest.split('"').next())
             .collect();

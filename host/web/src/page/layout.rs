@@ -11,7 +11,7 @@ pub(super) enum Scripts {
     Leave,
 }
 
-/// A whole page. `site` may be empty.
+/// A whole page. `site` may be empty. All addresses are relative to its own, so that a proxy may serve it below a path.
 pub(super) fn document(site: &str, title: &str, scripts: Scripts, main: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
@@ -21,13 +21,13 @@ pub(super) fn document(site: &str, title: &str, scripts: Scripts, main: &Markup)
                 title { (title) " \u{2013} " @if site.is_empty() { "Portcullis" } @else { (site) } }
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                link rel="icon" type="image/svg+xml" href={ "/assets/" (asset::mark()) };
+                link rel="icon" type="image/svg+xml" href={ "assets/" (asset::mark()) };
                 @for name in asset::stylesheets() {
-                    link rel="stylesheet" href={ "/assets/" (name) };
+                    link rel="stylesheet" href={ "assets/" (name) };
                 }
                 @if scripts == Scripts::Load {
                     @for name in asset::scripts() {
-                        script type="module" src={ "/assets/" (name) } {}
+                        script type="module" src={ "assets/" (name) } {}
                     }
                 }
             }
@@ -36,8 +36,8 @@ pub(super) fn document(site: &str, title: &str, scripts: Scripts, main: &Markup)
                 header class="band" {
                     div class="lintel" {
                         div class="lintel-inner" {
-                            a class="brand" href="/" {
-                                img src={ "/assets/" (asset::mark()) } alt="" width="28" height="28";
+                            a class="brand" href="./" {
+                                img src={ "assets/" (asset::mark()) } alt="" width="28" height="28";
                                 span class="brand-name" { "Portcullis" }
                             }
                             @if !site.is_empty() { span class="brand-site" { (site) } }

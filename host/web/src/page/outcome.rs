@@ -116,7 +116,7 @@ fn head(filename: &str, verdict: &str) -> Markup {
 }
 
 fn way_back(words: &str) -> Markup {
-    html! { p class="way-back" { a class="button" href="/" { (words) } } }
+    html! { p class="way-back" { a class="button" href="./" { (words) } } }
 }
 
 fn has_file(problem: &Problem) -> bool {

@@ -20,6 +20,7 @@ use super::{Place, UploadSession, is_verdict, refusal, report_refusal};
 use crate::found::Found;
 use crate::gateway::{Failure, Gateway};
 use crate::linger::BodyError;
+use crate::tus;
 
 impl UploadSession {
     /// Ends it here, for now: what the policies know goes to services. Where that fails, or where they cannot say, they
@@ -92,6 +93,7 @@ impl UploadSession {
             open.cancel(span).await.map_err(Failure::Store)?;
             return Err(Failure::Store(StoreError::Ended(UploadState::Cancelled)));
         }
+        let sha256 = new.metadata.as_deref().and_then(tus::kept_digest);
         new.revision = Some(judge.inspection().revision());
         let session = Self {
             gateway: Arc::clone(gateway),
@@ -100,6 +102,7 @@ impl UploadSession {
             judge,
             place: Place::Services(open),
             length,
+            sha256,
             permit,
         };
         if is_behind {

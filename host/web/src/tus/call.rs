@@ -26,6 +26,8 @@ pub(super) struct Call {
     pub(super) site: Arc<Site>,
     pub(super) headers: HeaderMap,
     pub(super) client: Option<IpAddr>,
+    /// Whether its address has a slash at the end, to which relative ones refer.
+    pub(super) ends_in_slash: bool,
     name: SpanName,
     began: Instant,
     began_at: SystemTime,
@@ -58,6 +60,7 @@ impl Call {
             peer.map(|Peer(peer)| client_address(*peer, &parts.headers, &site.trusted_proxies));
         Self {
             site,
+            ends_in_slash: parts.uri.path().ends_with('/'),
             headers: parts.headers,
             client,
             name,

@@ -19,10 +19,10 @@ use super::append::{finish_alone, over, waits};
 use super::call::{self, Call};
 use super::create::located;
 use super::header as said;
-use crate::answer;
 use crate::linger::STOPPING;
 use crate::metadata::Headers;
 use crate::session::{Appended, Source, UploadSession, read_back};
+use crate::{announced_digest, answer};
 
 /// How often it is looked whether the next part is complete.
 const BEAT: Duration = Duration::from_millis(200);
@@ -95,7 +95,7 @@ async fn compose(
             // It was put together before, and its answer got lost.
             let mut response = over(&record, record.status.offset.bytes())?;
             *response.status_mut() = StatusCode::CREATED;
-            return Ok(located(response, record.status.id));
+            return Ok(located(call, response, record.status.id));
         }
     };
     let mut parts = Vec::new();
@@ -104,6 +104,8 @@ async fn compose(
     }
     let length: Option<u64> = parts.iter().map(|part| part.length).sum();
     let described = Headers::of_pairs(pairs, length)?;
+    let announced = announced_digest::of_file(&call.headers)?;
+    let sha256 = announced_digest::agreed(described.sha256, announced)?;
     let span = call.span();
     span.set(Attribute::UploadId(id));
     let mut upload = call.site.gateway.receive(described, principal.clone());
@@ -113,6 +115,7 @@ async fn compose(
         span: Arc::clone(&span),
         metadata: Some(metadata),
         composition: Some(Composition::Of(ids.clone())),
+        sha256,
     };
     let session = UploadSession::create(&call.site.gateway, upload, &source, None).await;
     let session = session.map_err(|failure| answer::failed(id, failure, &span))?;
@@ -127,7 +130,7 @@ async fn compose(
         forget(call, part).await;
     }
     *response.status_mut() = StatusCode::CREATED;
-    Ok(located(response, id))
+    Ok(located(call, response, id))
 }
 
 /// Which id the upload of these parts has.

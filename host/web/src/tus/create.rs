@@ -16,7 +16,6 @@ use super::body::Wanted;
 use super::call::Call;
 use super::header as said;
 use super::{compose, parts};
-use crate::answer;
 use crate::found::Found;
 use crate::gateway::Failure;
 use crate::linger::LingeringBody;
@@ -25,6 +24,7 @@ use crate::raw::announced_length;
 use crate::routes::Site;
 use crate::session::{Appended, Checked, Source, UploadSession};
 use crate::sessions::Held;
+use crate::{announced_digest, answer};
 
 /// Creates an upload.
 pub(crate) async fn create(site: Arc<Site>, parts: Parts, body: Body) -> Response {
@@ -100,6 +100,8 @@ async fn begin(call: &Call, mut body: LingeringBody) -> Result<Response, Problem
     let length = said::creation_length(&call.headers)?;
     let (pairs, metadata) = said::metadata(&call.headers)?;
     let described = Headers::of_pairs(pairs, length)?;
+    let announced = announced_digest::of_file(&call.headers)?;
+    let sha256 = announced_digest::agreed(described.sha256, announced)?;
     let checksum = said::checksum(&call.headers, &body.trailers())?;
     let first = First::of(call, &mut body, length).await?;
     let principal = call.principal().await?;
@@ -110,8 +112,9 @@ async fn begin(call: &Call, mut body: LingeringBody) -> Result<Response, Problem
     let source = Source {
         client: call.client,
         span: Arc::clone(&span),
-        metadata: Some(metadata),
+        metadata: Some(said::with_digest(metadata, announced)),
         composition: None,
+        sha256,
     };
     let ended = |failure: Failure| answer::failed(id, failure, &span);
     let found = Found::default();
@@ -156,7 +159,7 @@ async fn begin(call: &Call, mut body: LingeringBody) -> Result<Response, Problem
         response
     };
     *response.status_mut() = StatusCode::CREATED;
-    Ok(located(response, id))
+    Ok(located(call, response, id))
 }
 
 /// An upload that one request brings whole.
@@ -172,7 +175,7 @@ async fn whole(
     let session = kept_whole(appended, id, span).await?;
     let mut response = finish_alone(call, session, span).await?;
     *response.status_mut() = StatusCode::CREATED;
-    Ok(located(response, id))
+    Ok(located(call, response, id))
 }
 
 /// An upload of whose first request nothing is missing. Otherwise its client does not know it, and it is given up.
@@ -191,9 +194,11 @@ async fn kept_whole(
     }
 }
 
-/// Says where the upload is.
-pub(super) fn located(mut response: Response, id: UploadId) -> Response {
-    let location = HeaderValue::from_str(&format!("/uploads/{id}"));
+/// Says where the upload is, relative to the address of the request: a proxy may serve this host below a path (RFC 9110,
+/// section 10.2.2).
+pub(super) fn located(call: &Call, mut response: Response, id: UploadId) -> Response {
+    let folder = if call.ends_in_slash { "" } else { "uploads/" };
+    let location = HeaderValue::from_str(&format!("{folder}{id}"));
     if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }

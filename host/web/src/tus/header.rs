@@ -6,11 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, Method, header};
 use portcullis_hop::{Composition, Problem, ProblemKind};
-use portcullis_types::UploadId;
+use portcullis_types::{Sha256Digest, UploadId};
 
 use super::checksum::Checksum;
 use crate::linger::Trailers;
-use crate::media_type;
+use crate::{announced_digest, media_type};
 
 /// The version of the protocol that a client speaks and we answer.
 pub(crate) const RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
@@ -208,6 +208,36 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Result<(Vec<(String, String)>, St
     Ok((pairs, header.to_owned()))
 }
 
+/// What is kept of what the client says, with a digest that it announced in another header: whoever goes on with the upload
+/// compares it.
+pub(super) fn with_digest(metadata: String, announced: Option<Sha256Digest>) -> String {
+    let has_digest = || {
+        let mut pairs = metadata.split(',').map(str::trim);
+        pairs.any(|pair| pair.split(' ').next() == Some(announced_digest::KEY))
+    };
+    match announced {
+        Some(announced) if !has_digest() => {
+            let value = STANDARD.encode(announced.to_string());
+            let pair = format!("{} {value}", announced_digest::KEY);
+            let all = [metadata.as_str(), pair.as_str()].into_iter();
+            all.filter(|one| !one.is_empty())
+                .collect::<Vec<_>>()
+                .join(",")
+        }
+        _ => metadata,
+    }
+}
+
+/// The digest in what was kept.
+pub(crate) fn kept_digest(metadata: &str) -> Option<Sha256Digest> {
+    let pairs = metadata
+        .split(',')
+        .map(str::trim)
+        .filter_map(|text| pair(text).ok());
+    let mut digests = pairs.filter(|(key, _)| key == announced_digest::KEY);
+    announced_digest::parse(&digests.next()?.1).ok()
+}
+
 /// A key and its value, which may be absent: then it is empty.
 fn pair(text: &str) -> Result<(String, String), Problem> {
     let (key, value) = text.split_once(' ').unwrap_or((text, ""));
@@ -298,6 +328,20 @@ mod tests {
             let problem = creation_length(&with(wrong)).expect_err("is wrong");
             assert_eq!(problem.kind, ProblemKind::BadRequest, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_digest_that_was_announced_is_kept_with_what_the_client_says() {
+        let digest = Sha256Digest::of(b"a");
+        let kept = with_digest("filename YS5jc3Y=".to_owned(), Some(digest));
+        assert_eq!(kept_digest(&kept), Some(digest));
+        assert_eq!(with_digest(kept.clone(), Some(digest)), kept);
+        assert_eq!(
+            kept_digest(&with_digest(String::new(), Some(digest))),
+            Some(digest)
+        );
+        assert_eq!(kept_digest("filename YS5jc3Y="), None);
+        assert_eq!(with_digest("a".to_owned(), None), "a");
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub(super) async fn create(call: &Call, mut body: LingeringBody) -> Result<Respo
         }
     };
     *response.status_mut() = StatusCode::CREATED;
-    Ok(located(response, part.id))
+    Ok(located(call, response, part.id))
 }
 
 /// Appends to a part that was just taken over.

@@ -226,5 +226,10 @@ fn metadata(text: Option<&str>) -> Result<Attributes, Failure> {
 }
 
 fn unreadable(error: &MultipartError<BodyAborted>) -> Failure {
-    bad(&error.to_string())
+    match error {
+        MultipartError::Encoded { .. } => {
+            Problem::new(ProblemKind::UnsupportedCoding, error.to_string()).into()
+        }
+        _ => bad(&error.to_string()),
+    }
 }
