@@ -1,6 +1,6 @@
 /** Digests as the browser has them: in secure contexts only, and of what fits into memory. */
 
-/** The most bytes of a file of which the digest is computed before it is sent. */
+/** Larger files are sent without a digest, in bytes. */
 const MAX_FILE_BYTES = 32 * 1024 * 1024;
 
 /** The SHA-256 in hexadecimal digits. Absent where the browser has none, as without TLS. */

@@ -15,8 +15,8 @@ use serde::Deserialize;
 const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE, OPTIONS";
 /// Which headers it may send.
 const SENT: &str = "Accept, Authorization, Content-Disposition, Content-Type, Traceparent, Tus-Resumable, Upload-Checksum, Upload-Concat, Upload-Defer-Length, Upload-Length, Upload-Metadata, Upload-Offset, X-HTTP-Method-Override, X-Request-ID, X-Requested-With";
-/// Which headers libraries add to every request of a page, to follow it: of W3C, Sentry, Zipkin, Datadog, Jaeger, Elastic,
-/// New Relic, Microsoft, Amazon and Google. But for those of W3C they are ignored.
+/// Headers that tracing libraries in the browser add to every request: those of W3C, Sentry, Zipkin, Datadog, Jaeger,
+/// Elastic, New Relic, Microsoft, Amazon and Google. They are allowed and ignored; only `Traceparent` is read.
 const OF_INSTRUMENTATION: &str = "Baggage, Tracestate, Sentry-Trace, B3, X-B3-TraceId, X-B3-SpanId, X-B3-ParentSpanId, X-B3-Sampled, X-B3-Flags, X-Datadog-Trace-Id, X-Datadog-Parent-Id, X-Datadog-Origin, X-Datadog-Sampling-Priority, X-Datadog-Tags, Uber-Trace-Id, Elastic-Apm-Traceparent, Newrelic, Request-Id, Request-Context, X-Amzn-Trace-Id, X-Cloud-Trace-Context";
 /// Which headers of an answer it may read.
 const READ: &str = "Location, Retry-After, Server-Timing, Support-Id, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Concat, Upload-Defer-Length, Upload-Expires, Upload-Length, Upload-Metadata, Upload-Offset";

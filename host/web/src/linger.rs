@@ -128,7 +128,7 @@ impl LingeringBody {
         self.trailers.clone()
     }
 
-    /// Whether it is known, without waiting for it, that nothing more comes.
+    /// Whether the body is known to have ended, without waiting.
     pub(crate) fn is_over(&self) -> bool {
         self.first.is_none() && self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }

@@ -300,7 +300,7 @@ impl UploadSession {
         record::policies(&passed.records, &self.new.traceparent);
         span.set(Attribute::Bytes(end.length));
         if self.sha256.is_some_and(|announced| announced != end.sha256) {
-            // No bytes that follow could mend it.
+            // Further bytes cannot fix it, so the upload ends here.
             if let Place::Services(open) = self.place
                 && let Err(error) = open.cancel(span).await
             {

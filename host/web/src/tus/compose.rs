@@ -151,7 +151,7 @@ async fn id_of(call: &Call, parts: &[UploadId], owner: &Principal) -> Result<Id,
         };
         match record.status.state {
             UploadState::Committing => return Err(waits()),
-            // No other request here works on it: a server died that did.
+            // No other request here is working on it, so a server died while it did.
             UploadState::Open | UploadState::Held => forget(call, id).await,
             UploadState::Cancelled | UploadState::Expired => {}
             UploadState::Committed | UploadState::Quarantined | UploadState::Rejected => {

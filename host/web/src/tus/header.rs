@@ -208,8 +208,8 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Result<(Vec<(String, String)>, St
     Ok((pairs, header.to_owned()))
 }
 
-/// What is kept of what the client says, with a digest that it announced in another header: whoever goes on with the upload
-/// compares it.
+/// Adds a digest from another header to the metadata that is stored with the upload, so that a web host that resumes the
+/// upload can compare it.
 pub(super) fn with_digest(metadata: String, announced: Option<Sha256Digest>) -> String {
     let has_digest = || {
         let mut pairs = metadata.split(',').map(str::trim);
@@ -228,7 +228,7 @@ pub(super) fn with_digest(metadata: String, announced: Option<Sha256Digest>) -> 
     }
 }
 
-/// The digest in what was kept.
+/// The digest in the stored metadata.
 pub(crate) fn kept_digest(metadata: &str) -> Option<Sha256Digest> {
     let pairs = metadata
         .split(',')

@@ -14,7 +14,7 @@ const UNICODE_PATH_AT: usize = 5;
 const LIST_FIELDS: u16 = 0x6c78;
 /// Fields that hold a second name in a form that is not read here: of `ZipIt` for Macintosh and of Xceed.
 const OTHER_NAMES: [u16; 2] = [0x2605, 0x554e];
-/// Stands in a number of 32 bits for one of 64 bits in [`ZIP64`].
+/// The value of a 32-bit field whose 64-bit number is in [`ZIP64`].
 const ELSEWHERE: u64 = 0xffff_ffff;
 
 /// What is known from the extra fields of one header.
@@ -34,7 +34,7 @@ impl<'a> Extra<'a> {
     ///
     /// # Errors
     ///
-    /// A field that matters is there twice, or the fields do not end where they say: programs differ in what they make of it.
+    /// A field that matters appears twice, or the fields do not end where they should. Programs read such fields differently.
     pub(crate) fn read(mut fields: &'a [u8]) -> Checked<Self> {
         let mut extra = Self::default();
         while fields.len() >= 4 {
@@ -122,9 +122,9 @@ fn attributes(field: &[u8]) -> Option<u32> {
     (bitmap & 4 != 0 && field.len() >= at + 4).then(|| u32_at(field, at))
 }
 
-/// Whether a name in UTF-8 is the name of a header in another spelling: the header has it in an encoding of which
-/// nothing is known, so that only its ASCII characters can be compared, or with `?`, `_` or `#U` and four digits for
-/// characters that the encoding does not have.
+/// Whether a UTF-8 name and the name in a header are spellings of the same name. The encoding of the header is unknown, so
+/// only ASCII characters are compared. Other characters may be any bytes, or `?`, `_` or `#U` and four digits where the
+/// encoding lacks them.
 pub(crate) fn are_spellings(header: &[u8], unicode: &[u8]) -> bool {
     let Ok(unicode) = str::from_utf8(unicode) else {
         return false;
@@ -159,7 +159,7 @@ fn spelled(text: &[u8], mut characters: usize) -> usize {
     let mut at = 0;
     while characters > 0 && at < text.len() {
         let rest = &text[at..];
-        // How many bytes a character has is not known: all of them belong to the run.
+        // The bytes per character are unknown, so the whole run counts.
         let high = rest.iter().take_while(|byte| !byte.is_ascii()).count();
         let escape = |letter, digits: usize| {
             rest.starts_with(&[b'#', letter])

@@ -134,7 +134,7 @@ impl Gzip {
             }
             State::Between => {
                 if bytes.first() == Some(&0) {
-                    // As tapes have it. What is behind it, some programs take for a member, and some do not see it.
+                    // Padding, as on tapes. Programs disagree whether a member may follow it.
                     self.state = State::Padding;
                 } else if bytes.first() == Some(&0x1f) {
                     self.gather = Gather::of(HEADER_BYTES);

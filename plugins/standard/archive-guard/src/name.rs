@@ -74,9 +74,8 @@ pub(crate) fn extension(name: &[u8]) -> Option<String> {
     Some(extension.to_owned())
 }
 
-/// The parts of a name as the file systems see them that distinguish the fewest: without regard to case, to
-/// normalization (Unicode Standard Annex #15), to characters that are not to be seen (as ext4 and HFS+), to dots and
-/// spaces at the end (as Windows), and to parts that lead nowhere, such as `.`.
+/// The parts of a name, folded as the least strict file systems fold them. Case and Unicode normalization (UAX #15) do not
+/// count, nor do invisible characters (ext4, HFS+), dots and spaces at the end (Windows), and parts such as `.`.
 pub(crate) fn folded_parts(name: &[u8]) -> impl Iterator<Item = String> {
     let own = parts(name).filter(|part| !is_here(part));
     own.map(|part| folded(&readable(part)))
@@ -104,7 +103,7 @@ fn without_version(part: &str) -> &str {
     }
 }
 
-/// A name in an encoding of which nothing is known has each byte as a character of its own.
+/// The name as text. In an unknown encoding, each byte becomes one character.
 fn readable(name: &[u8]) -> String {
     match str::from_utf8(name) {
         Ok(text) => text.to_owned(),
@@ -116,7 +115,7 @@ fn readable(name: &[u8]) -> String {
 /// the table is that of unicode.org, `VENDORS/MICSFT/PC/CP437.TXT`).
 const CODE_PAGE_437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
 
-/// A name as programs read it that go by the format's own encoding.
+/// A name as programs read it that use the encoding of the ZIP format.
 pub(crate) fn in_code_page_437(name: &[u8]) -> String {
     let char = |byte: &u8| match byte.checked_sub(0x80) {
         None => char::from(*byte),
@@ -128,8 +127,8 @@ pub(crate) fn in_code_page_437(name: &[u8]) -> String {
     name.iter().map(char).collect()
 }
 
-/// The name as programs read it that convert characters to their plain forms, such as `．` to `.` and `／` to `/`
-/// (Normalization Form KC), and that leave out what is not to be seen.
+/// The name as some programs read it: they convert characters to their plain forms, such as `．` to `.` and `／` to `/`
+/// (Normalization Form KC), and drop invisible characters.
 fn compatible(name: &[u8]) -> String {
     match str::from_utf8(name) {
         Ok(text) if !text.is_ascii() => text

@@ -1,4 +1,4 @@
-//! The names of one archive, of which no two may be the same file.
+//! The names in one archive. No two of them may be the same file.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -29,8 +29,7 @@ pub(crate) enum Clash {
     TooMany,
 }
 
-/// All names so far. They are kept as numbers of 64 bits: two names with the same number look like one twice, which
-/// refuses an archive that was made for this, and no other.
+/// All names so far, as 64-bit hashes. A collision refuses the archive; only an archive made for that has one.
 #[derive(Default)]
 pub(crate) struct Names {
     known: BTreeMap<u64, Kind>,
@@ -38,7 +37,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Adds the name of an entry, and its folders, of which there may be at most so many.
+    /// Adds the name of an entry and of its folders. An archive may have at most `most` folders.
     pub(crate) fn add(&mut self, own: &[u8], is_folder: bool, most: u64) -> Result<(), Clash> {
         let mut numbers = numbers(own);
         // The folder itself, `.`, has no parts.

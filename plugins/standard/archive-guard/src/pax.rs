@@ -1,5 +1,5 @@
-//! The records of a pax header (IEEE Std 1003.1, pax, "pax Header Block"): `LENGTH KEY=VALUE\n`. Programs differ in what
-//! they make of records that are almost so; those are refused here.
+//! The records of a pax header (IEEE Std 1003.1, pax, "pax Header Block"): `LENGTH KEY=VALUE\n`. Programs read
+//! malformed records differently, so those are refused.
 
 use crate::guard::{Checked, broken};
 

@@ -25,8 +25,8 @@ const SHORT_NAME_BYTES: usize = 99;
 /// A size up to this needs no record of its own: the header holds it in eleven octal digits.
 const MAX_OWN_SIZE: u64 = 0o777_7777_7777;
 
-/// Fields of numbers that mean nothing here: the mode, two owners and the time of a change. Programs stop at a header in
-/// which they cannot read them.
+/// Numeric fields that are not used here: mode, owner, group and modification time. Some programs stop at a header in which
+/// they cannot read one of them.
 const OTHER_NUMBERS: [std::ops::Range<usize>; 4] = [100..108, 108..116, 116..124, 136..148];
 
 /// Whether an archive begins here to any program: some of them know it by its magic number, some by a checksum, which they
@@ -237,11 +237,11 @@ impl Tar {
             Some(size) if size == said || size > MAX_OWN_SIZE => size,
             Some(_) => return Err(sizes(guard.entries)),
         };
-        // Python goes by the header alone where it is an old one.
+        // In the old format, Python decides by the header alone.
         let is_folder = name::is_folder(&name) || kind == 0 && name::is_folder(&own_name(block));
         match kind {
             b'0' | 0 | b'7' if !is_folder => {}
-            // Programs differ in whether something follows that has no content, whatever its size says.
+            // Programs disagree whether data follows an entry of these kinds that has a size.
             0 | b'0'..=b'7' => {
                 if matches!(kind, b'1'..=b'4' | b'6') {
                     guard.link()?;
@@ -271,7 +271,7 @@ impl Tar {
     fn name(&mut self, block: &[u8], said: Option<Vec<u8>>, guard: &mut Guard) -> Checked<Vec<u8>> {
         let own = own_name(block);
         let name = said.unwrap_or_else(|| own.clone());
-        // A link is none, whatever its name says.
+        // A link is not a folder, even if its name ends with a slash.
         let is_folder = match block[KIND] {
             b'1'..=b'4' | b'6' => false,
             b'5' => true,

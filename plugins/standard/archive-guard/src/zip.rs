@@ -36,7 +36,7 @@ const OPEN: u16 = 8;
 const ENCRYPTED: u16 = 0x2041;
 const PATCH: u16 = 0x20;
 const UTF8: u16 = 0x800;
-/// Stands in a number of 16 or 32 bits of the last record for one in the record of 64 bits (APPNOTE 4.4.1.4).
+/// The value of a 16-bit or 32-bit field of the last record whose number is in the 64-bit record (APPNOTE 4.4.1.4).
 const ELSEWHERE_16: u64 = 0xffff;
 const ELSEWHERE_32: u64 = 0xffff_ffff;
 
@@ -108,7 +108,7 @@ struct Header {
     is_long: bool,
     /// Whether nobody looks into it, so that what it unpacks to is not known.
     is_unread: bool,
-    /// What is said in front of it all the same, where its sizes come behind it.
+    /// The sizes in front of the entry, which should be zero where the real ones follow it.
     told: [u64; 2],
 }
 
@@ -342,7 +342,7 @@ impl Zip {
             self.state = State::Inflating;
             return Ok(());
         }
-        // Where its size comes behind it, what is stored is as long as programs like. Only an empty file is not.
+        // Without its size in front, programs disagree where a stored file ends, unless it is empty.
         let packed = header.entry.packed;
         if header.is_open && (packed > 0) != header.is_unread {
             return Err(open_ended());

@@ -1,7 +1,7 @@
-//! What a line end divides: the line before it and the lines behind it are looked at as one, with nothing between them, as
-//! where a number is broken, and with a space, as where a text is broken between words.
+//! Finds what a line end divides. The lines around it are joined twice: directly, as when a number is broken, and with a
+//! space, as when text wraps between words.
 //!
-//! Most neighbours are no parts of one thing, so less is taken for one here than within a line.
+//! Most neighbouring lines have nothing to do with each other, so the rules are stricter here than within a line.
 
 use crate::detect::{Detector, Found, is_abbreviation};
 use crate::kind::Kind;
@@ -16,7 +16,7 @@ const DIGIT_BYTES: usize = 20;
 const BLANK_BYTES: usize = 64;
 /// How far before a line end is looked.
 pub(crate) const REACH_BEFORE: usize = LEFT_BYTES + BLANK_BYTES;
-/// What overlaps a place begins at most so many findings before it.
+/// How many findings before a place can overlap it.
 const OVERLAPPING: usize = 8;
 /// Words before a Social Security number that is divided where a space would be.
 const SSN_WORDS: [&[u8]; 2] = [b"ssn", b"social"];
@@ -34,7 +34,7 @@ pub(crate) fn line_ends(text: &[u8], from: usize, until: usize) -> impl Iterator
     all.filter(|at| *at == 0 || !is_line_end(text[at - 1]))
 }
 
-/// Finds what the line end that begins here divides, beside what was found already, in the order of places.
+/// Finds what this line end divides and is not in `already`, which is sorted by where findings begin.
 pub(crate) fn scan(
     detector: &Detector,
     text: &[u8],
@@ -138,8 +138,8 @@ impl Sides {
                 && (left.iter().any(tells) || line.iter().any(tells))
     }
 
-    /// Whether a thing can be divided where a space would be: behind a word of a label, or between groups of digits that
-    /// something else tells.
+    /// Whether a space can have been replaced by the line end: after a word of a label, or between groups of digits on a line
+    /// that has more than digits.
     fn can_be_wrapped(&self, text: &[u8], detector: &Detector) -> bool {
         let left = &text[self.left.clone()];
         let is_end = |byte: &u8| byte.is_ascii_alphanumeric();
@@ -192,7 +192,7 @@ impl Sides {
 }
 
 impl Joined {
-    /// Whether something lies on both sides.
+    /// Whether a finding crosses the line end.
     fn is_divided(&self, found: &Found) -> bool {
         found.span.start < self.end && found.span.end > self.begin
     }
@@ -223,7 +223,7 @@ impl Joined {
                     thing.contains(&b')') && (thing.contains(&b'-') || thing.contains(&b'.'));
                 is_grouped || behind_plus && self.has_group(found)
             }
-            // Behind a word that ends a sentence begins another one.
+            // After the end of a sentence, the next line has nothing to do with the label.
             Kind::Mrn | Kind::BirthDate => {
                 let label = &self.text[found.span.start..found.at];
                 is_abbreviation(label) && !left.ends_with(b".")
@@ -249,7 +249,7 @@ impl Joined {
     }
 }
 
-/// Whether a byte is a part of a number of something.
+/// Whether a byte can be part of such a number.
 fn is_part(byte: u8) -> bool {
     byte.is_ascii_digit() || b"-./()".contains(&byte)
 }

@@ -1,5 +1,5 @@
-//! The text as a reader takes it: dashes, spaces and digits of typography are those of ASCII, and what is not to be
-//! seen is not there. Where each byte was in the file is kept.
+//! Converts text to what a reader sees: typographic dashes, spaces and digits become ASCII, and invisible characters are
+//! dropped. Each byte keeps its offset in the file.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -22,7 +22,7 @@ pub(crate) struct Plain {
     /// How many bytes of plain text, and of the file, were before those in `text`.
     drained: u64,
     read: u64,
-    /// From where on in the plain text a byte lies how far behind its place in the file.
+    /// From each of these places in the plain text on, the offset in the file is larger by this many bytes.
     shifts: VecDeque<(u64, u64)>,
     /// The beginning of a character that is cut.
     begun: Vec<u8>,
@@ -30,7 +30,7 @@ pub(crate) struct Plain {
     pending: Option<(Pending, u64)>,
 }
 
-/// What a character may turn out to be; the stronger one of two that follow each other is later here.
+/// What a character may turn out to be. Where two follow each other, the later variant wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Pending {
     /// Nothing within a word or a number, a space between a word and a number.
@@ -120,7 +120,7 @@ impl Plain {
         &self.text
     }
 
-    /// Where in the file the byte is that is there now in that place.
+    /// The offset in the file of the byte at this place.
     pub(crate) fn place(&self, at: usize) -> u64 {
         let own = self.drained + at as u64;
         let behind = self.shifts.partition_point(|(from, _)| *from <= own);
@@ -314,7 +314,7 @@ mod tests {
             for cut in 1..=file.len() {
                 for most in 1..=file.len() {
                     let read = read(file.as_bytes(), cut, most);
-                    // What comes before a character that depends on it is not there any more where all is taken at once.
+                    // These characters depend on the text before them, which `read` drains early when `most` is small.
                     let depends = file.contains(['\u{ad}', '\u{2013}', '\u{200b}', '•']);
                     if most > 3 || !depends {
                         assert_eq!(read, (wanted.to_vec(), places.clone()), "{file:?}");

@@ -1,4 +1,4 @@
-//! The shapes of what identifies a person: each function says where such a thing ends that begins at a place.
+//! The shapes of what identifies a person. Each function returns where the match that begins at a place ends.
 
 use std::ops::Range;
 

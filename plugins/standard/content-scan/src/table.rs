@@ -124,7 +124,7 @@ impl Table {
 
     #[cold]
     fn found(&mut self, kind: Kind, nth: usize, offset: u64) {
-        // What is found in the name of a column must not be told as one.
+        // The name itself is the finding, so it must not appear as the column.
         let column = self.columns.get(nth).filter(|_| self.row > 0);
         let place = Place {
             row: Some(self.row).filter(|row| *row > 0),

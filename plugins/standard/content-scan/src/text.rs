@@ -10,7 +10,7 @@ use crate::report::{Place, Report};
 /// How much is looked at together, in bytes.
 const WINDOW_BYTES: usize = 32 << 10;
 
-/// How much of what was looked at is kept: what is before a place says whether something begins there.
+/// How many bytes of the last window are kept, because the bytes before a place decide whether something begins there.
 const KEPT_BYTES: usize = REACH_BEFORE + divided::REACH_BEFORE;
 
 /// The text.
@@ -22,7 +22,7 @@ pub(crate) struct Text {
     from: usize,
     /// What was found last ends here.
     free: usize,
-    /// What was found and may overlap what comes, in the order of places.
+    /// Findings that may overlap later ones, sorted by where they begin.
     found: Vec<Found>,
     /// The line of the place in `from`, from 1.
     line: u64,
